@@ -1,0 +1,7 @@
+"""`python -m netpol` is the `netpol` command."""
+
+import sys
+
+from netpol.cli import main
+
+sys.exit(main())

@@ -1,0 +1,225 @@
+"""Sets and rules as values: what a node's kernel should hold.
+
+Every match and target is a type of its own, so that a writer renders them, a reader
+compares them and a tracer walks packets through them without parsing text.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from netpol.model.networks import Family, Network
+from netpol.model.ports import PortRange, Protocol
+
+# --- sets
+
+
+class SetType(enum.Enum):
+    """The ipset types in use; the values are ipset's words."""
+
+    ADDRESSES = "hash:ip"
+    NETWORKS = "hash:net"
+    ADDRESS_PORTS = "hash:ip,port"
+    SETS = "list:set"
+
+
+class NetworkMember(NamedTuple):
+    """A member of a hash:net; `nomatch` carves a hole: the longest prefix decides.
+
+    The prefix length is at least 1: hash:net refuses a zero-length prefix.
+    """
+
+    packed: bytes
+    prefix: int
+    nomatch: bool = False
+
+
+class AddressPort(NamedTuple):
+    """A member of a hash:ip,port."""
+
+    packed: bytes
+    protocol: Protocol
+    port: int
+
+
+class SetReference(NamedTuple):
+    """A member of a list:set; the comment tells a person why it is there."""
+
+    name: str
+    comment: str = ""
+
+
+Member = bytes | NetworkMember | AddressPort | SetReference
+"""`bytes` is a packed address, the member of a hash:ip."""
+
+
+@dataclass(frozen=True, slots=True)
+class IpSet:
+    """An ipset with its members.
+
+    `family` is None for a list:set, which may hold sets of both families: a packet only
+    meets those of its own. `meaning` is for people and never reaches the kernel.
+    """
+
+    name: str
+    type: SetType
+    family: Family | None
+    members: frozenset[Member] = frozenset()
+    meaning: str = field(default="", compare=False)
+
+
+# --- matches
+
+
+class Side(enum.Enum):
+    """The end of a packet that a match looks at; the values are ipset's words."""
+
+    SOURCE = "src"
+    DESTINATION = "dst"
+
+
+@dataclass(frozen=True, slots=True)
+class InSet:
+    """The packet's fields named by `sides` are (or, negated, are not) in the set.
+
+    A hash:ip,port takes two sides, address then port; a hash:ip inside a list:set only uses the first.
+    """
+
+    name: str
+    sides: tuple[Side, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InNetwork:
+    """The address on `side` lies (or, negated, does not lie) in `network`."""
+
+    side: Side
+    network: Network
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OfProtocol:
+    """The packet is of this protocol; ICMP means the family's own ICMP."""
+
+    protocol: Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ToPorts:
+    """The destination port is one of these; the rule also has an OfProtocol.
+
+    At most 15 slots, of which a range takes two: the limit of the multiport match.
+    """
+
+    ports: tuple[PortRange, ...]
+
+
+class ConnectionState(enum.Enum):
+    """Conntrack's states; the values are its words."""
+
+    NEW = "NEW"
+    ESTABLISHED = "ESTABLISHED"
+    RELATED = "RELATED"
+
+
+@dataclass(frozen=True, slots=True)
+class InState:
+    """The packet's connection is (or, negated, is not) in one of these states."""
+
+    states: frozenset[ConnectionState]
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotSyn:
+    """The packet is no TCP opening (SYN set; ACK, RST and FIN not); the rule also has OfProtocol(TCP)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAddress:
+    """The address on `side` is (or, negated, is not) one of the node's own."""
+
+    side: Side
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OfIcmpv6Type:
+    """The packet is ICMPv6 of this type; the rule also has OfProtocol(ICMP)."""
+
+    number: int
+
+
+Match = InSet | InNetwork | OfProtocol | ToPorts | InState | NotSyn | LocalAddress | OfIcmpv6Type
+
+# --- targets and rules
+
+
+class Action(enum.Enum):
+    """The targets that end a chain or a packet; the values are iptables' words."""
+
+    RETURN = "RETURN"
+    DROP = "DROP"
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """Go on in `chain`; come back here when it returns."""
+
+    chain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Goto:
+    """Go on in `chain`; when it returns, return from here too."""
+
+    chain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Hand the packet to the NFLOG `group`, with `prefix` saying which rule it met, and go on."""
+
+    group: int
+    prefix: str
+
+
+Target = Action | Jump | Goto | Log
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """All of `matches` hold: do `target`. The comment is for people; nothing is read back from it."""
+
+    matches: tuple[Match, ...]
+    target: Target
+    comment: str = ""
+
+
+class Hook(enum.Enum):
+    """The built-in chains that packets enter by; the values are iptables' words."""
+
+    INPUT = "INPUT"
+    FORWARD = "FORWARD"
+    OUTPUT = "OUTPUT"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One family's filter table: the first rule of each hook, and our chains by name."""
+
+    hooks: Mapping[Hook, Rule]
+    chains: Mapping[str, tuple[Rule, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """All that one node's kernel should hold: sets by name, a table per family."""
+
+    sets: Mapping[str, IpSet]
+    tables: Mapping[Family, Table]

@@ -1,0 +1,87 @@
+"""What a writer of each kernel subsystem offers: the seam between plans and the kernel.
+
+Two implementations of each keep the same contract (tests/contract): the real one and
+`memory`'s. Every method raises KernelRefusal, naming what was refused and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from netpol.compiler.ruleset import Hook, IpSet, Member
+from netpol.model.networks import Address, Family
+from netpol.model.ports import Protocol as TransportProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class HookRule:
+    """A rule in a built-in chain that leads to one of our chains, and its place there, from 1."""
+
+    position: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class KernelTable:
+    """What one family's filter table holds of ours, as normalised iptables-save text.
+
+    `chains` maps a chain's name to its rules, each as `render` writes it, without `-A NAME`.
+    """
+
+    hooks: Mapping[Hook, tuple[HookRule, ...]]
+    chains: Mapping[str, tuple[str, ...]]
+
+
+class Sets(Protocol):
+    """The ipsets whose names are ours (`compiler.names.is_ours`); no others are ever read or written."""
+
+    def read(self) -> Mapping[str, IpSet]:
+        """Our sets as the kernel holds them."""
+
+    def create(self, sets: Iterable[IpSet]) -> None:
+        """Create each set, empty: a set that exists is refused."""
+
+    def add(self, target: IpSet, members: Iterable[Member]) -> None:
+        """Add members to an existing set; one that is there already gets the new comment or flag."""
+
+    def remove(self, target: IpSet, members: Iterable[Member]) -> None:
+        """Remove members; absent ones are no error. The bulk message is not atomic."""
+
+    def destroy(self, names: Iterable[str]) -> None:
+        """Destroy sets that no rule and no other set refers to; a set in use is refused."""
+
+
+class Tables(Protocol):
+    """The filter table of each family, through one variant of iptables."""
+
+    def read(self, family: Family) -> KernelTable:
+        """What the family's filter table holds of ours."""
+
+    def write(self, family: Family, lines: Sequence[str]) -> None:
+        """Apply `lines` (restore format, between `*filter` and `COMMIT`) all or nothing, others' rules untouched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A connection that conntrack knows, by the addresses and ports after service translation (G5).
+
+    `handle` is what the writer needs to delete exactly this entry.
+    """
+
+    source: Address
+    destination: Address
+    protocol: TransportProtocol
+    port: int | None
+    handle: bytes
+
+
+class Flows(Protocol):
+    """The kernel's connection table."""
+
+    def read(self, family: Family) -> Sequence[Flow]:
+        """Every flow of TCP, UDP, SCTP and ICMP of the family."""
+
+    def delete(self, family: Family, flows: Iterable[Flow]) -> None:
+        """Forget these flows; those already gone are no error."""

@@ -1,0 +1,81 @@
+"""The cluster's objects, reduced to what policy depends on."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from netpol.model.networks import Address, Network
+from netpol.model.ports import Protocol
+
+ISOLATION_ANNOTATION = "net.beta.kubernetes.io/network-policy"
+
+
+class Isolation(enum.Enum):
+    """What a namespace's DefaultDeny annotation says (B1, B2)."""
+
+    OPEN = "open"
+    DEFAULT_DENY = "default-deny"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace: its labels, and what its annotation says."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    isolation: Isolation = Isolation.OPEN
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPort:
+    """A port that a container (or a restartable init container, V7) gives a name."""
+
+    name: str
+    protocol: Protocol
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod as a firewall sees it; `created` is its RFC 3339 creation time, "" where unknown."""
+
+    namespace: str
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    addresses: tuple[Address, ...] = ()
+    node: str = ""
+    host_network: bool = False
+    finished: bool = False
+    ports: tuple[ContainerPort, ...] = ()
+    uid: str = ""
+    created: str = ""
+
+    @property
+    def actionable(self) -> bool:
+        """True where policies concern this pod, as subject and as peer (G3)."""
+        return bool(self.addresses) and not self.host_network and not self.finished
+
+    def numbers_of(self, name: str, protocol: Protocol) -> frozenset[int]:
+        """The port numbers this pod gives `name` for `protocol` (V7); empty where it has no such port."""
+        return frozenset(port.number for port in self.ports if port.name == name and port.protocol is protocol)
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node: the addresses that are its own, and the ranges its pods get theirs from."""
+
+    name: str
+    addresses: tuple[Address, ...] = ()
+    pod_cidrs: tuple[Network, ...] = ()
+
+    def __str__(self) -> str:
+        return f"node/{self.name}"

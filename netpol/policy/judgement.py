@@ -1,0 +1,128 @@
+"""The oracle's answers: whether a connection may open, and every reason for it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from netpol.model.networks import Address
+from netpol.model.objects import ISOLATION_ANNOTATION, Node, Pod
+from netpol.model.policies import Direction, Policy
+from netpol.model.ports import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class PodEnd:
+    """An end of a connection that is an actionable pod, at one of its addresses."""
+
+    pod: Pod
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEnd:
+    """An end that is a node; `address` is None where the node's addresses are not known."""
+
+    node: Node
+    address: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalEnd:
+    """An end outside the cluster."""
+
+    address: Address
+
+
+End = PodEnd | NodeEnd | ExternalEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An opening packet, its addresses as they are after service translation (G5); `port` is None for ICMP."""
+
+    source: End
+    destination: End
+    protocol: Protocol
+    port: int | None
+
+
+class Reason(enum.Enum):
+    """Why one side of a connection is allowed or refused."""
+
+    RULE = "rule"
+    NOT_ISOLATED = "not-isolated"
+    NOT_A_POD = "not-a-pod"
+    OWN_NODE = "own-node"
+    OWN_ADDRESS = "own-address"
+    IMPLICIT_ISOLATION = "implicit-isolation"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReference:
+    """A policy, or one rule of it by its index in the policy's list for that direction."""
+
+    kind: str
+    namespace: str
+    name: str
+    rule: int | None = None
+
+    @classmethod
+    def to(cls, policy: Policy, rule: int | None = None) -> PolicyReference:
+        """The reference to a NetworkPolicy, or to one rule of it."""
+        return cls("NetworkPolicy", policy.namespace, policy.name, rule)
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationReference:
+    """A namespace's DefaultDeny annotation (B1), which isolates without a policy."""
+
+    name: str
+    annotation: str = ISOLATION_ANNOTATION
+
+
+Reference = PolicyReference | AnnotationReference
+
+
+class Lack(enum.Enum):
+    """What a rule would have needed to match."""
+
+    PORT = "port"
+    PEER_LABEL = "peer label"
+    NAMESPACE_LABEL = "namespace label"
+    ADDRESS = "address"
+    PEER = "peer"
+
+
+@dataclass(frozen=True, slots=True)
+class NearestMiss:
+    """The rule that came closest to allowing a refused connection, and what it lacked, in words too."""
+
+    policy: PolicyReference
+    lacked: tuple[Lack, ...]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One side's answer: `policies` are the rules that allowed, `isolating` what isolates the pod."""
+
+    direction: Direction
+    allowed: bool
+    reason: Reason
+    policies: tuple[PolicyReference, ...] = ()
+    isolating: tuple[Reference, ...] = ()
+    nearest_miss: NearestMiss | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Both sides' answers; each is judged whatever the other says (G1)."""
+
+    egress: Decision
+    ingress: Decision
+
+    @property
+    def allowed(self) -> bool:
+        """True where the connection may open."""
+        return self.egress.allowed and self.ingress.allowed
