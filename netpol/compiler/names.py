@@ -13,7 +13,9 @@ import re
 PREFIX = "NETPOL-"
 
 BASE_CHAINS = ("FORWARD", "INPUT", "OUTPUT", "INGRESS", "EGRESS", "MIDSTREAM", "UNKNOWN", "INVALID", "ICMPV6")
-_OURS = re.compile(rf"NETPOL-(?:{'|'.join(BASE_CHAINS)}|[A-Z]{{1,3}}[46]?-[A-Z2-7]{{16}}|(?:ISO-IN|ISO-EG|UNKNOWN)-[46])")
+_OURS = re.compile(
+    rf"NETPOL-(?:{'|'.join(BASE_CHAINS)}|[A-Z]{{1,3}}[46]?-[A-Z2-7]{{16}}|(?:ISO-IN|ISO-EG|UNKNOWN)-[46])"
+)
 
 
 def is_ours(name: str) -> bool:

@@ -46,7 +46,11 @@ class PodPeer:
     namespace_selector: Selector | None = None
 
     def __str__(self) -> str:
-        where = f"namespace {self.namespace}" if self.namespace_selector is None else f"namespaces [{self.namespace_selector}]"
+        where = (
+            f"namespace {self.namespace}"
+            if self.namespace_selector is None
+            else f"namespaces [{self.namespace_selector}]"
+        )
         return f"pods [{self.pods}] of {where}"
 
 
