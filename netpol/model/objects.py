@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,21 +11,13 @@ from netpol.model.ports import Protocol
 ISOLATION_ANNOTATION = "net.beta.kubernetes.io/network-policy"
 
 
-class Isolation(enum.Enum):
-    """What a namespace's DefaultDeny annotation says (B1, B2)."""
-
-    OPEN = "open"
-    DEFAULT_DENY = "default-deny"
-    UNREADABLE = "unreadable"
-
-
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace: its labels, and what its annotation says."""
+    """A namespace: its labels, and whether its annotation isolates its pods for ingress (B1, B2, M4)."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
-    isolation: Isolation = Isolation.OPEN
+    default_deny: bool = False
 
     def __str__(self) -> str:
         return self.name
