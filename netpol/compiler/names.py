@@ -10,6 +10,9 @@ import base64
 import hashlib
 import re
 
+from netpol.model.networks import Family, Network
+from netpol.model.policies import Direction
+
 PREFIX = "NETPOL-"
 
 BASE_CHAINS = ("FORWARD", "INPUT", "OUTPUT", "INGRESS", "EGRESS", "MIDSTREAM", "UNKNOWN", "INVALID", "ICMPV6")
@@ -35,3 +38,41 @@ def digest(*identity: str) -> str:
     """
     delimited = b"".join(b"%d:%b" % (len(word.encode()), word.encode()) for word in identity)
     return base64.b32encode(hashlib.sha256(delimited).digest()[:10]).decode()
+
+
+def shared_set(kind: str, family: Family, meaning: str) -> str:
+    """The name of the set of one family that holds what `meaning` says; `kind` tells the types apart."""
+    return f"{PREFIX}{kind}{family.value}-{digest(kind, meaning)}"
+
+
+def group_set(namespace: str, pod: str, direction: Direction, allowance: str) -> str:
+    """The name of a pod's own list of shared sets for one allowance: a protocol and its ports."""
+    return f"{PREFIX}L{_LETTERS[direction]}-{digest(namespace, pod, allowance)}"
+
+
+def pod_chain(namespace: str, pod: str, direction: Direction) -> str:
+    """The name of the chain that judges one direction of a pod."""
+    return f"{PREFIX}P{_LETTERS[direction]}-{digest(namespace, pod)}"
+
+
+def branch_chain(prefix: Network, direction: Direction) -> str:
+    """The name of the chain that the pods with addresses in `prefix` are reached through."""
+    return f"{PREFIX}T{_LETTERS[direction]}-{digest(str(prefix))}"
+
+
+def isolated_set(direction: Direction, family: Family) -> str:
+    """The name of the set of the node's addresses that are isolated for `direction`."""
+    return f"{PREFIX}ISO-{'IN' if direction is Direction.INGRESS else 'EG'}-{family.value}"
+
+
+def unknown_set(family: Family) -> str:
+    """The name of the set of addresses of the node's pod range that no known pod holds (G12)."""
+    return f"{PREFIX}UNKNOWN-{family.value}"
+
+
+def judging_chain(direction: Direction) -> str:
+    """The name of the chain that leads every isolated address to its pod's chain."""
+    return PREFIX + direction.name
+
+
+_LETTERS = {Direction.INGRESS: "I", Direction.EGRESS: "E"}

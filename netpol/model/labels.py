@@ -73,7 +73,12 @@ class Selector:
         return all(requirement.matches(labels) for requirement in self.requirements)
 
     def __str__(self) -> str:
-        return ",".join(map(str, self.requirements)) or "everything"
+        """Equal texts mean equal selectors: `*` is no label key.
+
+        >>> str(EVERYTHING)
+        '*'
+        """
+        return ",".join(map(str, self.requirements)) or "*"
 
 
 EVERYTHING = Selector()

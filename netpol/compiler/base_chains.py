@@ -1,0 +1,125 @@
+"""The chains every packet meets before it is known whose policies judge it.
+
+A packet of an established connection meets one rule of ours: the hook's, which does not
+match (G2). See docs/kernel-layout.md for the picture.
+"""
+
+from __future__ import annotations
+
+from netpol.compiler import names
+from netpol.compiler.pod_chain import PREFIX_VERSION
+from netpol.compiler.ruleset import (
+    Action,
+    ConnectionState,
+    Goto,
+    Hook,
+    InSet,
+    InState,
+    Jump,
+    LocalAddress,
+    Log,
+    NotSyn,
+    OfIcmpv6Type,
+    OfProtocol,
+    Rule,
+    Side,
+)
+from netpol.model.networks import Family
+from netpol.model.policies import Direction
+from netpol.model.ports import Protocol
+
+MIDSTREAM, UNKNOWN, INVALID, ICMPV6 = (names.PREFIX + name for name in ("MIDSTREAM", "UNKNOWN", "INVALID", "ICMPV6"))
+
+DISCOVERY_TYPES = range(133, 137)
+"""Router and neighbour solicitation and advertisement: without them IPv6 has no link layer (G10)."""
+
+_LIVING = frozenset({ConnectionState.ESTABLISHED, ConnectionState.RELATED})
+
+
+def hook_chain(hook: Hook) -> str:
+    """The name of our chain behind a hook."""
+    return names.PREFIX + hook.value
+
+
+def hooks() -> dict[Hook, Rule]:
+    """The first rule of each built-in chain: what opens a connection comes to us."""
+    return {
+        hook: Rule((InState(_LIVING, negated=True),), Jump(hook_chain(hook)), "netpol: judge what opens a connection")
+        for hook in Hook
+    }
+
+
+def base_chains(family: Family, log_group: int) -> dict[str, tuple[Rule, ...]]:
+    """The family's chains between the hooks and the dispatch trees.
+
+    FORWARD judges both ends. INPUT is a pod talking to its own node: only its egress is judged.
+    OUTPUT is the node itself, which may always reach its pods (G8), or what a service proxy
+    on this node sends on for somebody else, judged like forwarded packets (X5). A connection
+    picked up in mid-stream is refused even from the node: it is one that was cut (G11).
+    """
+    forward = _judge(family)
+    node = Rule((LocalAddress(Side.SOURCE),), Action.RETURN, "the node reaches its own pods")
+    discovery = {} if family is Family.IPV4 else _discovery(family)
+    icmpv6 = () if family is Family.IPV4 else (Rule((OfProtocol(Protocol.ICMP),), Goto(ICMPV6)),)
+    midstream = Rule((OfProtocol(Protocol.TCP), NotSyn()), Jump(MIDSTREAM), "opens no connection")
+    return {
+        hook_chain(Hook.FORWARD): (midstream, *icmpv6, *forward),
+        hook_chain(Hook.INPUT): (midstream, *icmpv6, _sends(family), _unknown(family, Side.SOURCE)),
+        hook_chain(Hook.OUTPUT): (midstream, node, *icmpv6, *forward),
+        MIDSTREAM: _midstream(family),
+        INVALID: _refuse(INVALID, log_group, "in mid-stream of a connection that is not known"),
+        UNKNOWN: _refuse(UNKNOWN, log_group, "an address of the pod range that no known pod has"),
+        **discovery,
+    }
+
+
+def _judge(family: Family) -> tuple[Rule, ...]:
+    return (
+        _sends(family),
+        Rule(
+            (InSet(names.isolated_set(Direction.INGRESS, family), (Side.DESTINATION,)),),
+            Jump(names.judging_chain(Direction.INGRESS)),
+            "to a pod isolated for ingress",
+        ),
+        _unknown(family, Side.SOURCE),
+        _unknown(family, Side.DESTINATION),
+    )
+
+
+def _sends(family: Family) -> Rule:
+    return Rule(
+        (InSet(names.isolated_set(Direction.EGRESS, family), (Side.SOURCE,)),),
+        Jump(names.judging_chain(Direction.EGRESS)),
+        "from a pod isolated for egress",
+    )
+
+
+def _unknown(family: Family, side: Side) -> Rule:
+    """Fail closed (G12): the bridge's address and others of the node's own are in the range and no pod."""
+    return Rule((InSet(names.unknown_set(family), (side,)), LocalAddress(side, negated=True)), Goto(UNKNOWN))
+
+
+def _midstream(family: Family) -> tuple[Rule, ...]:
+    """Packets that would pick up a connection unseen are refused wherever an end is isolated (G11)."""
+    return tuple(
+        Rule((InSet(names.isolated_set(direction, family), (side,)),), Goto(INVALID))
+        for direction in Direction
+        for side in Side
+    )
+
+
+def _discovery(family: Family) -> dict[str, tuple[Rule, ...]]:
+    """ICMPv6 has a chain of its own, so that only its packets pay for the discovery exemption.
+
+    It is entered by goto from every hook; on INPUT no destination is a pod, and the rules
+    about destinations match nothing.
+    """
+    passes = (
+        Rule((OfProtocol(Protocol.ICMP), OfIcmpv6Type(number)), Action.RETURN, "neighbour or router discovery")
+        for number in DISCOVERY_TYPES
+    )
+    return {ICMPV6: (*passes, *_judge(family))}
+
+
+def _refuse(chain: str, log_group: int, comment: str) -> tuple[Rule, ...]:
+    return Rule((), Log(log_group, PREFIX_VERSION + chain), comment), Rule((), Action.DROP, comment)
