@@ -18,6 +18,9 @@ class PodEnd:
     pod: Pod
     address: Address
 
+    def __str__(self) -> str:
+        return str(self.pod)
+
 
 @dataclass(frozen=True, slots=True)
 class NodeEnd:
@@ -26,12 +29,18 @@ class NodeEnd:
     node: Node
     address: Address | None
 
+    def __str__(self) -> str:
+        return str(self.node)
+
 
 @dataclass(frozen=True, slots=True)
 class ExternalEnd:
     """An end outside the cluster."""
 
     address: Address
+
+    def __str__(self) -> str:
+        return str(self.address)
 
 
 End = PodEnd | NodeEnd | ExternalEnd
@@ -56,6 +65,7 @@ class Reason(enum.Enum):
     OWN_NODE = "own-node"
     OWN_ADDRESS = "own-address"
     IMPLICIT_ISOLATION = "implicit-isolation"
+    NO_COMMON_FAMILY = "no-common-family"
 
 
 @dataclass(frozen=True, slots=True)

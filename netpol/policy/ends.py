@@ -1,0 +1,132 @@
+"""Who stands behind an address or a name of a snapshot."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from netpol.errors import UsageError
+from netpol.model.networks import Address, parse_address
+from netpol.model.objects import Node, Pod
+from netpol.model.snapshot import Snapshot, holders
+from netpol.policy.judgement import End, ExternalEnd, NodeEnd, PodEnd
+
+
+class Ends:
+    """The ends of connections that a snapshot knows.
+
+    A hostNetwork pod's addresses are its node's (V9), also where the Node object does not list them or is missing.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._holders = holders(snapshot.pods.values())
+        self._nodes = _nodes(snapshot)
+        self._node_by_address = {
+            address: node
+            for node in sorted(self._nodes.values(), key=lambda node: node.name, reverse=True)
+            for address in node.addresses
+        }
+
+    def holder_of(self, address: Address) -> Pod | None:
+        """The newest actionable pod that holds the address (X1)."""
+        return self._holders.get(address)
+
+    def at(self, address: Address) -> End:
+        """The newest actionable pod that holds the address (X1), else a node that has it, else the outside."""
+        pod = self._holders.get(address)
+        if pod is not None:
+            return PodEnd(pod, address)
+        node = self._node_by_address.get(address)
+        return ExternalEnd(address) if node is None else NodeEnd(node, address)
+
+    def named(self, text: str) -> tuple[End, ...]:
+        """The ends that `ns/pod`, `node/NAME` or an address stands for, one for each address, the primary one first.
+
+        UsageError where it stands for none: nothing has this name, or the pod is not one that can be reached.
+        """
+        place, slash, name = text.partition("/")
+        if not slash:
+            return (self.at(self._address(text)),)
+        pod = self._snapshot.pods.get((place, name))
+        if place == "node" and (pod is None or name in self._nodes):
+            return self._node(name)
+        if pod is None:
+            raise UsageError(f"no pod is named {text}{_alternatives(text, map(str, self._snapshot.pods.values()))}")
+        return self._of_host(pod) if pod.host_network else _of_pod(pod)
+
+    def _address(self, text: str) -> Address:
+        try:
+            return parse_address(text)
+        except ValueError:
+            pods = (str(pod) for pod in self._snapshot.pods.values() if pod.name == text)
+            nodes = (str(node) for node in self._nodes.values() if node.name == text)
+            meant = _listed(sorted({*pods, *nodes}))
+            raise UsageError(f"{text!r} is no namespace/pod, no node/NAME and no address{meant}") from None
+
+    def _node(self, name: str) -> tuple[End, ...]:
+        node = self._nodes.get(name)
+        if node is None:
+            raise UsageError(f"no node is named {name}{_alternatives(f'node/{name}', map(str, self._nodes.values()))}")
+        return _of_node(node, node.addresses)
+
+    def _of_host(self, pod: Pod) -> tuple[End, ...]:
+        if pod.finished:
+            raise UsageError(_finished(pod))
+        if not pod.node:
+            raise UsageError(f"{pod} uses its node's network, and it is not known on which node it runs")
+        node = self._nodes[pod.node]
+        return _of_node(node, pod.addresses or node.addresses)
+
+
+def common(sources: Iterable[End], destinations: Iterable[End]) -> tuple[End, End] | None:
+    """The ends that a connection is between: the destination's first address that the source has a family for.
+
+    None where they have no family in common. A node without known addresses has every family.
+    """
+    senders = tuple(sources)
+    for destination in destinations:
+        for source in senders:
+            if source.address is None or destination.address is None:
+                return source, destination
+            if source.address.version == destination.address.version:
+                return source, destination
+    return None
+
+
+def _nodes(snapshot: Snapshot) -> dict[str, Node]:
+    """Every node by name, with what pods say of it: that it exists, and which addresses host networking has."""
+    addresses = {name: dict.fromkeys(node.addresses) for name, node in snapshot.nodes.items()}
+    for pod in sorted(snapshot.pods.values(), key=str):
+        if pod.node:
+            known = addresses.setdefault(pod.node, {})
+            if pod.host_network and not pod.finished:
+                known.update(dict.fromkeys(pod.addresses))
+    return {
+        name: Node(name, tuple(known), snapshot.nodes[name].pod_cidrs if name in snapshot.nodes else ())
+        for name, known in addresses.items()
+    }
+
+
+def _of_node(node: Node, addresses: tuple[Address, ...]) -> tuple[End, ...]:
+    return tuple(NodeEnd(node, address) for address in addresses) or (NodeEnd(node, None),)
+
+
+def _of_pod(pod: Pod) -> tuple[End, ...]:
+    if pod.finished:
+        raise UsageError(_finished(pod))
+    if not pod.addresses:
+        raise UsageError(f"{pod} is no actionable pod: it has no address yet")
+    return tuple(PodEnd(pod, address) for address in pod.addresses)
+
+
+def _finished(pod: Pod) -> str:
+    return f"{pod} is no actionable pod: it has finished, and its address may be another pod's"
+
+
+def _alternatives(wanted: str, names: Iterable[str]) -> str:
+    return _listed(difflib.get_close_matches(wanted, sorted(names)))
+
+
+def _listed(names: list[str]) -> str:
+    return f"; did you mean {' or '.join(names)}?" if names else ""

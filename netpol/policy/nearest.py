@@ -1,0 +1,128 @@
+"""The rule that came closest to allowing a refused connection, and what it lacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from netpol.model.labels import Labels, Selector
+from netpol.model.networks import IPBlock
+from netpol.model.policies import Peer, PodPeer, PolicyRule
+from netpol.model.ports import NamedPort, PortEntry
+from netpol.policy.judgement import Connection, End, Lack, NearestMiss, PodEnd, PolicyReference
+from netpol.policy.matching import Namespaces, entry_matches, namespace_matches, peer_matches
+
+_EASE = {lack: rank for rank, lack in enumerate(Lack)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shortfall:
+    """What is missing for a match: the kinds, the number of single conditions, and the words for it."""
+
+    lacked: tuple[Lack, ...] = ()
+    conditions: int = 0
+    words: tuple[str, ...] = ()
+
+    def __add__(self, other: _Shortfall) -> _Shortfall:
+        return _Shortfall(self.lacked + other.lacked, self.conditions + other.conditions, self.words + other.words)
+
+    @property
+    def distance(self) -> tuple[int, tuple[int, ...], int]:
+        """Fewest kinds first, then the kinds that are easiest to mend, then fewest conditions."""
+        return len(self.lacked), tuple(_EASE[lack] for lack in self.lacked), self.conditions
+
+
+def nearest_miss(
+    rules: Iterable[tuple[PolicyReference, PolicyRule]], peer: End, connection: Connection, namespaces: Namespaces
+) -> NearestMiss | None:
+    """The rule that lacked least, the first of equals; None where there are no rules.
+
+    None of `rules` may allow the connection.
+    """
+    candidates = [
+        (_port_shortfall(rule, connection) + _peer_shortfall(rule, peer, namespaces), reference)
+        for reference, rule in rules
+    ]
+    if not candidates:
+        return None
+    shortfall, reference = min(candidates, key=lambda candidate: candidate[0].distance)
+    return NearestMiss(reference, shortfall.lacked, "; ".join(shortfall.words))
+
+
+def _port_shortfall(rule: PolicyRule, connection: Connection) -> _Shortfall:
+    if rule.ports is None or any(entry_matches(entry, connection) for entry in rule.ports):
+        return _Shortfall()
+    if not rule.ports:
+        return _Shortfall((Lack.PORT,), 1, ("it allows no port at all",))
+    allowed = ", ".join(_entry_words(entry, connection.destination) for entry in rule.ports)
+    wanted = (
+        f"{connection.protocol.value}, which needs a rule without ports"
+        if connection.port is None
+        else f"{connection.port}/{connection.protocol.value}"
+    )
+    return _Shortfall((Lack.PORT,), 1, (f"it allows {allowed}, not {wanted}",))
+
+
+def _entry_words(entry: PortEntry, destination: End) -> str:
+    if not isinstance(entry, NamedPort):
+        return str(entry)
+    if not isinstance(destination, PodEnd):
+        return f"{entry} (a name that only pods have)"
+    numbers = sorted(destination.pod.numbers_of(entry.name, entry.protocol))
+    meaning = " and ".join(map(str, numbers)) or "nothing"
+    return f"{entry} (which is {meaning} on {destination})"
+
+
+def _peer_shortfall(rule: PolicyRule, end: End, namespaces: Namespaces) -> _Shortfall:
+    """What the closest of the rule's peers lacks."""
+    if rule.peers is None or any(peer_matches(peer, end, namespaces) for peer in rule.peers):
+        return _Shortfall()
+    if not rule.peers:
+        return _Shortfall((Lack.PEER,), 1, ("it allows no peer at all",))
+    who = "it wants" if len(rule.peers) == 1 else f"the closest of its {len(rule.peers)} peers wants"
+    shortfalls = [_shortfall_of(peer, end, who, namespaces) for peer in rule.peers]
+    return min(shortfalls, key=lambda shortfall: shortfall.distance)
+
+
+def _shortfall_of(peer: Peer, end: End, who: str, namespaces: Namespaces) -> _Shortfall:
+    if isinstance(peer, IPBlock):
+        return _Shortfall((Lack.ADDRESS,), 1, (f"{who} an address in {peer}, and {_address_words(end)}",))
+    if not isinstance(end, PodEnd):
+        return _Shortfall((Lack.ADDRESS,), 1, (f"{who} {peer}, and {end} is no pod",))
+    return _pod_shortfall(peer, end, who) + _namespace_shortfall(peer, end, who, namespaces)
+
+
+def _address_words(end: End) -> str:
+    if end.address is None:
+        return f"no address of {end} is known"
+    return f"{end} is not" if str(end) == str(end.address) else f"{end} has {end.address}"
+
+
+def _pod_shortfall(peer: PodPeer, end: PodEnd, who: str) -> _Shortfall:
+    wanted, had, conditions = _unmet(peer.pods, end.pod.labels)
+    if not conditions:
+        return _Shortfall()
+    return _Shortfall((Lack.PEER_LABEL,), conditions, (f"{who} pods with {wanted}, and {end} has {had}",))
+
+
+def _namespace_shortfall(peer: PodPeer, end: PodEnd, who: str, namespaces: Namespaces) -> _Shortfall:
+    if namespace_matches(peer, end, namespaces):
+        return _Shortfall()
+    place = end.pod.namespace
+    if peer.namespace_selector is None:
+        words = f"{who} pods of namespace {peer.namespace}, and {end} is in {place}"
+        return _Shortfall((Lack.NAMESPACE_LABEL,), 1, (words,))
+    if place not in namespaces:
+        words = f"{who} a namespace with labels, and no namespace {place} is known"
+        return _Shortfall((Lack.NAMESPACE_LABEL,), 1, (words,))
+    wanted, had, conditions = _unmet(peer.namespace_selector, namespaces[place].labels)
+    words = f"{who} namespaces with {wanted}, and {place} has {had}"
+    return _Shortfall((Lack.NAMESPACE_LABEL,), conditions, (words,))
+
+
+def _unmet(selector: Selector, labels: Labels) -> tuple[str, str, int]:
+    """The requirements that do not hold, what the object has instead, and how many they are."""
+    unmet = [requirement for requirement in selector.requirements if not requirement.matches(labels)]
+    keys = dict.fromkeys(requirement.key for requirement in unmet)
+    had = ", ".join(f"{key}={labels[key]}" if key in labels else f"no {key}" for key in keys)
+    return ",".join(map(str, unmet)), had, len(unmet)

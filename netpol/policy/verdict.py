@@ -1,0 +1,193 @@
+"""The oracle: may this connection open, and why, straight from the rules of docs/semantics.md.
+
+Each side of a connection is judged by an ordered list of tiers, of which the first that
+has an answer decides (C1, C4); a side that none decides is open.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from netpol.model.networks import Address
+from netpol.model.objects import Pod
+from netpol.model.policies import Direction, Policy, PolicyRule, Semantics
+from netpol.model.snapshot import ObjectName, Snapshot
+from netpol.policy.ends import Ends
+from netpol.policy.judgement import (
+    AnnotationReference,
+    Connection,
+    Decision,
+    End,
+    NodeEnd,
+    PodEnd,
+    PolicyReference,
+    Reason,
+    Reference,
+    Verdict,
+)
+from netpol.policy.matching import rule_matches
+from netpol.policy.nearest import nearest_miss
+
+
+class Detail(enum.Enum):
+    """How much of an answer is worked out."""
+
+    REASONS = "reasons"
+    """Everything but the nearest miss, which costs more than all the rest."""
+    FULL = "full"
+    """For a refusal, the rule that came closest too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One side of a connection: may `pod` let it out, or in? `peer` is the other end."""
+
+    direction: Direction
+    pod: Pod
+    peer: End
+    connection: Connection
+    detail: Detail
+
+
+class TierJudge(Protocol):
+    """A tier: its decision where it is final for this side, None where the next tier is asked (C2-C4)."""
+
+    def decide(self, question: Question) -> Decision | None: ...
+
+
+class Oracle:
+    """Answers for every connection between ends of one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._ends = Ends(snapshot)
+        # In the order of Tier: the Admin tier's judge goes before this one, the Baseline tier's behind it.
+        self._tiers: tuple[TierJudge, ...] = (NetworkPolicyTier(snapshot),)
+
+    def end_at(self, address: Address) -> End:
+        """The newest actionable pod that holds the address (X1), else a node that has it, else the outside."""
+        return self._ends.at(address)
+
+    def ends_named(self, text: str) -> tuple[End, ...]:
+        """The ends that `ns/pod`, `node/NAME` or an address stands for (`Ends.named`); UsageError where none."""
+        return self._ends.named(text)
+
+    def judge(self, connection: Connection, detail: Detail = Detail.REASONS) -> Verdict:
+        """Both sides' answers, each whatever the other says (G1).
+
+        Packets carry addresses, so a pod or an outsider stands for whoever holds its address by this snapshot (X1).
+        """
+        source, destination = self._held(connection.source), self._held(connection.destination)
+        if source is not connection.source or destination is not connection.destination:
+            connection = replace(connection, source=source, destination=destination)
+        return Verdict(
+            egress=self._side(Direction.EGRESS, source, destination, connection, detail),
+            ingress=self._side(Direction.INGRESS, destination, source, connection, detail),
+        )
+
+    def _held(self, end: End) -> End:
+        if isinstance(end, NodeEnd):
+            return end
+        if isinstance(end, PodEnd) and self._ends.holder_of(end.address) is end.pod:
+            return end
+        return self._ends.at(end.address)
+
+    def _side(self, direction: Direction, own: End, peer: End, connection: Connection, detail: Detail) -> Decision:
+        if not isinstance(own, PodEnd):
+            return _OPEN[direction, Reason.NOT_A_POD]
+        if isinstance(peer, PodEnd) and peer.pod is own.pod:
+            return _OPEN[direction, Reason.OWN_ADDRESS]
+        if direction is Direction.INGRESS and isinstance(peer, NodeEnd) and peer.node.name == own.pod.node:
+            return _OPEN[direction, Reason.OWN_NODE]
+        question = Question(direction, own.pod, peer, connection, detail)
+        for tier in self._tiers:
+            decision = tier.decide(question)
+            if decision is not None:
+                return decision
+        return _OPEN[direction, Reason.NOT_ISOLATED]
+
+
+_OPEN = {
+    (direction, reason): Decision(direction, allowed=True, reason=reason)
+    for direction in Direction
+    for reason in (Reason.NOT_A_POD, Reason.OWN_ADDRESS, Reason.OWN_NODE, Reason.NOT_ISOLATED)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedRules:
+    """What isolates one pod for one direction, and every rule that may allow something there."""
+
+    isolating: tuple[Reference, ...]
+    rules: tuple[tuple[PolicyReference, PolicyRule], ...]
+
+
+class NetworkPolicyTier:
+    """The tier of NetworkPolicies of both semantics and of the DefaultDeny annotation, judged together (M1, M4).
+
+    It is final for a pod and a direction iff the pod is isolated for it (C4).
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._namespaces = snapshot.namespaces
+        self._policies: defaultdict[str, list[Policy]] = defaultdict(list)
+        for _, policy in sorted(snapshot.policies.items()):
+            self._policies[policy.namespace].append(policy)
+        self._applied: dict[tuple[Direction, ObjectName], AppliedRules] = {}
+
+    def decide(self, question: Question) -> Decision | None:
+        """Allowed iff some rule that applies allows it; None where nothing isolates the pod (V1)."""
+        applied = self._rules_for(question.pod, question.direction)
+        if not applied.isolating:
+            return None
+        peer, connection = question.peer, question.connection
+        allowing = tuple(
+            reference for reference, rule in applied.rules if rule_matches(rule, peer, connection, self._namespaces)
+        )
+        if allowing:
+            return Decision(
+                question.direction, allowed=True, reason=Reason.RULE, policies=allowing, isolating=applied.isolating
+            )
+        miss = (
+            nearest_miss(applied.rules, peer, connection, self._namespaces) if question.detail is Detail.FULL else None
+        )
+        return Decision(
+            question.direction,
+            allowed=False,
+            reason=Reason.IMPLICIT_ISOLATION,
+            isolating=applied.isolating,
+            nearest_miss=miss,
+        )
+
+    def _rules_for(self, pod: Pod, direction: Direction) -> AppliedRules:
+        key = direction, (pod.namespace, pod.name)
+        applied = self._applied.get(key)
+        if applied is None:
+            applied = self._applied[key] = self._apply(pod, direction)
+        return applied
+
+    def _apply(self, pod: Pod, direction: Direction) -> AppliedRules:
+        """The annotation isolates for ingress and lets beta policies count; v1 policies do both by themselves (M4)."""
+        namespace = self._namespaces.get(pod.namespace)
+        annotated = direction is Direction.INGRESS and namespace is not None and namespace.default_deny
+        applying = [
+            policy
+            for policy in self._policies.get(pod.namespace, ())
+            if direction in policy.directions
+            and (policy.semantics is Semantics.V1 or annotated)
+            and policy.pods.matches(pod.labels)
+        ]
+        annotation: list[Reference] = [AnnotationReference(pod.namespace)] if annotated else []
+        return AppliedRules(
+            isolating=(
+                *annotation,
+                *(PolicyReference.to(policy) for policy in applying if policy.semantics is Semantics.V1),
+            ),
+            rules=tuple(
+                (PolicyReference.to(policy, rule.index), rule)
+                for policy in applying
+                for rule in policy.rules(direction)
+            ),
+        )
