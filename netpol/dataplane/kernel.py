@@ -7,7 +7,7 @@ Two implementations of each keep the same contract (tests/contract): the real on
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from netpol.compiler.ruleset import Hook, IpSet, Member
@@ -28,10 +28,13 @@ class KernelTable:
     """What one family's filter table holds of ours, as normalised iptables-save text.
 
     `chains` maps a chain's name to its rules, each as `render` writes it, without `-A NAME`.
+    `strays` are rules leading to our chains from chains that others made, by chain: a
+    clean-up deletes them, since a chain somebody refers to cannot go.
     """
 
     hooks: Mapping[Hook, tuple[HookRule, ...]]
     chains: Mapping[str, tuple[str, ...]]
+    strays: Mapping[str, tuple[HookRule, ...]] = field(default_factory=dict)
 
 
 class Sets(Protocol):

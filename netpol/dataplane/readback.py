@@ -1,0 +1,97 @@
+"""What the filter table holds of ours, from the text of iptables-save."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+
+from netpol.compiler.names import PREFIX, is_ours
+from netpol.compiler.ruleset import Hook
+from netpol.dataplane.kernel import HookRule, KernelTable
+from netpol.dataplane.render import STATES
+from netpol.dataplane.ruletext import Word, destination, join, split
+from netpol.errors import KernelRefusal
+
+_RULE = re.compile(r"(?:\[\d+:\d+\] )?-A (\S+)(?: (.*))?")
+_INCOMPATIBLE = re.compile(r"# Table `filter' is incompatible")
+
+# Without /etc/protocols (a slim image has none) the tools print other names, or numbers.
+_PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "132": "sctp", "58": "ipv6-icmp", "icmpv6": "ipv6-icmp"}
+_STATES = [state.value for state in STATES]
+
+
+def parse_table(saved: str) -> KernelTable:
+    """The chains of ours, and every rule elsewhere that leads to one, from `iptables-save -t filter`.
+
+    Everything else may be written as oddly as it likes. KernelRefusal where the tool
+    says it cannot show the table.
+    """
+    if _INCOMPATIBLE.search(saved):
+        raise KernelRefusal(
+            "the filter table holds rules that iptables-nft cannot read: something writes to it with nft;"
+            " give that its own table, or choose the other variant with --iptables-variant=legacy"
+        )
+    chains: dict[str, list[str]] = {}
+    entries: dict[str, list[HookRule]] = {}
+    lengths: dict[str, int] = {}
+    for line in saved.split("\n"):
+        if line.startswith(":"):
+            chain = line[1:].split(" ", 1)[0]
+            if is_ours(chain):
+                chains.setdefault(chain, [])
+        elif rule := _RULE.fullmatch(line):
+            chain, text = rule[1], rule[2] or ""
+            if is_ours(chain):
+                chains.setdefault(chain, []).append(normalise(text))
+                continue
+            position = lengths[chain] = lengths.get(chain, 0) + 1
+            # Almost every rule of others is passed over by this look at the bare text.
+            if PREFIX in text and is_ours(destination(split(text)) or ""):
+                entries.setdefault(chain, []).append(HookRule(position, normalise(text)))
+    hooks = {hook.value: hook for hook in Hook}
+    return KernelTable(
+        hooks={hook: tuple(entries.get(name, ())) for name, hook in hooks.items()},
+        chains={name: tuple(rules) for name, rules in chains.items()},
+        strays={name: tuple(rules) for name, rules in entries.items() if name not in hooks},
+    )
+
+
+def normalise(rule: str) -> str:
+    """The rule as `render` writes it, whatever the variant, version and spacing; its meaning is the same.
+
+    >>> normalise("-s 10.0.0.7  -m conntrack --ctstate RELATED,NEW -j DROP")
+    '-s 10.0.0.7/32 -m conntrack --ctstate NEW,RELATED -j DROP'
+    """
+    words = list(split(rule))
+    for index in range(1, len(words)):
+        option = words[index - 1]
+        if not option.quoted and (spelling := _SPELLINGS.get(option.text)) and not words[index].quoted:
+            words[index] = Word(spelling(words[index].text))
+    return join(words)
+
+
+def _spell_network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        return text
+
+
+def _spell_protocol(text: str) -> str:
+    return _PROTOCOLS.get(text, text)
+
+
+def _spell_states(text: str) -> str:
+    states = text.split(",")
+    if not set(states) <= set(_STATES):
+        return text
+    return ",".join(sorted(states, key=_STATES.index))
+
+
+_SPELLINGS: dict[str, Callable[[str], str]] = {
+    "-s": _spell_network,
+    "-d": _spell_network,
+    "-p": _spell_protocol,
+    "--ctstate": _spell_states,
+}

@@ -1,0 +1,179 @@
+"""Rules as lines for iptables-restore, in the very form iptables-save prints them back.
+
+Both variants of the tools, for both families, put addresses first, then the protocol,
+then the matches in the order given; the nft variant gathers all that is said of TCP
+into one `-m tcp`. Writing rules this way makes comparing texts enough to see a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from netpol.compiler.ruleset import (
+    Action,
+    ConnectionState,
+    Goto,
+    Hook,
+    InNetwork,
+    InSet,
+    InState,
+    Jump,
+    LocalAddress,
+    Log,
+    Match,
+    NotSyn,
+    OfIcmpv6Type,
+    OfProtocol,
+    Rule,
+    Side,
+    Table,
+    Target,
+    ToPorts,
+)
+from netpol.dataplane.ruletext import quote
+from netpol.model.networks import Family
+from netpol.model.ports import ALL_PORTS, PortRange, Protocol
+
+COMMENT_BYTES = 255
+PREFIX_BYTES = 63
+"""What fits the kernel's structures; legacy iptables cuts the rest off without a word, nft only beyond 127."""
+
+STATES = (ConnectionState.NEW, ConnectionState.RELATED, ConnectionState.ESTABLISHED)
+"""The states in the order the tools print them."""
+
+_OPENING = "! --tcp-flags FIN,SYN,RST,ACK SYN"
+_UNSAFE_IN_COMMENT = str.maketrans({'"': "_", "'": "_", "\\": "_", "`": "_", "$": "_"})
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedTable:
+    """A table as text: each hook's rule, each chain's rules, without `-A NAME`."""
+
+    hooks: Mapping[Hook, str]
+    chains: Mapping[str, tuple[str, ...]]
+
+
+def render_table(table: Table, family: Family) -> RenderedTable:
+    """Every rule of the table as text."""
+    return RenderedTable(
+        {hook: render_rule(rule, family) for hook, rule in table.hooks.items()},
+        {name: tuple(render_rule(rule, family) for rule in rules) for name, rules in table.chains.items()},
+    )
+
+
+def render_rule(rule: Rule, family: Family) -> str:
+    """The rule as one line, without `-A NAME`.
+
+    ValueError where no rule can say it: ports or flags without the protocol that has
+    them, two networks on one side, a log prefix that would be cut.
+
+    >>> from netpol.model.ports import PortRange
+    >>> ports = ToPorts((PortRange(80, 80), PortRange(8000, 8080)))
+    >>> render_rule(Rule((OfProtocol(Protocol.TCP), ports), Action.RETURN), Family.IPV4)
+    '-p tcp -m multiport --dports 80,8000:8080 -j RETURN'
+    """
+    parts = [*_networks(rule.matches), *_protocol(rule.matches, family)]
+    parts += filter(None, map(_match, rule.matches))
+    if comment := plain_comment(rule.comment):
+        parts.append(f"-m comment --comment {quote(comment)}")
+    parts.append(_target(rule.target))
+    return " ".join(parts)
+
+
+def plain_comment(comment: str) -> str:
+    r"""`comment` as a rule can carry it: one line, no quotes, at most 255 bytes.
+
+    Quotes survive the tools, but every version escapes them its own way; names of
+    Kubernetes objects have none.
+
+    >>> plain_comment('say "hi"\n')
+    'say _hi_'
+    """
+    printable = "".join(character if character.isprintable() else " " for character in comment)
+    cut = printable.translate(_UNSAFE_IN_COMMENT).strip().encode()[:COMMENT_BYTES]
+    return cut.decode(errors="ignore").strip()
+
+
+def _networks(matches: Iterable[Match]) -> list[str]:
+    found: dict[Side, str] = {}
+    for match in matches:
+        if not isinstance(match, InNetwork) or (match.network.prefixlen == 0 and not match.negated):
+            continue
+        if match.side in found:
+            raise ValueError(f"a rule has one {match.side.value} network, this one has {match.network} too")
+        option = "-s" if match.side is Side.SOURCE else "-d"
+        found[match.side] = f"{_not(match)}{option} {match.network}"
+    return [found[side] for side in Side if side in found]
+
+
+def _protocol(matches: Iterable[Match], family: Family) -> list[str]:
+    """The protocol and what is said of its own header, in one place."""
+    protocol = next((match.protocol for match in matches if isinstance(match, OfProtocol)), None)
+    ports, others = "", []
+    for match in matches:
+        match match:
+            case ToPorts():
+                if protocol is None or not protocol.has_ports:
+                    raise ValueError("ports are matched without a protocol that has them")
+                if len(match.ports) == 1 and match.ports[0] != ALL_PORTS:
+                    ports = f"--dport {_port(match.ports[0])}"
+            case NotSyn():
+                if protocol is not Protocol.TCP:
+                    raise ValueError("TCP's flags are matched without TCP")
+                others.append(_OPENING)
+            case OfIcmpv6Type():
+                if protocol is not Protocol.ICMP or family is not Family.IPV6:
+                    raise ValueError("an ICMPv6 type is matched without ICMPv6")
+                others.append(f"--icmpv6-type {match.number}")
+            case _:
+                pass
+    if protocol is None:
+        return []
+    if protocol is Protocol.ICMP:
+        name, module = ("ipv6-icmp", "icmp6") if family is Family.IPV6 else ("icmp", "icmp")
+    else:
+        name = module = protocol.value.lower()
+    details = [ports, *others] if ports else others
+    return [f"-p {name}", *([f"-m {module}", *details] if details else [])]
+
+
+def _match(match: Match) -> str:
+    """The match as text; "" for those that `_networks` and `_protocol` write."""
+    match match:
+        case InSet():
+            sides = ",".join(side.value for side in match.sides)
+            return f"-m set {_not(match)}--match-set {match.name} {sides}"
+        case ToPorts() if len(match.ports) > 1:
+            return f"-m multiport --dports {','.join(map(_port, match.ports))}"
+        case InState():
+            states = ",".join(state.value for state in STATES if state in match.states)
+            return f"-m conntrack {_not(match)}--ctstate {states}"
+        case LocalAddress():
+            return f"-m addrtype {_not(match)}--{match.side.value}-type LOCAL"
+        case _:
+            return ""
+
+
+def _target(target: Target) -> str:
+    match target:
+        case Action():
+            return f"-j {target.value}"
+        case Jump():
+            return f"-j {target.chain}"
+        case Goto():
+            return f"-g {target.chain}"
+        case Log():
+            if len(target.prefix.encode()) > PREFIX_BYTES:
+                raise ValueError(f"the log prefix {target.prefix!r} has over {PREFIX_BYTES} bytes")
+            prefix = f" --nflog-prefix {quote(target.prefix)}" if target.prefix else ""
+            group = f" --nflog-group {target.group}" if target.group else ""
+            return f"-j NFLOG{prefix}{group}"
+
+
+def _not(match: InNetwork | InSet | InState | LocalAddress) -> str:
+    return "! " if match.negated else ""
+
+
+def _port(ports: PortRange) -> str:
+    return str(ports.first) if ports.first == ports.last else f"{ports.first}:{ports.last}"

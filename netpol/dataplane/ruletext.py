@@ -1,0 +1,71 @@
+"""The words of a rule as iptables-save writes them and iptables-restore reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+_BARE = re.compile(r"[-\w]+", re.ASCII)
+_WORD = re.compile(r'(?:"(?:[^"\\]|\\.)*"|\S)+')
+_ESCAPED = re.compile(r"\\(.)")
+_TO_ESCAPE = re.compile(r"""(["'\\])""")
+
+_FREE_TEXT = frozenset({"--comment", "--nflog-prefix", "--log-prefix"})
+_TARGETS = frozenset({"-j", "--jump", "-g", "--goto"})
+
+
+class Word(NamedTuple):
+    """One word, its quotes taken off; a quoted word is never an option."""
+
+    text: str
+    quoted: bool = False
+
+
+def quote(value: str) -> str:
+    r"""`value` as iptables-save prints a text: bare where it has only letters, digits, `-` and `_`.
+
+    >>> quote("web-1"), quote('to "db"')
+    ('web-1', '"to \\"db\\""')
+    """
+    return value if _BARE.fullmatch(value) else '"' + _TO_ESCAPE.sub(r"\\\1", value) + '"'
+
+
+def split(rule: str) -> tuple[Word, ...]:
+    """The words of a rule; a quote that nothing closes is an ordinary character, so every text has words.
+
+    >>> [word.text for word in split('-m comment --comment "a  b" -j DROP')]
+    ['-m', 'comment', '--comment', 'a  b', '-j', 'DROP']
+    """
+    return tuple(map(_word, _WORD.findall(rule)))
+
+
+def _word(raw: str) -> Word:
+    if len(raw) >= 2 and raw[0] == raw[-1] == '"':
+        return Word(_ESCAPED.sub(r"\1", raw[1:-1]), quoted=True)
+    return Word(raw)
+
+
+def join(words: Iterable[Word]) -> str:
+    """The rule that has these words, quoted again where they were."""
+    return " ".join(quote(word.text) if word.quoted else word.text for word in words)
+
+
+def destination(words: Sequence[Word]) -> str | None:
+    """The target or chain that the rule jumps or goes to; None where it names none.
+
+    What stands in a comment or a log prefix is passed over, even where it looks like an option.
+
+    >>> destination(split("-m comment --comment -j -g NETPOL-INPUT"))
+    'NETPOL-INPUT'
+    """
+    following = iter(words)
+    for word in following:
+        if word.quoted:
+            continue
+        if word.text in _FREE_TEXT:
+            next(following, None)
+        elif word.text in _TARGETS:
+            named = next(following, None)
+            return None if named is None else named.text
+    return None
