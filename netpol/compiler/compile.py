@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from netpol.compiler import names
 from netpol.compiler.base_chains import base_chains, hooks
@@ -25,15 +25,15 @@ def compile_ruleset(snapshot: Snapshot, options: NodeOptions) -> Ruleset:
         for holder in resolver.on_node(options.name)
         if any(family_of(address) in options.families for address in holder.addresses)
     )
-    programs = {
-        (holder, direction): pod_program(holder.pod, direction, standing, options.log_group)
+    programs = [
+        (holder, pod_program(holder.pod, direction, standing, options.log_group))
         for holder in local
         for standing in (resolver.standing(holder.pod),)
         for direction in Direction
         if direction in standing.isolated
-    }
+    ]
     sets = [
-        *_peer_sets(programs.values(), options.families, resolver),
+        *_peer_sets((program for _, program in programs), options.families, resolver),
         *_isolated_sets(programs, options.families),
         *_unknown_sets(_pod_cidrs(snapshot, options), local, options.families),
     ]
@@ -43,7 +43,7 @@ def compile_ruleset(snapshot: Snapshot, options: NodeOptions) -> Ruleset:
     )
 
 
-Programs = dict[tuple[Holder, Direction], PodProgram]
+Programs = Sequence[tuple[Holder, PodProgram]]
 
 
 def _peer_sets(programs: Iterable[PodProgram], families: Iterable[Family], resolver: Resolver) -> Iterator[IpSet]:
@@ -72,8 +72,8 @@ def _judged(programs: Programs, direction: Direction, family: Family) -> dict[Ad
     """The chain of each isolated address of the family."""
     return {
         address: program.chain
-        for (holder, judged), program in programs.items()
-        if judged is direction
+        for holder, program in programs
+        if program.direction is direction
         for address in holder.addresses
         if family_of(address) is family
     }
@@ -108,5 +108,5 @@ def _table(family: Family, programs: Programs, log_group: int) -> Table:
         judged = _judged(programs, direction, family)
         chains |= dispatch(direction, judged)
         reached = set(judged.values())
-        chains |= {program.chain: program.rules for program in programs.values() if program.chain in reached}
+        chains |= {program.chain: program.rules for _, program in programs if program.chain in reached}
     return Table(hooks(), chains)

@@ -44,6 +44,7 @@ class PodProgram:
     `tiers` in the order of C1 would each add their rules to `rules`; only NetworkPolicies judge so far.
     """
 
+    direction: Direction
     chain: str
     rules: tuple[Rule, ...]
     groups: tuple[Group, ...]
@@ -83,7 +84,7 @@ def pod_program(pod: Pod, direction: Direction, standing: Standing, log_group: i
     refusal = f"{direction.value} of {pod}: refused"
     rules.append(Rule((), Log(log_group, PREFIX_VERSION + chain), refusal))
     rules.append(Rule((), Action.DROP, refusal))
-    return PodProgram(chain, tuple(rules), tuple(groups))
+    return PodProgram(direction, chain, tuple(rules), tuple(groups))
 
 
 def _sides(direction: Direction, terms: Iterable[Term]) -> tuple[Side, ...]:

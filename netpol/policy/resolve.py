@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from netpol.model.labels import Operator, Selector
-from netpol.model.networks import Address
+from netpol.model.networks import Address, Family, family_of
 from netpol.model.objects import Pod
 from netpol.model.policies import Direction, PodPeer, Policy, Semantics
+from netpol.model.ports import NamedPort, Protocol
 from netpol.model.snapshot import Snapshot, holders
 
 
@@ -19,6 +20,14 @@ class Holder:
 
     pod: Pod
     addresses: tuple[Address, ...]
+    packed: Mapping[Family, tuple[bytes, ...]]
+    """The same addresses by family, as packets carry them."""
+
+    @classmethod
+    def of(cls, pod: Pod, addresses: tuple[Address, ...]) -> Holder:
+        """The holder of these addresses of the pod."""
+        packed = {f: tuple(a.packed for a in addresses if family_of(a) is f) for f in Family}
+        return cls(pod, addresses, packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +45,14 @@ class Resolver:
         self._namespaces = snapshot.namespaces
         self._holders: dict[str, list[Holder]] = defaultdict(list)
         self._labelled: dict[tuple[str, str, str], list[Holder]] = defaultdict(list)
+        self._named: dict[tuple[str, Protocol], dict[tuple[str, str], Holder]] = defaultdict(dict)
         self._policies: dict[str, list[Policy]] = defaultdict(list)
         self._local: dict[str, list[Holder]] = defaultdict(list)
         held = holders(snapshot.pods.values())
         for pod in snapshot.pods.values():
             addresses = tuple(address for address in pod.addresses if held.get(address) is pod)
             if addresses:
-                self._add(Holder(pod, addresses))
+                self._add(Holder.of(pod, addresses))
         for policy in snapshot.policies.values():
             self._policies[policy.namespace].append(policy)
 
@@ -52,6 +62,8 @@ class Resolver:
         self._local[pod.node].append(holder)
         for key, value in pod.labels.items():
             self._labelled[pod.namespace, key, value].append(holder)
+        for port in pod.ports:
+            self._named[port.name, port.protocol].setdefault((pod.namespace, pod.name), holder)
 
     def on_node(self, node: str) -> tuple[Holder, ...]:
         """The holders on this node, by namespace and name."""
@@ -84,10 +96,9 @@ class Resolver:
                 if peer.pods.matches(holder.pod.labels):
                     yield holder
 
-    def everyone(self) -> Iterator[Holder]:
-        """Every holder of the cluster, also those whose namespace is not known."""
-        for holders_ in self._holders.values():
-            yield from holders_
+    def naming(self, port: NamedPort) -> Iterable[Holder]:
+        """The holders whose pods give this port a number, also those whose namespace is not known (V7)."""
+        return self._named.get((port.name, port.protocol), {}).values()
 
     def _selected_namespaces(self, peer: PodPeer) -> Iterable[str]:
         if peer.namespace_selector is None:
