@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import repeat
 
 from netpol.model.networks import IPBlock
 from netpol.model.objects import Namespace
@@ -15,9 +16,17 @@ Namespaces = Mapping[str, Namespace]
 
 def rule_matches(rule: PolicyRule, peer: End, connection: Connection, namespaces: Namespaces) -> bool:
     """True where the rule allows `connection` with the end that its list calls the peer: both parts match (B7)."""
-    if rule.ports is not None and not any(entry_matches(entry, connection) for entry in rule.ports):
-        return False
-    return rule.peers is None or any(peer_matches(candidate, peer, namespaces) for candidate in rule.peers)
+    return ports_match(rule.ports, connection) and peers_match(rule.peers, peer, namespaces)
+
+
+def ports_match(entries: tuple[PortEntry, ...] | None, connection: Connection) -> bool:
+    """True where a rule's list of port entries allows the connection's protocol and port (G10, V3)."""
+    return entries is None or any(map(entry_matches, entries, repeat(connection)))
+
+
+def peers_match(peers: tuple[Peer, ...] | None, end: End, namespaces: Namespaces) -> bool:
+    """True where a rule's list of peers names the end (V3)."""
+    return peers is None or any(map(peer_matches, peers, repeat(end), repeat(namespaces)))
 
 
 def entry_matches(entry: PortEntry, connection: Connection) -> bool:

@@ -10,7 +10,7 @@ from netpol.model.networks import IPBlock
 from netpol.model.policies import Peer, PodPeer, PolicyRule
 from netpol.model.ports import NamedPort, PortEntry
 from netpol.policy.judgement import Connection, End, Lack, NearestMiss, PodEnd, PolicyReference
-from netpol.policy.matching import Namespaces, entry_matches, namespace_matches, peer_matches
+from netpol.policy.matching import Namespaces, namespace_matches, peers_match, ports_match
 
 _EASE = {lack: rank for rank, lack in enumerate(Lack)}
 
@@ -50,7 +50,7 @@ def nearest_miss(
 
 
 def _port_shortfall(rule: PolicyRule, connection: Connection) -> _Shortfall:
-    if rule.ports is None or any(entry_matches(entry, connection) for entry in rule.ports):
+    if ports_match(rule.ports, connection):
         return _Shortfall()
     if not rule.ports:
         return _Shortfall((Lack.PORT,), 1, ("it allows no port at all",))
@@ -75,7 +75,7 @@ def _entry_words(entry: PortEntry, destination: End) -> str:
 
 def _peer_shortfall(rule: PolicyRule, end: End, namespaces: Namespaces) -> _Shortfall:
     """What the closest of the rule's peers lacks."""
-    if rule.peers is None or any(peer_matches(peer, end, namespaces) for peer in rule.peers):
+    if peers_match(rule.peers, end, namespaces):
         return _Shortfall()
     if not rule.peers:
         return _Shortfall((Lack.PEER,), 1, ("it allows no peer at all",))
