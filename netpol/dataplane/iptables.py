@@ -1,0 +1,77 @@
+"""The filter tables, written and read through one variant of iptables' own tools.
+
+`-restore --noflush` changes the chains it is given and nothing else, all or nothing:
+the nft variant as one transaction of the kernel, the legacy one under the lock that
+every iptables-legacy takes (`-w`), so what others write at the same moment stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from netpol.dataplane.kernel import KernelTable
+from netpol.dataplane.readback import parse_table
+from netpol.dataplane.tool import TIMEOUT_SECONDS, Outcome, run_tool
+from netpol.errors import KernelRefusal
+from netpol.model.networks import Family
+from netpol.settings import Variant
+
+LOCK_SECONDS = 10
+
+_LINE = re.compile(r"(?:^|: |at )line:? (\d+)", re.MULTILINE)
+_NOISE = re.compile(r"^Try `|^Error occurred at line|^\s*$|^# Warning: ")
+_BANNER = re.compile(r"^ip6?tables-(?:\w+-)?(?:restore|save)(?: v[\d.]+ \(\w+\))?: ?")
+
+
+class IptablesTables:
+    """`kernel.Tables` for one variant."""
+
+    def __init__(self, variant: Variant, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self.variant = variant
+        self._timeout_seconds = timeout_seconds
+
+    def read(self, family: Family) -> KernelTable:
+        """What the family's filter table holds of ours."""
+        return parse_table(self.save(family, "filter"))
+
+    def save(self, family: Family, table: str) -> str:
+        """The text of `iptables-save -t table`; asking for a table makes the legacy kernel load it."""
+        tool = tool_name(self.variant, family, "save")
+        outcome = run_tool((tool, "-t", table), timeout_seconds=self._timeout_seconds)
+        if outcome.status != 0:
+            raise KernelRefusal(f"{tool} cannot read the {table} table: {_complaint(outcome)}")
+        return outcome.output
+
+    def write(self, family: Family, lines: Sequence[str]) -> None:
+        """Apply `lines` (restore format, between `*filter` and `COMMIT`) all or nothing, others' rules untouched."""
+        if not lines:
+            return
+        tool = tool_name(self.variant, family, "restore")
+        text = "\n".join(("*filter", *lines, "COMMIT", ""))
+        arguments = (tool, "-w", str(LOCK_SECONDS), "--noflush")
+        outcome = run_tool(arguments, text, timeout_seconds=self._timeout_seconds)
+        if outcome.status != 0:
+            raise KernelRefusal(f"{tool} refused the rules: {_complaint(outcome)}{_offender(outcome, lines)}")
+
+
+def tool_name(variant: Variant, family: Family, action: str) -> str:
+    """The tool that does `action` for one variant and family.
+
+    >>> tool_name(Variant.NFT, Family.IPV6, "save")
+    'ip6tables-nft-save'
+    """
+    return f"{'iptables' if family is Family.IPV4 else 'ip6tables'}-{variant.value}-{action}"
+
+
+def _complaint(outcome: Outcome) -> str:
+    """The one line of the tool's complaint that says why."""
+    lines = (_BANNER.sub("", line).strip() for line in outcome.complaint.split("\n") if not _NOISE.match(line))
+    return next((line for line in lines if line), f"exit status {outcome.status}")
+
+
+def _offender(outcome: Outcome, lines: Sequence[str]) -> str:
+    """The line of ours that the complaint is about, counted from `*filter`; the COMMIT is none of ours."""
+    found = _LINE.search(outcome.complaint)
+    index = int(found[1]) - 2 if found else -1
+    return f" (in {lines[index]!r})" if 0 <= index < len(lines) else ""

@@ -1,0 +1,123 @@
+"""A rule of every form the compiler can make, with the text both variants of iptables print for it."""
+
+from __future__ import annotations
+
+from netpol.compiler.ruleset import (
+    Action,
+    ConnectionState,
+    Goto,
+    InNetwork,
+    InSet,
+    InState,
+    Jump,
+    LocalAddress,
+    Log,
+    NotSyn,
+    OfIcmpv6Type,
+    OfProtocol,
+    Rule,
+    Side,
+    ToPorts,
+)
+from netpol.model.networks import Family, parse_network
+from netpol.model.ports import ALL_PORTS, PortRange, Protocol
+
+SOURCE, DESTINATION = Side.SOURCE, Side.DESTINATION
+TCP, UDP, SCTP, ICMP = map(OfProtocol, (Protocol.TCP, Protocol.UDP, Protocol.SCTP, Protocol.ICMP))
+ESTABLISHED, RELATED, NEW = ConnectionState.ESTABLISHED, ConnectionState.RELATED, ConnectionState.NEW
+
+ADDRESS_SET = {Family.IPV4: "NETPOL-S4-AAAAAAAAAAAAAAAA", Family.IPV6: "NETPOL-S6-AAAAAAAAAAAAAAAA"}
+PORT_SET = {Family.IPV4: "NETPOL-P4-AAAAAAAAAAAAAAAA", Family.IPV6: "NETPOL-P6-AAAAAAAAAAAAAAAA"}
+LIST_SET = "NETPOL-L-AAAAAAAAAAAAAAAA"
+CHAIN = "NETPOL-PI-AAAAAAAAAAAAAAAA"
+
+
+def ports(*ranges: int | tuple[int, int]) -> ToPorts:
+    """The match of these ports, each a number or a first and a last."""
+    return ToPorts(
+        tuple(PortRange(each, each) if isinstance(each, int) else PortRange(*each) for each in ranges),
+    )
+
+
+def forms(family: Family) -> list[tuple[Rule, str]]:
+    """Rules and their texts; the sets and the chain they name are those above."""
+    four = family is Family.IPV4
+    addresses, pairs = ADDRESS_SET[family], PORT_SET[family]
+    network = parse_network("10.0.0.0/8" if four else "fd00::/64")
+    host = parse_network("10.1.2.3/32" if four else "fd00:0:0::1/128")
+    icmp = "icmp" if four else "ipv6-icmp"
+    accept = Action.RETURN
+    rules = [
+        (Rule((), Action.DROP), "-j DROP"),
+        (Rule((InSet(addresses, (SOURCE,)),), accept), f"-m set --match-set {addresses} src -j RETURN"),
+        (
+            Rule((InSet(pairs, (DESTINATION, DESTINATION), negated=True),), Action.DROP),
+            f"-m set ! --match-set {pairs} dst,dst -j DROP",
+        ),
+        (
+            Rule((InSet(LIST_SET, (SOURCE,)), InSet(addresses, (DESTINATION,), negated=True)), Goto(CHAIN)),
+            f"-m set --match-set {LIST_SET} src -m set ! --match-set {addresses} dst -g {CHAIN}",
+        ),
+        (
+            Rule((InSet(LIST_SET, (DESTINATION,)), InNetwork(SOURCE, network), TCP), Jump(CHAIN)),
+            f"-s {network} -p tcp -m set --match-set {LIST_SET} dst -j {CHAIN}",
+        ),
+        (
+            Rule((InNetwork(DESTINATION, host, negated=True), InNetwork(SOURCE, network, negated=True)), Action.DROP),
+            f"! -s {network} ! -d {host} -j DROP",
+        ),
+        (Rule((InNetwork(SOURCE, parse_network("0.0.0.0/0" if four else "::/0")),), Action.DROP), "-j DROP"),
+        (Rule((ICMP,), accept), f"-p {icmp} -j RETURN"),
+        (Rule((TCP, ports(80)), accept), "-p tcp -m tcp --dport 80 -j RETURN"),
+        (Rule((UDP, ports((80, 90))), accept), "-p udp -m udp --dport 80:90 -j RETURN"),
+        (Rule((SCTP, ports(0)), accept), "-p sctp -m sctp --dport 0 -j RETURN"),
+        (Rule((SCTP, ports((1, 65535))), accept), "-p sctp -m sctp --dport 1:65535 -j RETURN"),
+        (Rule((UDP, ToPorts((ALL_PORTS,))), accept), "-p udp -j RETURN"),
+        (
+            Rule((TCP, InSet(addresses, (SOURCE,)), ports(80, 443, (1000, 2000))), accept),
+            f"-p tcp -m set --match-set {addresses} src -m multiport --dports 80,443,1000:2000 -j RETURN",
+        ),
+        (
+            Rule((SCTP, ports(*range(1, 14), (20, 30))), accept),
+            "-p sctp -m multiport --dports 1,2,3,4,5,6,7,8,9,10,11,12,13,20:30 -j RETURN",
+        ),
+        (
+            Rule((TCP, InSet(addresses, (SOURCE,)), ports(80), NotSyn()), accept),
+            f"-p tcp -m tcp --dport 80 ! --tcp-flags FIN,SYN,RST,ACK SYN -m set --match-set {addresses} src -j RETURN",
+        ),
+        (
+            Rule((InState(frozenset({NEW})), TCP, NotSyn()), Action.DROP),
+            "-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -j DROP",
+        ),
+        (
+            Rule((InState(frozenset({ESTABLISHED, RELATED})),), accept),
+            "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+        ),
+        (
+            Rule((InState(frozenset({NEW, ESTABLISHED}), negated=True),), accept),
+            "-m conntrack ! --ctstate NEW,ESTABLISHED -j RETURN",
+        ),
+        (
+            Rule((LocalAddress(SOURCE, negated=True), LocalAddress(DESTINATION)), accept),
+            "-m addrtype ! --src-type LOCAL -m addrtype --dst-type LOCAL -j RETURN",
+        ),
+        (Rule((), Log(100, "d:abc7")), '-j NFLOG --nflog-prefix "d:abc7" --nflog-group 100'),
+        (Rule((), Log(0, "p" * 63)), f"-j NFLOG --nflog-prefix {'p' * 63}"),
+        (
+            Rule((), Action.DROP, "ingress of web/frontend-1"),
+            '-m comment --comment "ingress of web/frontend-1" -j DROP',
+        ),
+        (Rule((), Action.DROP, "one-word_1"), "-m comment --comment one-word_1 -j DROP"),
+        (Rule((), Action.DROP, "-A"), "-m comment --comment -A -j DROP"),
+        (Rule((), Action.DROP, "c" * 300), f"-m comment --comment {'c' * 255} -j DROP"),
+        (
+            Rule((), Action.DROP, "  a  b\n\"c' `d` $e\\f {g}#;\t"),
+            '-m comment --comment "a  b _c_ _d_ _e_f {g}#;" -j DROP',
+        ),
+        (Rule((), Action.DROP, "Bücher/größe"), '-m comment --comment "Bücher/größe" -j DROP'),
+    ]
+    if not four:
+        rules.append(
+            (Rule((ICMP, OfIcmpv6Type(135)), accept), "-p ipv6-icmp -m icmp6 --icmpv6-type 135 -j RETURN"),
+        )
+    return rules
