@@ -1,0 +1,80 @@
+# Everything a person needs is `make demo` and `make test`: each does its own set-up,
+# on Debian as root with apt, and the second call finds it done.
+
+PYTHON ?= python3
+LEVELS ?= lint arch type unit props kernel
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(CURDIR)/.venv/bin
+# Debian keeps iptables and ipset where a plain user's PATH does not look.
+export PATH := $(PATH):/usr/sbin:/sbin
+# Every level runs in the one environment made here; a plain `tox` would make one per level.
+TOX := PATH="$(BIN):$$PATH" tox run -qq --current-env
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench clean packages
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: packages $(VENV)/.runs ## show the firewall at work: real namespaces, real packets (root)
+	@$(BIN)/netpol demo
+
+test: packages $(VENV)/.tests ## run every level of tests: lint arch type unit props kernel
+	@for level in $(LEVELS); do \
+	    echo "== $$level"; \
+	    $(TOX) -e $$level || { echo "== $$level failed"; exit 1; }; \
+	done
+
+bench: packages $(VENV)/.tests ## measure, and print the figures by stage
+	@$(TOX) -e bench
+
+clean: ## remove all that was made here
+	rm -rf $(VENV) .tox build *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What building the environment needs stops the work where it is missing; what only the
+# kernel's part needs does not: the demo and the kernel tests say it themselves.
+packages:
+	@builds= kernel=; \
+	need() { eval "$$3" >/dev/null 2>&1 || declare -g "$$1=$${!1} $$2"; }; \
+	need builds python3      'command -v $(PYTHON)'; \
+	need builds python3-venv '$(PYTHON) -c "import ensurepip, venv"'; \
+	need builds python3-dev  '$(PYTHON) -c "import sysconfig; open(sysconfig.get_path(\"include\") + \"/Python.h\")"'; \
+	need builds gcc          'command -v gcc'; \
+	need builds libc6-dev    'gcc -E - <<< "#include <stdlib.h>"'; \
+	need kernel iptables     'command -v iptables-nft-restore && command -v iptables-legacy-restore'; \
+	need kernel ipset        'command -v ipset'; \
+	need kernel conntrack    'command -v conntrack'; \
+	need kernel iproute2     'command -v ip'; \
+	need kernel kmod         'command -v modprobe'; \
+	need kernel procps       'command -v sysctl'; \
+	[ -n "$$builds$$kernel" ] || exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing Debian packages:$$builds$$kernel"; \
+	    log=$$(mktemp); \
+	    { apt-get update -qq && \
+	      DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$builds $$kernel; \
+	    } </dev/null >"$$log" 2>&1 || { cat "$$log"; rm -f "$$log"; exit 1; }; \
+	    rm -f "$$log"; \
+	else \
+	    echo "missing here:$$builds$$kernel (Debian: as root, apt-get install$$builds$$kernel)" >&2; \
+	    [ -z "$$builds" ]; \
+	fi
+
+$(BIN)/python: | packages
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "netpol needs Python 3.11 or later; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "making the Python environment $(VENV)"
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runs: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "installing netpol in $(VENV)"
+	@$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+$(VENV)/.tests: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "installing netpol and its tests' needs in $(VENV)"
+	@$(BIN)/python -m pip install -q -e .[test]
+	@touch $@ $(VENV)/.runs
