@@ -109,6 +109,19 @@ class Oracle:
         return _OPEN[direction, Reason.NOT_ISOLATED]
 
 
+def no_common_family(connection: Connection) -> Verdict:
+    """The verdict where the ends have no address family in common: refused by whichever of them is a pod (G1)."""
+
+    def side(direction: Direction, own: End) -> Decision:
+        if not isinstance(own, PodEnd):
+            return _OPEN[direction, Reason.NOT_A_POD]
+        return Decision(direction, allowed=False, reason=Reason.NO_COMMON_FAMILY)
+
+    return Verdict(
+        egress=side(Direction.EGRESS, connection.source), ingress=side(Direction.INGRESS, connection.destination)
+    )
+
+
 _OPEN = {
     (direction, reason): Decision(direction, allowed=True, reason=reason)
     for direction in Direction

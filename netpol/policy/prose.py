@@ -1,0 +1,135 @@
+"""A verdict in sentences for the person who runs the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+from netpol.model.networks import Address
+from netpol.model.objects import Node
+from netpol.model.policies import Direction
+from netpol.model.ports import Protocol
+from netpol.policy.judgement import (
+    AnnotationReference,
+    Connection,
+    Decision,
+    End,
+    ExternalEnd,
+    NodeEnd,
+    PodEnd,
+    PolicyReference,
+    Reason,
+    Reference,
+    Verdict,
+)
+
+_LISTED_AT_MOST = 3
+
+
+def port_words(protocol: Protocol, port: int | None) -> str:
+    """`80/TCP`, or `ICMP`, which has no ports."""
+    return protocol.value if port is None else f"{port}/{protocol.value}"
+
+
+def verdict_sentences(connection: Connection, verdict: Verdict) -> list[str]:
+    """The answer, then why each side gives it; what is said of both sides is said once."""
+    source, destination = connection.source, connection.destination
+    may = "may" if verdict.allowed else "may not"
+    what = port_words(connection.protocol, connection.port)
+    return list(
+        dict.fromkeys(
+            (
+                f"{source} {may} connect to {destination} on {what}.",
+                *_decision_sentences(verdict.egress, source, destination),
+                *_decision_sentences(verdict.ingress, destination, source),
+            )
+        )
+    )
+
+
+def _decision_sentences(decision: Decision, own: End, peer: End) -> Iterable[str]:
+    ingress = decision.direction is Direction.INGRESS
+    match decision.reason:
+        case Reason.RULE:
+            rules = _listed([_rule_words(reference, decision.direction) for reference in decision.policies])
+            yield f"It may {'enter' if ingress else 'leave'} {own} by {rules}."
+        case Reason.NOT_ISOLATED:
+            yield f"Nothing isolates {own} for {decision.direction.value}."
+        case Reason.NOT_A_POD:
+            kind = "a node" if isinstance(own, NodeEnd) else "outside the cluster"
+            yield f"{own} is {kind}, and policies judge only what pods send and receive."
+        case Reason.OWN_NODE:
+            yield f"{peer} is the node that {own} runs on, which may always reach it, as the kubelet's probes must."
+        case Reason.OWN_ADDRESS:
+            yield f"It never leaves {own}'s own network namespace, where no policy can refuse it."
+        case Reason.NO_COMMON_FAMILY:
+            yield _strangers(own, peer) if ingress else _strangers(peer, own)
+        case Reason.IMPLICIT_ISOLATION:
+            yield from _refusal_sentences(decision, own)
+
+
+def _refusal_sentences(decision: Decision, own: End) -> Iterable[str]:
+    direction, miss = decision.direction, decision.nearest_miss
+    isolating = _listed([_isolation_words(reference) for reference in decision.isolating])
+    refusal = f"{own} refuses it: it is isolated for {direction.value} by {isolating}, and"
+    if miss is None:
+        yield f"{refusal} no rule allows it anything."
+    else:
+        yield f"{refusal} no rule allows this."
+        yield f"The closest is {_rule_words(miss.policy, direction)}: {miss.detail}."
+
+
+def _strangers(destination: End, source: End) -> str:
+    return f"{source} and {destination} have no address family in common, so no packet can pass between them."
+
+
+def _rule_words(reference: PolicyReference, direction: Direction) -> str:
+    return f"{direction.value}[{reference.rule}] of {_policy_words(reference)}"
+
+
+def _isolation_words(reference: Reference) -> str:
+    if isinstance(reference, AnnotationReference):
+        return f"the DefaultDeny annotation of namespace {reference.name}"
+    return _policy_words(reference)
+
+
+def _policy_words(reference: PolicyReference) -> str:
+    return f"{reference.kind} {reference.namespace}/{reference.name}"
+
+
+def _listed(words: list[str]) -> str:
+    """All of the words where they are few, else the first ones and how many more there are."""
+    if len(words) > _LISTED_AT_MOST:
+        words = [*words[: _LISTED_AT_MOST - 1], f"{len(words) - _LISTED_AT_MOST + 1} more"]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def note_sentences(asked: str, meant: End, judged: End, nodes: Iterable[Node]) -> list[str]:
+    """What a person should know of one end: who it really is, and what the policies alone do not say.
+
+    `asked` is the person's name for it, `meant` what that stands for, `judged` who holds the address (X1).
+    """
+    return list(chain(_identity_notes(asked, meant, judged), _address_notes(judged, nodes)))
+
+
+def _identity_notes(asked: str, meant: End, judged: End) -> Iterable[str]:
+    if isinstance(meant, NodeEnd) and asked not in (str(meant), str(meant.address)):
+        yield f"{asked} uses the network of {meant}, and is judged as that node."
+    if isinstance(meant, PodEnd) and str(meant) != str(judged):
+        yield f"{meant.address} of {meant} is also held by the newer {judged}, which is judged in its place."
+
+
+def _address_notes(judged: End, nodes: Iterable[Node]) -> Iterable[str]:
+    if isinstance(judged, NodeEnd) and judged.address is None:
+        yield f"No address of {judged} is known, so no ipBlock matches it."
+    if isinstance(judged, ExternalEnd):
+        yield from (
+            f"{judged} lies in the pod range of {node}, and no pod or node is known to have it: "
+            f"{node} drops its packets until a pod with it is known."
+            for node in nodes
+            if _in_pod_range(judged.address, node)
+        )
+
+
+def _in_pod_range(address: Address, node: Node) -> bool:
+    return any(address in network for network in node.pod_cidrs)
