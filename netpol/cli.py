@@ -1,0 +1,83 @@
+"""The `netpol` command: finds the subcommand, and turns every expected failure into one line and a status.
+
+Exit status: 0 done; 1 the answer is no, or the work failed; 2 wrong usage or input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import netpol
+from netpol.command import cleanup, compile_, demo, doctor, explain, matrix, run, verify
+from netpol.errors import NetpolError, UsageError
+
+COMMANDS = {
+    "run": run,
+    "demo": demo,
+    "matrix": matrix,
+    "explain": explain,
+    "compile": compile_,
+    "verify": verify,
+    "doctor": doctor,
+    "cleanup": cleanup,
+}
+
+INTERRUPTED = 130
+"""What a shell reports for a command that Ctrl-C ended."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are errors like all others: one line, status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = _Parser(
+        prog="netpol", description="Kubernetes network policies, enforced and explained.", allow_abbrev=False
+    )
+    parser.add_argument("--version", "-V", action="version", version=f"netpol {netpol.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    for name, command in COMMANDS.items():
+        subparser = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status: int = _run(_with_command(arguments))
+        sys.stdout.flush()
+    except NetpolError as error:
+        for line in str(error).splitlines():
+            print(f"netpol: {line}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away, as `head` does. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _run(arguments: list[str]) -> int:
+    parsed = build_parser().parse_args(arguments)
+    status: int = parsed.run(parsed)
+    return status
+
+
+def _with_command(arguments: list[str]) -> list[str]:
+    """The arguments with `run` put first where they are only flags, as a DaemonSet gives them."""
+    if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "-V", "--version"):
+        return ["run", *arguments]
+    return arguments

@@ -1,0 +1,42 @@
+"""The flags that say how the kernel is written, and the writers they mean."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from netpol.dataplane.apply import Kernel
+from netpol.dataplane.conntrack import ConntrackFlows
+from netpol.dataplane.ipset import NetlinkSets
+from netpol.dataplane.iptables import IptablesTables
+from netpol.dataplane.variant import detect
+from netpol.errors import NetpolError
+from netpol.settings import Variant
+
+AUTO = "auto"
+
+
+def add_kernel_arguments(parser: argparse.ArgumentParser) -> None:
+    """The parser knows --iptables-variant."""
+    parser.add_argument(
+        "--iptables-variant",
+        choices=(AUTO, *(variant.value for variant in Variant)),
+        default=AUTO,
+        help="the variant of iptables to write: nft, legacy, or the one this host's own rules are in (auto, the default)",
+    )
+
+
+def require_root(command: str) -> None:
+    """Return where this process may change the kernel's rules."""
+    if os.geteuid() != 0:
+        raise NetpolError(f"{command} needs root: it writes ipsets and iptables rules")
+
+
+def chosen_variant(arguments: argparse.Namespace) -> Variant:
+    """The variant that the flag names, else the one that the host uses."""
+    return detect() if arguments.iptables_variant == AUTO else Variant(arguments.iptables_variant)
+
+
+def open_kernel(variant: Variant) -> Kernel:
+    """The writers of the current network namespace."""
+    return Kernel(NetlinkSets(), IptablesTables(variant), ConntrackFlows())

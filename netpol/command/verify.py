@@ -1,0 +1,54 @@
+"""`netpol verify`: proves that the kernel holds what the manifests ask for, or lists the drift."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from netpol.command.arguments import add_source_arguments, load_snapshot
+from netpol.command.kernel_arguments import add_kernel_arguments, chosen_variant, open_kernel, require_root
+from netpol.command.node_arguments import add_node_arguments, node_options
+from netpol.compiler.compile import compile_ruleset
+from netpol.dataplane.plan import AddMembers, CreateSets, DestroySets, RemoveMembers, Step, WriteTable, plan
+
+HELP = "compare this node's kernel with what the manifests ask for"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The parser knows this command's flags."""
+    add_source_arguments(parser)
+    add_node_arguments(parser)
+    add_kernel_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the drift; status 1 where there is any."""
+    require_root("netpol verify")
+    options = node_options(arguments)
+    ruleset = compile_ruleset(load_snapshot(arguments).snapshot, options)
+    steps = plan(ruleset, open_kernel(chosen_variant(arguments)).read(options.families))
+    for line in drift(steps):
+        print(line)
+    if not steps:
+        print(f"{options.name}: the kernel holds what the manifests ask for")
+    return 1 if steps else 0
+
+
+def drift(steps: tuple[Step, ...]) -> Iterator[str]:
+    """What the kernel lacks or has too much, given the steps that would mend it."""
+    created = {each.name for step in steps if isinstance(step, CreateSets) for each in step.sets}
+    for step in steps:
+        match step:
+            case CreateSets(sets):
+                yield from (f"set {each.name} is missing ({each.meaning})" for each in sets)
+            case AddMembers(target, members) if target.name not in created:
+                yield f"set {target.name} lacks {len(members)} members ({target.meaning})"
+            case RemoveMembers(target, members):
+                yield f"set {target.name} has {len(members)} members too many ({target.meaning})"
+            case WriteTable(family=family, chains=chains):
+                what = f"chains {', '.join(chains)} differ" if chains else "the hooks differ"
+                yield f"IPv{family.value} filter table: {what}"
+            case DestroySets(names):
+                yield from (f"set {name} is left over" for name in names)
+            case AddMembers():
+                pass

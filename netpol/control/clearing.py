@@ -1,0 +1,90 @@
+"""Taking away all that is ours, whatever state it is in, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from netpol.compiler.ruleset import Ruleset, SetType
+from netpol.dataplane.kernel import Sets, Tables
+from netpol.dataplane.plan import Held, WriteTable, plan
+from netpol.errors import KernelRefusal
+from netpol.model.networks import Family
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What was there of ours and is gone, and what could not be removed and why."""
+
+    chains: int
+    sets: int
+    left: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.chains and not self.sets and not self.left:
+            return "nothing of ours was there"
+        return f"{self.chains} chains and {self.sets} sets removed"
+
+
+def clear(tables: Iterable[Tables], sets: Sets, families: Sequence[Family]) -> Cleared:
+    """Remove our hooks, chains and sets; what somebody else's rule or set still uses is left, empty, and named."""
+    cleared = [clear_tables(table, families) for table in tables]
+    removed, refused = _clear_sets(sets)
+    left = [line for each in cleared for line in each.left]
+    return Cleared(sum(each.chains for each in cleared), removed, (*left, *refused))
+
+
+def clear_tables(tables: Tables, families: Sequence[Family]) -> Cleared:
+    """Remove our hooks and chains of one variant; the sets stay."""
+    left: list[str] = []
+    chains = 0
+    for family in families:
+        removed, refused = _clear_table(tables, family)
+        chains += removed
+        left += refused
+    return Cleared(chains, 0, tuple(left))
+
+
+def _clear_table(tables: Tables, family: Family) -> tuple[int, list[str]]:
+    try:
+        held = tables.read(family)
+        for step in plan(Ruleset({}, {}), Held({}, {family: held})):
+            if isinstance(step, WriteTable):
+                return _write_removal(tables, step)
+    except KernelRefusal as refusal:
+        return 0, [str(refusal)]
+    return 0, []
+
+
+def _write_removal(tables: Tables, step: WriteTable) -> tuple[int, list[str]]:
+    """All at once; where that is refused, all but the chains that somebody else's rules lead to."""
+    try:
+        tables.write(step.family, step.lines)
+    except KernelRefusal:
+        deletions = [line for line in step.lines if line.startswith("-X ")]
+        tables.write(step.family, [line for line in step.lines if not line.startswith("-X ")])
+        refused = list(_refusals(tables, step.family, deletions))
+        return len(deletions) - len(refused), refused
+    return len(step.chains), []
+
+
+def _refusals(tables: Tables, family: Family, lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        try:
+            tables.write(family, [line])
+        except KernelRefusal as refusal:
+            yield str(refusal)
+
+
+def _clear_sets(sets: Sets) -> tuple[int, list[str]]:
+    try:
+        held = sets.read()
+    except KernelRefusal as refusal:
+        return 0, [str(refusal)]
+    refused = []
+    for each in sorted(held.values(), key=lambda each: each.type is not SetType.SETS):
+        try:
+            sets.destroy([each.name])
+        except KernelRefusal as refusal:
+            refused.append(str(refusal))
+    return len(held) - len(refused), refused
