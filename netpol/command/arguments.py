@@ -58,6 +58,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f",
         "--filename",
+        "--source",
         type=Path,
         required=True,
         metavar="DIR",

@@ -40,7 +40,7 @@ class Programming:
 
 
 def program(target: Programming, kernel: Kernel) -> Outcome:
-    """Make the kernel hold the target's ruleset, writing only the difference, and forget the connections it newly denies (G11).
+    """Make the kernel hold the target's ruleset, writing only the difference, and cut the connections it denies (G11).
 
     Raises KernelRefusal with the kernel as it was.
     """
