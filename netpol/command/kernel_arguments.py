@@ -22,7 +22,7 @@ def add_kernel_arguments(parser: argparse.ArgumentParser) -> None:
         "--iptables-variant",
         choices=(AUTO, *(variant.value for variant in Variant)),
         default=AUTO,
-        help="the variant of iptables to write: nft, legacy, or the one the host's own rules are in (auto, the default)",
+        help="the variant of iptables to write: nft, legacy, or the one the host uses itself (auto, the default)",
     )
 
 
