@@ -113,4 +113,7 @@ def _open_udp(source: Endpoint, place: Place, port: int) -> tuple[socket.socket,
 
 
 def _readable(opened: socket.socket, end: float) -> bool:
-    return bool(select.select([opened], [], [], max(0.0, end - time.monotonic()))[0])
+    # select.select() knows no descriptor above 1023.
+    waiting = select.poll()
+    waiting.register(opened, select.POLLIN)
+    return bool(waiting.poll(max(0.0, end - time.monotonic()) * 1000))

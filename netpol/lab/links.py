@@ -17,6 +17,8 @@ LOOPBACK = 1
 
 AF = {Family.IPV4: 2, Family.IPV6: 10}
 SCOPE_LINK = 253
+SCOPE_ANY = 255
+"""What a deletion names to find routes of every scope."""
 
 
 class RouteSocket(Protocol):
@@ -110,7 +112,7 @@ class Links:
 
     def unroute(self, destination: Address) -> None:
         """No route of its own leads to `destination`."""
-        self._call(self._netlink.route, "del", dst=str(destination), family=AF[family_of(destination)])
+        self._call(self._netlink.route, "del", dst=str(destination), family=AF[family_of(destination)], scope=SCOPE_ANY)
 
     def close(self) -> None:
         """Let go of the namespace."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from ipaddress import ip_network
 from itertools import count
 
@@ -39,11 +40,13 @@ class Wire:
     """The bridge, in a namespace of its own, that every machine is plugged into."""
 
     def __init__(self) -> None:
-        self.namespace = Namespace("wire")
-        self.namespace.configure({"ipv6/conf/default/disable_ipv6": "1"})
-        self._links = Links(self.namespace)
-        self._bridge = self._links.bridge("wire")
         self._numbers = count()
+        with ExitStack() as until_complete:
+            self.namespace = until_complete.enter_context(Namespace("wire"))
+            self.namespace.configure({"ipv6/conf/default/disable_ipv6": "1"})
+            self._links = until_complete.enter_context(Links(self.namespace))
+            self._bridge = self._links.bridge("wire")
+            until_complete.pop_all()
 
     def plug(self, machine: Namespace) -> None:
         """`machine` has a link to the wire."""
@@ -59,16 +62,18 @@ class Machine:
     """A host on the wire, with addresses that it reaches the others from."""
 
     def __init__(self, name: str, addresses: tuple[Address, ...], wire: Wire) -> None:
-        self.namespace = Namespace(name)
         self.addresses = addresses
-        self.namespace.configure(QUIET)
-        wire.plug(self.namespace)
-        self.links = Links(self.namespace)
-        self.links.up(LOOPBACK)
-        self._wire_link = self.links.index(WIRE_LINK)
-        self.links.up(self._wire_link)
-        for address in addresses:
-            self.links.address(self._wire_link, address)
+        with ExitStack() as until_complete:
+            self.namespace = until_complete.enter_context(Namespace(name))
+            self.namespace.configure(QUIET)
+            wire.plug(self.namespace)
+            self.links = until_complete.enter_context(Links(self.namespace))
+            self.links.up(LOOPBACK)
+            self._wire_link = self.links.index(WIRE_LINK)
+            self.links.up(self._wire_link)
+            for address in addresses:
+                self.links.address(self._wire_link, address)
+            until_complete.pop_all()
 
     def reach(self, address: Address, through: Machine) -> None:
         """What is meant for `address`, its own or a pod's, goes to the machine `through`."""
@@ -98,25 +103,30 @@ class NodeMachine(Machine):
         self._own = gateways(node)
         self._numbers = count()
         self._plugs: dict[str, tuple[str, tuple[Address, ...]]] = {}
-        self._bridge = self.links.bridge(BRIDGE) if wiring is Wiring.BRIDGED else None
-        self.namespace.configure(FORWARDING if self._bridge is None else FORWARDING | BRIDGE_CALLS_IPTABLES)
-        for address in self._own.values():
-            self.links.address(LOOPBACK if self._bridge is None else self._bridge, address)
-        if self._bridge is not None:
-            self._gateways_on(self._bridge)
+        with ExitStack() as until_complete:
+            until_complete.callback(self.close)
+            self._bridge = self.links.bridge(BRIDGE) if wiring is Wiring.BRIDGED else None
+            self.namespace.configure(FORWARDING if self._bridge is None else FORWARDING | BRIDGE_CALLS_IPTABLES)
+            for address in self._own.values():
+                self.links.address(LOOPBACK if self._bridge is None else self._bridge, address)
+            if self._bridge is not None:
+                self._gateways_on(self._bridge)
+            until_complete.pop_all()
 
     def plug(self, pod: str, addresses: tuple[Address, ...]) -> Namespace:
         """The namespace of a new pod that is reachable at `addresses` from this node."""
-        namespace = Namespace(pod)
-        namespace.configure(QUIET)
-        port = f"veth{next(self._numbers)}"
-        link = self.links.veth(port, namespace, POD_LINK, self._bridge)
-        if self._bridge is None:
-            self._gateways_on(link)
-        for address in addresses:
-            self.links.route(address, self._bridge or link, source=self._own.get(family_of(address)))
-        self._plugs[pod] = (port, addresses)
-        self._furnish(namespace, addresses)
+        with ExitStack() as until_complete:
+            namespace = until_complete.enter_context(Namespace(pod))
+            namespace.configure(QUIET)
+            port = f"veth{next(self._numbers)}"
+            link = self.links.veth(port, namespace, POD_LINK, self._bridge)
+            if self._bridge is None:
+                self._gateways_on(link)
+            for address in addresses:
+                self.links.route(address, self._bridge or link, source=self._own.get(family_of(address)))
+            self._furnish(namespace, addresses)
+            self._plugs[pod] = (port, addresses)
+            until_complete.pop_all()
         return namespace
 
     def unplug(self, pod: str) -> tuple[Address, ...]:
