@@ -17,6 +17,7 @@ from netpol.model.networks import Address, IPBlock, parse_address, parse_network
 from netpol.model.objects import ContainerPort, Namespace, Node, Pod
 from netpol.model.policies import Direction, Peer, PodPeer, Policy, PolicyRule, Semantics
 from netpol.model.ports import ALL_PORTS, NamedPort, NumericPorts, PortEntry, PortRange, Protocol
+from netpol.model.snapshot import Snapshot
 
 INGRESS = frozenset({Direction.INGRESS})
 EGRESS = frozenset({Direction.EGRESS})
@@ -199,3 +200,13 @@ def _placed(rules: Sequence[PolicyRule], place: str) -> tuple[PolicyRule, ...]:
 
 def _at_home(peer: Peer, place: str) -> Peer:
     return replace(peer, namespace=place) if isinstance(peer, PodPeer) and peer.namespace == "" else peer
+
+
+def world(*objects: Namespace | Pod | Node | Policy) -> Snapshot:
+    """The snapshot that holds these objects, given in any order."""
+    return Snapshot.of(
+        namespaces=[item for item in objects if isinstance(item, Namespace)],
+        pods=[item for item in objects if isinstance(item, Pod)],
+        nodes=[item for item in objects if isinstance(item, Node)],
+        policies=[item for item in objects if isinstance(item, Policy)],
+    )
