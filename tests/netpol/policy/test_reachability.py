@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from builders import namespace, pod, pods, policy, rule, world
+
+from netpol.model.ports import Protocol
+from netpol.model.snapshot import Snapshot
+from netpol.policy.reachability import Reachability, reachability
+from netpol.policy.verdict import Oracle
+
+
+def reach(snapshot: Snapshot, protocol: Protocol = Protocol.TCP, port: int | None = 80) -> Reachability:
+    return reachability(Oracle(snapshot), snapshot.pods.values(), protocol, port)
+
+
+def test_every_ordered_pair_of_different_actionable_pods_is_answered() -> None:
+    snapshot = world(
+        namespace("x"),
+        pod("x/b", "10.0.0.2"),
+        pod("x/a", "10.0.0.1"),
+        pod("w/c", "10.0.0.3"),
+        pod("x/finished", "10.0.0.4", finished=True),
+        pod("x/host", "192.168.0.1", host_network=True),
+        pod("x/pending"),
+        policy("x/p", ingress=[rule([pods()])]),
+    )
+    answers = reach(snapshot)
+    assert answers == {
+        "w/c": {"x/a": False, "x/b": False},
+        "x/a": {"w/c": True, "x/b": True},
+        "x/b": {"w/c": True, "x/a": True},
+    }
+    assert list(answers) == ["w/c", "x/a", "x/b"]
+    assert list(answers["x/a"]) == ["w/c", "x/b"]
+
+
+def test_names_are_ordered_by_namespace_first() -> None:
+    assert list(reach(world(pod("a-b/x", "10.0.0.1"), pod("a/y", "10.0.0.2")))) == ["a/y", "a-b/x"]
+
+
+def test_the_protocol_and_the_port_count() -> None:
+    snapshot = world(
+        namespace("x"), pod("x/a", "10.0.0.1"), pod("x/b", "10.0.0.2"), policy("x/p", ingress=[rule(ports=["80/TCP"])])
+    )
+    assert reach(snapshot)["x/a"]["x/b"]
+    assert not reach(snapshot, Protocol.UDP)["x/a"]["x/b"]
+    assert not reach(snapshot, Protocol.ICMP, None)["x/a"]["x/b"]
+
+
+def test_g4_pods_without_a_common_family_do_not_reach_each_other() -> None:
+    snapshot = world(pod("x/four", "10.0.0.1"), pod("x/six", "fd00::1"), pod("x/dual", "10.0.0.2", "fd00::2"))
+    assert reach(snapshot) == {
+        "x/dual": {"x/four": True, "x/six": True},
+        "x/four": {"x/dual": True, "x/six": False},
+        "x/six": {"x/dual": True, "x/four": False},
+    }
+
+
+def test_no_pods_no_answers() -> None:
+    assert reach(world()) == {}
