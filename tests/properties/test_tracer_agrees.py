@@ -1,0 +1,291 @@
+"""The compiled rules against the oracle: every node judges exactly its own pods, as the policies say.
+
+A packet passes the hooks of the nodes on its way; at each of them it is dropped iff the
+oracle refuses one of the sides whose pod is on that node, or the address is of the
+node's pod range and no known pod's (G12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from zlib import crc32
+
+import pytest
+from builders import address, namespace, node, pod
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tracer import Outcome, Packet, State, Trace, Tracer, trace
+from worlds import NODE_NAMES, all_addresses, own_addresses, snapshots
+
+from netpol.compiler.compile import compile_ruleset
+from netpol.compiler.ruleset import Hook
+from netpol.model.networks import Address, family_of, parse_network
+from netpol.model.objects import Pod
+from netpol.model.policies import Semantics
+from netpol.model.ports import Protocol
+from netpol.model.snapshot import Snapshot
+from netpol.policy.judgement import Connection, End, NodeEnd, PodEnd
+from netpol.policy.verdict import Oracle
+from netpol.settings import NodeOptions
+
+PROBES_PER_WORLD = 40
+PORTS: tuple[tuple[Protocol, int | None], ...] = (
+    (Protocol.TCP, 80),
+    (Protocol.TCP, 81),
+    (Protocol.TCP, 53),
+    (Protocol.UDP, 53),
+    (Protocol.UDP, 80),
+    (Protocol.SCTP, 80),
+    (Protocol.TCP, 60000),
+    (Protocol.ICMP, None),
+)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An opening packet between two addresses."""
+
+    source: Address
+    destination: Address
+    protocol: Protocol
+    port: int | None
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A hook of a node that a packet passes."""
+
+    node: str
+    hook: Hook
+
+
+class Cluster:
+    """A world with every node's compiled rules."""
+
+    def __init__(self, snapshot: Snapshot, *, fail_open: bool = True) -> None:
+        self.snapshot = snapshot
+        self.fail_open = fail_open
+        self.oracle = Oracle(snapshot)
+        self.local = {name: own_addresses(snapshot, name) for name in NODE_NAMES}
+        self.tracers = {
+            name: Tracer(compile_ruleset(snapshot, NodeOptions(name, fail_open=fail_open))) for name in NODE_NAMES
+        }
+
+    def trace(self, hop: Hop, packet: Packet) -> Trace:
+        """What the hop does with the packet."""
+        packet = replace(packet, local=self.local[hop.node])
+        return self.tracers[hop.node].trace(family_of(packet.source), hop.hook, packet)
+
+    def probes(self, salt: int) -> list[Probe]:
+        """Some of all possible probes; whether one is among them hangs on itself only, so that examples shrink."""
+        addresses = all_addresses(self.snapshot)
+        pods = {each for held in self.snapshot.pods.values() for each in held.addresses}
+        pairs = [(a, b) for a in addresses for b in addresses if a.version == b.version and (a in pods or b in pods)]
+        share = PROBES_PER_WORLD / (len(pairs) * len(PORTS) + 1) * 2**32
+        return [
+            Probe(source, destination, *port)
+            for source, destination in pairs
+            for index, port in enumerate(PORTS)
+            if crc32(source.packed + destination.packed, index << 8 | salt) < share
+        ]
+
+    def passages(self, salt: int) -> Iterator[tuple[Probe, Hop]]:
+        """The same probes at every hop they can pass."""
+        for probe in self.probes(salt):
+            for hop in hops(self.oracle.end_at(probe.source), self.oracle.end_at(probe.destination)):
+                yield probe, hop
+
+    def unknown(self, name: str, address: Address) -> bool:
+        """True where G12 refuses the address on that node: it stands for no pod there (X1)."""
+        if self.fail_open or address in self.local[name] or name not in self.snapshot.nodes:
+            return False
+        in_range = any(address in cidr for cidr in self.snapshot.nodes[name].pod_cidrs)
+        return in_range and pod_on(name, self.oracle.end_at(address)) is None
+
+
+def packet_of(probe: Probe) -> Packet:
+    return Packet(probe.source, probe.destination, probe.protocol, probe.port)
+
+
+def hops(source: End, destination: End) -> Iterator[Hop]:
+    """Every hook of every node that a packet between these ends can pass.
+
+    What is not to or from a node's own address is forwarded by it, or comes out of its service proxy (X5).
+    """
+    for name in NODE_NAMES:
+        sends, receives = (isinstance(end, NodeEnd) and end.node.name == name for end in (source, destination))
+        if receives:
+            yield Hop(name, Hook.INPUT)
+        if not sends and not receives:
+            yield Hop(name, Hook.FORWARD)
+        if not receives:
+            yield Hop(name, Hook.OUTPUT)
+
+
+def pod_on(name: str, end: End) -> Pod | None:
+    return end.pod if isinstance(end, PodEnd) and end.pod.node == name else None
+
+
+def assert_hops_agree(cluster: Cluster, probe: Probe) -> None:
+    """Each hop drops what a pod of its own node refuses, and together they allow what the oracle allows."""
+    source, destination = cluster.oracle.end_at(probe.source), cluster.oracle.end_at(probe.destination)
+    verdict = cluster.oracle.judge(Connection(source, destination, probe.protocol, probe.port))
+    outcomes = []
+    for hop in hops(source, destination):
+        egress = verdict.egress.allowed or pod_on(hop.node, source) is None
+        ingress = verdict.ingress.allowed or pod_on(hop.node, destination) is None
+        from_node = hop.hook is Hook.OUTPUT and probe.source in cluster.local[hop.node]
+        unknown = not from_node and any(cluster.unknown(hop.node, each) for each in (probe.source, probe.destination))
+        expected = Outcome.ACCEPTED if egress and ingress and not unknown else Outcome.DROPPED
+        found = cluster.trace(hop, packet_of(probe))
+        assert found.verdict is expected, f"{probe} at {hop}: {found}\n{verdict}\nfrom {source}\nto {destination}"
+        outcomes.append(found.verdict)
+    on_nodes = all(not isinstance(end, PodEnd) or end.pod.node in NODE_NAMES for end in (source, destination))
+    if on_nodes and cluster.fail_open:
+        assert (Outcome.DROPPED not in outcomes) is verdict.allowed, f"{probe}: {verdict}"
+
+
+@settings(max_examples=500)
+@given(snapshots(), st.integers(0, 255), st.booleans())
+def test_every_hop_of_a_new_connection_agrees_with_the_oracle(snapshot: Snapshot, salt: int, fail_open: bool) -> None:
+    cluster = Cluster(snapshot, fail_open=fail_open)
+    for probe in cluster.probes(salt):
+        assert_hops_agree(cluster, probe)
+
+
+@given(snapshots(), st.integers(0, 255))
+def test_what_belongs_to_a_living_connection_passes_and_meets_few_rules(snapshot: Snapshot, salt: int) -> None:
+    cluster = Cluster(snapshot, fail_open=False)
+    for probe, hop in cluster.passages(salt):
+        for state in (State.ESTABLISHED, State.RELATED):
+            found = cluster.trace(hop, replace(packet_of(probe), state=state, opening=False))
+            assert found.verdict is Outcome.ACCEPTED, f"G2: {probe} at {hop}: {found}"
+            assert found.rules_met <= 3, f"{probe} at {hop}: {found}"
+
+
+@given(snapshots(), st.integers(0, 255))
+def test_discovery_always_passes(snapshot: Snapshot, salt: int) -> None:
+    cluster = Cluster(snapshot, fail_open=False)
+    for probe, hop in cluster.passages(salt):
+        if probe.source.version == 6:
+            for number in range(133, 137):
+                packet = Packet(probe.source, probe.destination, Protocol.ICMP, icmpv6_type=number)
+                found = cluster.trace(hop, packet)
+                assert found.verdict is Outcome.ACCEPTED, f"G10: {packet} at {hop}: {found}"
+
+
+@given(snapshots(), st.integers(0, 255))
+def test_no_connection_of_an_isolated_pod_is_picked_up_in_mid_stream(snapshot: Snapshot, salt: int) -> None:
+    """Whichever side speaks next, and whatever the direction of isolation: even the node itself (G11)."""
+    cluster = Cluster(snapshot)
+    for probe, hop in cluster.passages(salt):
+        if probe.protocol is Protocol.TCP:
+            opening = packet_of(probe)
+            found = cluster.trace(hop, replace(opening, opening=False))
+            ends = (pod_on(hop.node, cluster.oracle.end_at(each)) for each in (probe.source, probe.destination))
+            if any(end is not None and is_isolated(end, snapshot) for end in ends):
+                assert found.verdict is Outcome.DROPPED, f"G11: {probe} at {hop}: {found}"
+            else:
+                assert found.verdict is cluster.trace(hop, opening).verdict, f"{probe} at {hop}: {found}"
+
+
+def is_isolated(tested: Pod, snapshot: Snapshot) -> bool:
+    """True where anything isolates the pod, for whichever direction (V1, M4)."""
+    own = snapshot.namespaces.get(tested.namespace)
+    return (own is not None and own.default_deny) or any(
+        policy.semantics is Semantics.V1 and policy.namespace == tested.namespace and policy.pods.matches(tested.labels)
+        for policy in snapshot.policies.values()
+    )
+
+
+@given(snapshots(), st.integers(0, 255), st.sampled_from([State.INVALID, State.UNTRACKED]))
+def test_what_conntrack_does_not_follow_is_judged_as_an_opening(snapshot: Snapshot, salt: int, state: State) -> None:
+    cluster = Cluster(snapshot, fail_open=False)
+    for probe, hop in cluster.passages(salt):
+        opening = packet_of(probe)
+        found = cluster.trace(hop, replace(opening, state=state))
+        assert found.verdict is cluster.trace(hop, opening).verdict, f"{probe}, {state}, at {hop}: {found}"
+
+
+@given(snapshots(), st.integers(0, 255))
+def test_a_protocol_no_policy_can_name_needs_a_rule_without_ports(snapshot: Snapshot, salt: int) -> None:
+    """It fares as ICMP does, which no port entry can name either (G10)."""
+    cluster = Cluster(snapshot, fail_open=False)
+    for probe, hop in cluster.passages(salt):
+        ping = Packet(probe.source, probe.destination, Protocol.ICMP)
+        found = cluster.trace(hop, replace(ping, protocol=None))
+        assert found.verdict is cluster.trace(hop, ping).verdict, f"G10: {probe} at {hop}: {found}"
+
+
+@given(snapshots(), st.integers(0, 255))
+def test_the_node_reaches_its_pods_from_any_address_of_its_own(snapshot: Snapshot, salt: int) -> None:
+    """A bridge's address stands in no Node object, and is the node's all the same (G8, G12)."""
+    cluster = Cluster(snapshot, fail_open=False)
+    for probe, hop in cluster.passages(salt):
+        own = cluster.local[hop.node]
+        packet = replace(packet_of(probe), local=own | {probe.source})
+        if hop.hook is Hook.OUTPUT:
+            found = cluster.tracers[hop.node].trace(family_of(probe.source), hop.hook, packet)
+            assert found.verdict is Outcome.ACCEPTED, f"G8: {probe} at {hop}: {found}"
+
+
+RANGE = ("10.0.0.0/29", "fd00::/125")
+CLOSED = NodeOptions("n1")
+
+
+def one_pod_in_a_range(cidrs: Sequence[str] = RANGE) -> Snapshot:
+    """A node with this range and one pod in it, which nothing isolates."""
+    known = pod("x/known", "10.0.0.2", "fd00::2", node="n1")
+    return Snapshot.of([namespace("x")], [known], [node("n1", "192.0.2.10", pod_cidrs=cidrs)])
+
+
+UNKNOWN_PASSAGES = [
+    (Hook.FORWARD, "10.0.0.3", "198.51.100.7"),
+    (Hook.FORWARD, "198.51.100.7", "10.0.0.3"),
+    (Hook.FORWARD, "10.0.0.3", "10.0.0.2"),
+    (Hook.FORWARD, "10.0.0.2", "10.0.0.3"),
+    (Hook.INPUT, "10.0.0.3", "192.0.2.10"),
+    (Hook.FORWARD, "fd00::3", "2001:db8:7::7"),
+    (Hook.FORWARD, "2001:db8:7::7", "fd00::3"),
+]
+KNOWN_PASSAGES = [
+    (Hook.FORWARD, "10.0.0.2", "198.51.100.7"),
+    (Hook.FORWARD, "198.51.100.7", "10.0.0.2"),
+    (Hook.FORWARD, "10.0.0.8", "198.51.100.7"),
+    (Hook.INPUT, "10.0.0.2", "10.0.0.1"),
+    (Hook.INPUT, "198.51.100.7", "192.0.2.10"),
+    (Hook.OUTPUT, "10.0.0.1", "10.0.0.3"),
+    (Hook.OUTPUT, "192.0.2.10", "10.0.0.3"),
+    (Hook.FORWARD, "fd00::2", "2001:db8:7::7"),
+]
+
+
+def passage(snapshot: Snapshot, options: NodeOptions, hook: Hook, source: str, destination: str) -> Outcome:
+    """What node n1, which also has the bridge address 10.0.0.1, does with an opening packet."""
+    own = frozenset(map(address, ("192.0.2.10", "10.0.0.1")))
+    packet = Packet(address(source), address(destination), Protocol.TCP, 80, local=own)
+    return trace(compile_ruleset(snapshot, options), family_of(packet.source), hook, packet).verdict
+
+
+@pytest.mark.parametrize(("hook", "source", "destination"), UNKNOWN_PASSAGES)
+def test_an_address_of_the_range_that_no_pod_has_is_refused(hook: Hook, source: str, destination: str) -> None:
+    assert passage(one_pod_in_a_range(), CLOSED, hook, source, destination) is Outcome.DROPPED
+    by_options = replace(CLOSED, pod_cidrs=tuple(map(parse_network, RANGE)))
+    assert passage(one_pod_in_a_range(()), by_options, hook, source, destination) is Outcome.DROPPED
+
+
+@pytest.mark.parametrize(("hook", "source", "destination"), UNKNOWN_PASSAGES)
+def test_an_unknown_pod_passes_where_failing_open_is_asked_for_or_no_range_is_known(
+    hook: Hook, source: str, destination: str
+) -> None:
+    fail_open = replace(CLOSED, fail_open=True)
+    assert passage(one_pod_in_a_range(), fail_open, hook, source, destination) is Outcome.ACCEPTED
+    assert passage(one_pod_in_a_range(()), CLOSED, hook, source, destination) is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize(("hook", "source", "destination"), KNOWN_PASSAGES)
+def test_known_pods_the_node_and_what_is_outside_the_range_are_unaffected(
+    hook: Hook, source: str, destination: str
+) -> None:
+    assert passage(one_pod_in_a_range(), CLOSED, hook, source, destination) is Outcome.ACCEPTED
