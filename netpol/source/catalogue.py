@@ -1,0 +1,115 @@
+"""The objects of a set of manifests, decoded, each of them once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TypeVar
+
+from netpol.model.notices import Notice
+from netpol.model.objects import Namespace, Node, Pod
+from netpol.model.policies import Policy
+from netpol.model.snapshot import ObjectName, Snapshot
+from netpol.settings import PolicyOptions
+from netpol.source.fields import Fields, Malformed, Problem
+from netpol.source.kinds import Kind, PassedOver, UnknownKind, classify, semantics_of
+from netpol.source.objects import decode_namespace, decode_node, decode_pod, with_name_label
+from netpol.source.policies import decode_policy
+
+_MOST_NAMES = 5
+
+Key = TypeVar("Key", str, ObjectName)
+Object = TypeVar("Object", Pod, Namespace, Node, Policy)
+
+
+class Catalogue:
+    """Objects by kind and name, and what was noticed on the way."""
+
+    def __init__(self, options: PolicyOptions) -> None:
+        self._options = options
+        self._pods: dict[ObjectName, Pod] = {}
+        self._namespaces: dict[str, Namespace] = {}
+        self._nodes: dict[str, Node] = {}
+        self._policies: dict[ObjectName, Policy] = {}
+        self._origins: dict[tuple[Kind, str | ObjectName], str] = {}
+        self._passed_over: defaultdict[tuple[PassedOver, str, str], list[str]] = defaultdict(list)
+        self._notices: list[Notice] = []
+
+    def add(self, api_version: str, kind: str, fields: Fields, origin: str) -> None:
+        """Take in an object found at `origin`; Malformed where it, or a second one of its name, is no such object."""
+        try:
+            used = classify(api_version, kind)
+        except UnknownKind as error:
+            raise Malformed([Problem(("kind",), str(error))]) from None
+        match used:
+            case Kind.POD:
+                pod = decode_pod(fields)
+                self._keep(used, self._pods, (pod.namespace, pod.name), pod, origin)
+            case Kind.NODE:
+                node = decode_node(fields)
+                self._keep(used, self._nodes, node.name, node, origin)
+            case Kind.NAMESPACE:
+                namespace, notices = decode_namespace(fields, strict_annotations=self._options.strict_annotations)
+                self._keep(used, self._namespaces, namespace.name, with_name_label(namespace), origin, notices)
+            case Kind.NETWORK_POLICY:
+                policy, notices = decode_policy(fields, semantics_of(api_version, self._options))
+                self._keep(used, self._policies, (policy.namespace, policy.name), policy, origin, notices)
+            case PassedOver.FOREIGN_POLICY | PassedOver.TIER_POLICY:
+                self._passed_over[used, api_version, kind].append(_name_of(fields))
+
+    def snapshot(self) -> Snapshot:
+        """All objects taken in."""
+        return Snapshot(self._namespaces, self._pods, self._nodes, self._policies)
+
+    def notices(self) -> tuple[Notice, ...]:
+        """What was not understood in objects that count all the same (M7)."""
+        return tuple(self._notices)
+
+    def warnings(self) -> tuple[str, ...]:
+        """A line for each kind of object that a person may wrongly expect to have an effect."""
+        lines = [
+            f"{_objects(kind, names)} of {api_version}: passed over, {why.value}"
+            for (why, api_version, kind), names in self._passed_over.items()
+        ]
+        homeless = [str(pod) for pod in self._pods.values() if not (pod.addresses or pod.host_network or pod.finished)]
+        if homeless:
+            lines.append(f"{_objects('Pod', homeless)} without an address: no policy concerns a pod before it has one")
+        return tuple(lines)
+
+    def _keep(
+        self,
+        kind: Kind,
+        objects: dict[Key, Object],
+        key: Key,
+        value: Object,
+        origin: str,
+        notices: Sequence[Notice] = (),
+    ) -> None:
+        """Keep the object, unless it is there; two of one name must say the same, for nothing tells which holds."""
+        known = objects.setdefault(key, value)
+        if known is value:
+            self._origins[kind, key] = origin
+            self._notices += notices
+        elif known != value:
+            message = f"{kind.value} {value} is also in {self._origins[kind, key]}, and says something else there"
+            raise Malformed([Problem(("metadata", "name"), message)])
+
+
+def _objects(kind: str, names: Sequence[str]) -> str:
+    """The number, the kind and the first names.
+
+    >>> _objects("Pod", ["x/a", "x/b"])
+    '2 Pod objects (x/a, x/b)'
+    """
+    listed = ", ".join(names[:_MOST_NAMES])
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{len(names)} {kind} object{'s' if len(names) > 1 else ''} ({listed}{more})"
+
+
+def _name_of(fields: Fields) -> str:
+    """What an object calls itself, whatever else is wrong with it."""
+    metadata = fields.get("metadata")
+    if not isinstance(metadata, dict):
+        return "without a name"
+    parts = [part for part in (metadata.get("namespace"), metadata.get("name")) if isinstance(part, str)]
+    return "/".join(parts)

@@ -1,0 +1,198 @@
+"""One YAML text to plain values: mappings, lists, strings, numbers, booleans, nulls.
+
+The text may be hostile: nesting is bounded (libyaml's own composer overflows the C
+stack), and what aliases stand for is counted (ten lines of them can stand for a billion
+values). A key that stands twice in one mapping is refused: nobody can tell which counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from sys import intern
+from typing import Protocol
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from netpol.source.fields import FieldPath, shown
+from netpol.source.scalars import UnknownTag, scalar
+
+DOCUMENT: FieldPath = ()
+ITEMS = "items"
+
+DEEPEST = 200
+MOST_ALIASED = 100_000
+
+_COLLECTION_TAGS = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
+
+class EventSource(Protocol):
+    """What is used of PyYAML's parsers."""
+
+    def get_event(self) -> Event:
+        """The next event of the text."""
+
+
+# libyaml where PyYAML was built with it: ten times as fast, and the same events.
+event_source: Callable[[str], EventSource] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Unreadable(ValueError):
+    """The text is no YAML that is taken here; `line` says where, counted from 0."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.message = message
+
+
+def line_of(event: Event) -> int:
+    """The line an event begins on, counted from 0."""
+    return event.start_mark.line if event.start_mark else 0
+
+
+def parts(text: str) -> Iterator[tuple[FieldPath, object]]:
+    """Each document at the path `()`, after each item of its list `items`, which is then empty in the document.
+
+    Raises Unreadable where the text, from there on, makes no sense.
+    """
+    try:
+        yield from _Composer(event_source(text).get_event).documents()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise Unreadable(mark.line if mark else 0, error.problem or "is no YAML") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position)
+        raise Unreadable(line, f"holds the character #x{error.character:04x}: {error.reason}") from None
+
+
+class _Composer:
+    """The composing of one text's events, which `take` gives one after the other."""
+
+    def __init__(self, take: Callable[[], Event]) -> None:
+        self._take = take
+        self._anchors: dict[str, tuple[object, int]] = {}
+        self._values = 0
+        self._aliased = 0
+
+    def documents(self) -> Iterator[tuple[FieldPath, object]]:
+        while not isinstance(event := self._take(), StreamEndEvent):
+            if not isinstance(event, DocumentStartEvent):
+                continue
+            self._anchors.clear()
+            root = self._take()
+            if isinstance(root, MappingStartEvent):
+                yield from self._document(root)
+            else:
+                yield DOCUMENT, self._value(root, 0)
+
+    def _document(self, start: MappingStartEvent) -> Iterator[tuple[FieldPath, object]]:
+        """A mapping's items, then the mapping."""
+        mapping: dict[object, object] = {}
+        merged: list[object] = []
+        while not isinstance(event := self._take(), MappingEndEvent):
+            key, is_merge = self._key(event, mapping, 0)
+            value = self._take()
+            if is_merge:
+                merged.append(self._value(value, 1))
+            elif key == ITEMS and isinstance(value, SequenceStartEvent) and value.anchor is None:
+                index = 0
+                while not isinstance(entry := self._take(), SequenceEndEvent):
+                    yield (ITEMS, index), self._value(entry, 2)
+                    index += 1
+                mapping[key] = []
+            else:
+                mapping[key] = self._value(value, 1)
+        yield DOCUMENT, _merge(mapping, merged, start)
+
+    def _value(self, event: Event, depth: int) -> object:
+        """The value that `event` begins, `depth` collections deep."""
+        self._values += 1
+        if isinstance(event, ScalarEvent):
+            return self._scalar(event)
+        if isinstance(event, AliasEvent):
+            return self._alias(event)
+        if not isinstance(event, MappingStartEvent | SequenceStartEvent):
+            raise Unreadable(line_of(event), "ends too early")
+        if depth >= DEEPEST:
+            raise Unreadable(line_of(event), f"is nested more than {DEEPEST} levels deep")
+        if event.tag not in _COLLECTION_TAGS:
+            raise Unreadable(line_of(event), f"has the tag {shown(event.tag)}, which is not understood")
+        before = self._values
+        # Until it is complete, a collection is nothing an alias can stand for: no value contains itself.
+        self._anchors.pop(event.anchor or "", None)
+        value = self._mapping(event, depth + 1) if isinstance(event, MappingStartEvent) else self._list(depth + 1)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value, self._values - before + 1
+        return value
+
+    def _list(self, depth: int) -> list[object]:
+        values = []
+        while not isinstance(event := self._take(), SequenceEndEvent):
+            values.append(self._value(event, depth))
+        return values
+
+    def _mapping(self, start: MappingStartEvent, depth: int) -> dict[object, object]:
+        mapping: dict[object, object] = {}
+        merged: list[object] = []
+        while not isinstance(event := self._take(), MappingEndEvent):
+            key, is_merge = self._key(event, mapping, depth)
+            value = self._value(self._take(), depth)
+            if is_merge:
+                merged.append(value)
+            else:
+                mapping[key] = value
+        return _merge(mapping, merged, start) if merged else mapping
+
+    def _key(self, event: Event, mapping: dict[object, object], depth: int) -> tuple[object, bool]:
+        """The key that `event` begins, and whether it is YAML's merge key rather than one of the mapping's."""
+        key = self._value(event, depth)
+        if isinstance(key, str):
+            if key == "<<" and isinstance(event, ScalarEvent) and event.implicit[0]:
+                return key, True
+            key = intern(key)
+        elif isinstance(key, dict | list):
+            raise Unreadable(line_of(event), f"has {shown(key)} for a key")
+        if key in mapping:
+            raise Unreadable(line_of(event), f"has the key {shown(key)} twice in one mapping")
+        return key, False
+
+    def _scalar(self, event: ScalarEvent) -> object:
+        try:
+            value = scalar(event)
+        except UnknownTag:
+            raise Unreadable(line_of(event), f"has the tag {shown(event.tag)}, which is not understood") from None
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value, 1
+        return value
+
+    def _alias(self, event: AliasEvent) -> object:
+        if event.anchor not in self._anchors:
+            raise Unreadable(line_of(event), f"refers to {shown(event.anchor)}, which is not complete before it")
+        value, size = self._anchors[event.anchor]
+        self._values += size
+        self._aliased += size
+        if self._aliased > MOST_ALIASED:
+            raise Unreadable(line_of(event), f"has aliases that stand for more than {MOST_ALIASED} values")
+        return value
+
+
+def _merge(mapping: dict[object, object], merged: list[object], start: MappingStartEvent) -> dict[object, object]:
+    """The mapping with what its merge keys add: its own keys win, then those merged first."""
+    found = dict(mapping)
+    for value in merged:
+        for source in value if isinstance(value, list) else [value]:
+            if not isinstance(source, dict):
+                raise Unreadable(line_of(start), f"merges {shown(source)}, which is no mapping")
+            found = {**source, **found}
+    return found

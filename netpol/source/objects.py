@@ -1,0 +1,171 @@
+"""Pods, nodes and namespaces from the API's objects.
+
+Each decoder takes an object as the API server or kubectl writes it and raises Malformed
+where a field it uses is not what the API says. Fields it does not use may hold anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netpol.model.networks import Address, parse_address, parse_network
+from netpol.model.notices import Notice
+from netpol.model.objects import ISOLATION_ANNOTATION, ContainerPort, Namespace, Node, Pod
+from netpol.model.ports import Protocol
+from netpol.source.annotation import UnreadableAnnotation, isolates
+from netpol.source.fields import FieldPath, Fields, Reading, render, shown
+from netpol.source.ports import PROTOCOLS, is_port
+from netpol.source.selectors import is_subdomain
+
+DEFAULT_NAMESPACE = "default"
+NAME_LABEL = "kubernetes.io/metadata.name"
+
+_METADATA: FieldPath = ("metadata",)
+_SPEC: FieldPath = ("spec",)
+_STATUS: FieldPath = ("status",)
+_DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_FINISHED = ("Succeeded", "Failed")
+_NODE_ADDRESSES = ("InternalIP", "ExternalIP")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an object is called; `namespace` is `default` where it names none, as kubectl has it."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+def read_identity(fields: Fields, reading: Reading) -> Identity:
+    """The object's identity, every problem with it noted."""
+    metadata = reading.mapping(fields, (), "metadata")
+    name = _name(metadata, reading)
+    namespace = reading.text(metadata, _METADATA, "namespace") or DEFAULT_NAMESPACE
+    if not _DNS_LABEL.fullmatch(namespace):
+        reading.wrong((*_METADATA, "namespace"), f"{shown(namespace)} is no name of a namespace")
+    return Identity(namespace, name, reading.text(metadata, _METADATA, "uid"))
+
+
+def decode_pod(fields: Fields) -> Pod:
+    """The pod, with the addresses and named ports that policies see (G3, G4, V7)."""
+    reading = Reading()
+    identity = read_identity(fields, reading)
+    metadata = reading.mapping(fields, (), "metadata")
+    spec = reading.mapping(fields, (), "spec")
+    status = reading.mapping(fields, (), "status")
+    pod = Pod(
+        identity.namespace,
+        identity.name,
+        reading.texts(metadata, _METADATA, "labels"),
+        _pod_addresses(status, reading),
+        node=reading.text(spec, _SPEC, "nodeName"),
+        host_network=reading.flag(spec, _SPEC, "hostNetwork"),
+        finished=reading.text(status, _STATUS, "phase") in _FINISHED,
+        ports=tuple(_named_ports(spec, reading)),
+        uid=identity.uid,
+        created=reading.text(metadata, _METADATA, "creationTimestamp"),
+    )
+    reading.unless_malformed()
+    return pod
+
+
+def decode_namespace(fields: Fields, *, strict_annotations: bool) -> tuple[Namespace, tuple[Notice, ...]]:
+    """The namespace, and a notice where its annotation is unreadable; `strict_annotations` then isolates it (B2)."""
+    reading = Reading()
+    metadata = reading.mapping(fields, (), "metadata")
+    name = _name(metadata, reading)
+    if name and not _DNS_LABEL.fullmatch(name):
+        reading.wrong((*_METADATA, "name"), f"{shown(name)} is no name of a namespace")
+    labels = reading.texts(metadata, _METADATA, "labels")
+    text = reading.texts(metadata, _METADATA, "annotations").get(ISOLATION_ANNOTATION)
+    reading.unless_malformed()
+    try:
+        return Namespace(name, labels, text is not None and isolates(text)), ()
+    except UnreadableAnnotation as error:
+        outcome = "the namespace is isolated" if strict_annotations else "the namespace is not isolated"
+        field = render((*_METADATA, "annotations", ISOLATION_ANNOTATION))
+        notice = Notice("Namespace", "", name, field, f"{error}; {outcome}")
+        return Namespace(name, labels, strict_annotations), (notice,)
+
+
+def with_name_label(namespace: Namespace) -> Namespace:
+    """The namespace with the label that every API server of 1.22 or later puts on it (G7, M6)."""
+    if NAME_LABEL in namespace.labels:
+        return namespace
+    return dataclasses.replace(namespace, labels={**namespace.labels, NAME_LABEL: namespace.name})
+
+
+def decode_node(fields: Fields) -> Node:
+    """The node, with its own addresses and the ranges of its pods' addresses."""
+    reading = Reading()
+    name = _name(reading.mapping(fields, (), "metadata"), reading)
+    spec = reading.mapping(fields, (), "spec")
+    status = reading.mapping(fields, (), "status")
+    addresses = [
+        _address(entry, path, "address", reading)
+        for path, entry in reading.mappings(status, _STATUS, "addresses")
+        if entry.get("type") in _NODE_ADDRESSES
+    ]
+    ranges = [((*_SPEC, "podCIDRs", n), text) for n, text in enumerate(reading.sequence(spec, _SPEC, "podCIDRs"))]
+    if not ranges and (single := reading.text(spec, _SPEC, "podCIDR")):
+        ranges = [((*_SPEC, "podCIDR"), single)]
+    networks = []
+    for path, text in ranges:
+        try:
+            networks.append(parse_network(text if isinstance(text, str) else ""))
+        except ValueError:
+            reading.wrong(path, f"{shown(text)} is no CIDR")
+    reading.unless_malformed()
+    return Node(name, tuple(dict.fromkeys(filter(None, addresses))), tuple(networks))
+
+
+def _name(metadata: Fields, reading: Reading) -> str:
+    before = len(reading.problems)
+    name = reading.text(metadata, _METADATA, "name")
+    if len(reading.problems) == before and not is_subdomain(name):
+        reading.wrong((*_METADATA, "name"), f"{shown(name)} is no name of an object" if name else "is missing")
+    return name
+
+
+def _pod_addresses(status: Fields, reading: Reading) -> tuple[Address, ...]:
+    """The addresses of both families; `podIP` only speaks where `podIPs` does not (G4)."""
+    found = [_address(entry, path, "ip", reading) for path, entry in reading.mappings(status, _STATUS, "podIPs")]
+    if not found and status.get("podIP"):
+        found = [_address(status, _STATUS, "podIP", reading)]
+    return tuple(dict.fromkeys(address for address in found if address is not None))
+
+
+def _address(parent: Fields, at: FieldPath, key: str, reading: Reading) -> Address | None:
+    value = parent.get(key)
+    try:
+        return parse_address(value if isinstance(value, str) else "")
+    except ValueError:
+        reading.wrong((*at, key), "is missing" if value is None else f"{shown(value)} is no IP address")
+        return None
+
+
+def _named_ports(spec: Fields, reading: Reading) -> Iterator[ContainerPort]:
+    """The ports that have a name, of containers and of init containers that keep running (V7)."""
+    for path, container in reading.mappings(spec, _SPEC, "containers"):
+        yield from _container_ports(container, path, reading)
+    for path, container in reading.mappings(spec, _SPEC, "initContainers"):
+        if container.get("restartPolicy") == "Always":
+            yield from _container_ports(container, path, reading)
+
+
+def _container_ports(container: Fields, at: FieldPath, reading: Reading) -> Iterator[ContainerPort]:
+    for path, port in reading.mappings(container, at, "ports"):
+        number = port.get("containerPort")
+        if not is_port(number):
+            reading.wrong((*path, "containerPort"), f"must be a port from 1 to 65535, not {shown(number)}")
+            continue
+        name = reading.text(port, path, "name")
+        protocol = PROTOCOLS.get(reading.text(port, path, "protocol") or Protocol.TCP.value)
+        if protocol is None:
+            reading.wrong((*path, "protocol"), f"{shown(port.get('protocol'))} is no protocol of a port")
+        elif name:
+            yield ContainerPort(name, protocol, number)
