@@ -1,0 +1,185 @@
+"""A verdict in sentences; each test reads like a person's terminal."""
+
+from __future__ import annotations
+
+import pytest
+from builders import BOTH, address, beta, namespace, node, pod, pods, policy, rule, world
+from questions import ask
+
+from netpol.model.objects import Node
+from netpol.model.ports import Protocol
+from netpol.model.snapshot import Snapshot
+from netpol.policy.ends import common
+from netpol.policy.judgement import Connection, End, ExternalEnd, NodeEnd, PodEnd
+from netpol.policy.prose import note_sentences, port_words, verdict_sentences
+from netpol.policy.verdict import Oracle, no_common_family
+
+PODS = (pod("web/a", "10.0.0.1", labels="app=a", node="n1"), pod("db/b", "10.0.0.2", node="n1"))
+PLACES = (namespace("web"), namespace("db"), node("n1", "192.168.0.1"))
+
+
+def said(snapshot: Snapshot, source: str, destination: str, protocol: Protocol = Protocol.TCP) -> list[str]:
+    oracle = Oracle(snapshot)
+    pair = common(oracle.ends_named(source), oracle.ends_named(destination))
+    assert pair is not None
+    port = 80 if protocol.has_ports else None
+    verdict = ask(snapshot, source, destination, f"80/{protocol.value}" if port else protocol.value)
+    return verdict_sentences(Connection(*pair, protocol, port), verdict)
+
+
+def test_an_open_connection() -> None:
+    assert said(world(*PLACES, *PODS), "web/a", "db/b") == [
+        "web/a may connect to db/b on 80/TCP.",
+        "Nothing isolates web/a for egress.",
+        "Nothing isolates db/b for ingress.",
+    ]
+
+
+def test_a_refusal_names_what_isolates_and_the_closest_rule() -> None:
+    snapshot = world(
+        *PLACES, *PODS, policy("db/deny"), policy("db/allow", ingress=[rule(), rule(ports=["81/TCP"])][1:])
+    )
+    assert said(snapshot, "web/a", "db/b") == [
+        "web/a may not connect to db/b on 80/TCP.",
+        "Nothing isolates web/a for egress.",
+        (
+            "db/b refuses it: it is isolated for ingress by NetworkPolicy db/allow and NetworkPolicy db/deny, "
+            "and no rule allows this."
+        ),
+        "The closest is ingress[0] of NetworkPolicy db/allow: it allows 81/TCP, not 80/TCP.",
+    ]
+
+
+def test_a_refusal_where_there_are_no_rules_at_all() -> None:
+    snapshot = world(namespace("db", deny=True), *PODS)
+    assert said(snapshot, "web/a", "db/b", Protocol.ICMP) == [
+        "web/a may not connect to db/b on ICMP.",
+        "Nothing isolates web/a for egress.",
+        (
+            "db/b refuses it: it is isolated for ingress by the DefaultDeny annotation of namespace db, "
+            "and no rule allows it anything."
+        ),
+    ]
+
+
+def test_an_allowance_names_the_rules() -> None:
+    snapshot = world(
+        namespace("db", deny=True),
+        *PODS,
+        beta("db/in", ingress=[rule([pods("app=none")]), rule()]),
+        policy("web/out", egress=[rule()]),
+    )
+    assert said(snapshot, "web/a", "db/b") == [
+        "web/a may connect to db/b on 80/TCP.",
+        "It may leave web/a by egress[0] of NetworkPolicy web/out.",
+        "It may enter db/b by ingress[1] of NetworkPolicy db/in.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (1, "ingress[0] of NetworkPolicy db/p"),
+        (2, "ingress[0] of NetworkPolicy db/p and ingress[1] of NetworkPolicy db/p"),
+        (
+            3,
+            "ingress[0] of NetworkPolicy db/p, ingress[1] of NetworkPolicy db/p and ingress[2] of NetworkPolicy db/p",
+        ),
+        (5, "ingress[0] of NetworkPolicy db/p, ingress[1] of NetworkPolicy db/p and 3 more"),
+    ],
+)
+def test_long_lists_are_cut_short(count: int, words: str) -> None:
+    snapshot = world(*PLACES, *PODS, policy("db/p", ingress=[rule()] * count))
+    assert said(snapshot, "web/a", "db/b")[-1] == f"It may enter db/b by {words}."
+
+
+def test_ends_that_are_no_pods() -> None:
+    assert said(world(*PLACES, *PODS), "8.8.8.8", "node/n1") == [
+        "8.8.8.8 may connect to node/n1 on 80/TCP.",
+        "8.8.8.8 is outside the cluster, and policies judge only what pods send and receive.",
+        "node/n1 is a node, and policies judge only what pods send and receive.",
+    ]
+
+
+def test_g8_the_own_node() -> None:
+    assert said(world(*PLACES, *PODS, policy("web/closed")), "node/n1", "web/a")[-1] == (
+        "node/n1 is the node that web/a runs on, which may always reach it, as the kubelet's probes must."
+    )
+
+
+def test_g9_what_holds_for_both_sides_is_said_once() -> None:
+    assert said(world(*PLACES, *PODS, policy("web/closed", directions=BOTH)), "web/a", "web/a") == [
+        "web/a may connect to web/a on 80/TCP.",
+        "It never leaves web/a's own network namespace, where no policy can refuse it.",
+    ]
+
+
+def test_ends_without_a_common_family_are_told_so_once() -> None:
+    four, six = PodEnd(PODS[0], PODS[0].addresses[0]), PodEnd(pod("db/six", "fd00::6"), address("fd00::6"))
+    connection = Connection(four, six, Protocol.TCP, 80)
+    assert verdict_sentences(connection, no_common_family(connection)) == [
+        "web/a may not connect to db/six on 80/TCP.",
+        "web/a and db/six have no address family in common, so no packet can pass between them.",
+    ]
+
+
+def test_ports_in_words() -> None:
+    assert port_words(Protocol.UDP, 53) == "53/UDP"
+    assert port_words(Protocol.ICMP, None) == "ICMP"
+
+
+NODES = (node("n1", "192.168.0.1", pod_cidrs=["10.0.0.0/24", "fd00::/64"]), node("n2", pod_cidrs=["10.0.1.0/24"]))
+OLD, NEW = (PodEnd(pod(name, "10.0.0.1"), address("10.0.0.1")) for name in ("web/old", "web/new"))
+AT_N1 = NodeEnd(NODES[0], address("192.168.0.1"))
+
+
+def outside(text: str) -> ExternalEnd:
+    return ExternalEnd(address(text))
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant", "judged", "notes"),
+    [
+        ("web/old", OLD, OLD, []),
+        (
+            "web/old",
+            OLD,
+            NEW,
+            ["10.0.0.1 of web/old is also held by the newer web/new, which is judged in its place."],
+        ),
+        ("node/n1", AT_N1, AT_N1, []),
+        ("192.168.0.1", AT_N1, AT_N1, []),
+        ("web/host", AT_N1, AT_N1, ["web/host uses the network of node/n1, and is judged as that node."]),
+        (
+            "node/n9",
+            NodeEnd(Node("n9"), None),
+            NodeEnd(Node("n9"), None),
+            ["No address of node/n9 is known, so no ipBlock matches it."],
+        ),
+        ("8.8.8.8", outside("8.8.8.8"), outside("8.8.8.8"), []),
+        (
+            "10.0.1.9",
+            outside("10.0.1.9"),
+            outside("10.0.1.9"),
+            [
+                (
+                    "10.0.1.9 lies in the pod range of node/n2, and no pod or node is known to have it: "
+                    "node/n2 drops its packets until a pod with it is known."
+                )
+            ],
+        ),
+        (
+            "fd00::9",
+            outside("fd00::9"),
+            outside("fd00::9"),
+            [
+                (
+                    "fd00::9 lies in the pod range of node/n1, and no pod or node is known to have it: "
+                    "node/n1 drops its packets until a pod with it is known."
+                )
+            ],
+        ),
+    ],
+)
+def test_g12_x1_v9_notes_say_what_the_policies_do_not(asked: str, meant: End, judged: End, notes: list[str]) -> None:
+    assert note_sentences(asked, meant, judged, NODES) == notes
