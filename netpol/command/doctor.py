@@ -1,0 +1,105 @@
+"""`netpol doctor`: what this host lacks for each function, each with its mend."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+
+from netpol.command.arguments import add_output_argument
+from netpol.command.table import Look, Paint, look_of
+from netpol.doctor.checks import Check, Function, State, firewall_can_run, state_of, stopping
+from netpol.doctor.diagnosis import diagnose
+from netpol.doctor.probe import probe
+
+HELP = "say what this host lacks for each function, and how to mend it"
+
+_PAINTS = {
+    State.OK: Paint.ALLOWED,
+    State.WARNING: Paint.HEADING,
+    State.UNKNOWN: Paint.HEADING,
+    State.MISSING: Paint.REFUSED,
+}
+_NOT_KNOWN = "Whether the firewall can run on this host is not known"
+_STATE_WIDTH = max(len(state.value) for state in State)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The parser knows this command's flags."""
+    add_output_argument(parser, "text")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 where the firewall can run on this host, 1 where it cannot."""
+    checks = diagnose(probe())
+    if arguments.output == "json":
+        print(json.dumps(report_json(checks), indent=2))
+    else:
+        look = look_of(sys.stdout, os.environ, shutil.get_terminal_size().columns)
+        print("\n".join(report_text(checks, look)))
+    return 0 if firewall_can_run(checks) else 1
+
+
+def report_text(checks: Sequence[Check], look: Look) -> list[str]:
+    """The checks as a person reads them: each under the first function it is for, and the verdict last."""
+    width = max((len(check.name) for check in checks), default=0)
+    lines: list[str] = []
+    for function in Function:
+        lines.append(_heading(function, checks, look))
+        for check in checks:
+            if check.functions[0] is function:
+                lines += _entry(check, width, look)
+        lines.append("")
+    return [*lines, verdict(checks)]
+
+
+def report_json(checks: Sequence[Check]) -> dict[str, object]:
+    """The checks as a program reads them."""
+    return {
+        "firewall_can_run": firewall_can_run(checks),
+        "functions": {function.value: state_of(function, checks).value for function in Function},
+        "checks": [
+            {
+                "name": check.name,
+                "functions": [function.value for function in check.functions],
+                "state": check.state.value,
+                "found": check.found,
+                "mend": check.mend or None,
+            }
+            for check in checks
+        ],
+    }
+
+
+def verdict(checks: Sequence[Check]) -> str:
+    """The line that says whether the firewall can run on this host."""
+    for state, words in ((State.MISSING, "The firewall cannot run on this host"), (State.UNKNOWN, _NOT_KNOWN)):
+        lacking = [check for check in stopping(checks) if check.state is state]
+        if lacking:
+            alone = "; for IPv4 alone it can: netpol run --enable-ipv6=false" if _ipv4_alone(checks) else ""
+            return f"{words}: {', '.join(dict.fromkeys(check.name for check in lacking))}{alone}"
+    warnings = sum(check.state is State.WARNING for check in checks)
+    noted = f", with {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+    return f"The firewall can run on this host{noted}."
+
+
+def _ipv4_alone(checks: Sequence[Check]) -> bool:
+    return not state_of(Function.FIREWALL_IPV4, checks).stops
+
+
+def _heading(function: Function, checks: Sequence[Check], look: Look) -> str:
+    """The function and its state; what it lacks is named, wherever it is listed."""
+    state = state_of(function, checks)
+    lacking = dict.fromkeys(check.name for check in checks if function in check.functions and check.state.stops)
+    reasons = f" ({', '.join(lacking)})" if lacking else ""
+    return f"{look.painted(function.value, Paint.HEADING)}: {look.painted(state.value, _PAINTS[state])}{reasons}"
+
+
+def _entry(check: Check, width: int, look: Look) -> Iterator[str]:
+    state = look.painted(f"{check.state.value:<{_STATE_WIDTH}}", _PAINTS[check.state])
+    yield f"  {state}  {check.name:<{width}}  {check.found}"
+    if check.mend:
+        yield f"  {'':<{_STATE_WIDTH}}  {'':<{width}}  mend: {check.mend}"

@@ -1,0 +1,221 @@
+"""What a host's findings mean: every check, with its mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from netpol.doctor.checks import FIREWALL, THROUGH, Check, Function, State
+from netpol.doctor.host import Capability, Host, Trial, Trials
+from netpol.model.networks import Family
+from netpol.settings import Variant
+
+BOTH_FIREWALLS = tuple(FIREWALL.values())
+USUAL_SCHEDULERS = ("rr", "lc", "sh", "dh")
+"""Round robin is every service's first scheduler; the others are what annotations mostly ask for."""
+
+CONNTRACK_FULL_ENOUGH = 0.9
+"""Beyond this part of nf_conntrack_max the kernel is about to drop new connections, allowed or not."""
+
+_FORWARDING = {Family.IPV4: "net/ipv4/ip_forward", Family.IPV6: "net/ipv6/conf/all/forwarding"}
+_BRIDGE_CALLS = {
+    Family.IPV4: "net/bridge/bridge-nf-call-iptables",
+    Family.IPV6: "net/bridge/bridge-nf-call-ip6tables",
+}
+_COUNT, _MAX, _LOOSE = (f"net/netfilter/nf_conntrack_{name}" for name in ("count", "max", "tcp_loose"))
+
+SYSCTLS = (*_FORWARDING.values(), *_BRIDGE_CALLS.values(), _COUNT, _MAX, _LOOSE)
+"""The sysctls that are judged here, as named below /proc/sys."""
+
+
+def tools_of(variant: Variant) -> tuple[str, ...]:
+    """The tools that one variant of iptables is written and read with."""
+    return tuple(
+        f"{family}-{variant.value}-{action}" for family in ("iptables", "ip6tables") for action in ("restore", "save")
+    )
+
+
+def diagnose(host: Host) -> tuple[Check, ...]:
+    """Every check of the host, in the order a person should mend things."""
+    return (
+        *_privileges(host),
+        *_variants(host),
+        *_families(host),
+        *_conntrack_settings(host),
+        *_other_firewalls(host),
+        *_others(host),
+    )
+
+
+def _privileges(host: Host) -> Iterator[Check]:
+    needs_them = (*BOTH_FIREWALLS, Function.AUDIT_LOG, Function.SERVICE_PROXY)
+    if Capability.NET_ADMIN in host.capabilities:
+        yield Check("privileges", needs_them, State.OK, "CAP_NET_ADMIN")
+    else:
+        mend = "run it as root; in a container, privileged and with hostNetwork"
+        yield Check("privileges", needs_them, State.MISSING, "no CAP_NET_ADMIN: not root, or not privileged", mend)
+    namespaces = (Function.DEMO,)
+    if Capability.SYS_ADMIN not in host.capabilities:
+        found, mend = "no CAP_SYS_ADMIN: not root, or not privileged", "run it as root"
+        yield Check("network namespaces", namespaces, State.MISSING, found, mend)
+    elif host.trials is None:
+        mend = "a kernel with CONFIG_NET_NS, and a host or container that may use it"
+        yield Check("network namespaces", namespaces, State.MISSING, host.untried, mend)
+    else:
+        yield Check("network namespaces", namespaces, State.OK, "one was made")
+
+
+def _variants(host: Host) -> Iterator[Check]:
+    if host.variant is None:
+        yield Check("variant", BOTH_FIREWALLS, State.MISSING, host.variant_trouble, "apt-get install iptables")
+    else:
+        found = f"this host's rules go through iptables-{host.variant.value}"
+        yield Check("variant", BOTH_FIREWALLS, State.OK, found)
+    for variant in Variant:
+        tools = tools_of(variant)
+        absent = [tool for tool in tools if tool not in host.tools]
+        serves = _serves(host, variant)
+        if absent:
+            found, mend = f"not installed: {', '.join(absent)}", "apt-get install iptables"
+            yield Check(f"{variant.value} tools", serves, State.MISSING, found, mend)
+            continue
+        yield Check(f"{variant.value} tools", serves, State.OK, ", ".join(tools))
+        for family in host.families:
+            yield from _rules(host, variant, family)
+
+
+def _serves(host: Host, variant: Variant, families: Sequence[Family] = tuple(Family)) -> tuple[Function, ...]:
+    """The firewall needs the variant that the host uses, and only that."""
+    firewalls = tuple(FIREWALL[family] for family in families) if variant is host.variant else ()
+    return (THROUGH[variant], *firewalls)
+
+
+def _rules(host: Host, variant: Variant, family: Family) -> Iterator[Check]:
+    name, serves = f"{variant.value} rules, IPv{family.value}", _serves(host, variant, (family,))
+    if host.trials is None:
+        yield _untried(host, name, serves)
+        return
+    table = host.trials.tables[variant, family]
+    if table.refusal is not None:
+        yield Check(name, serves, State.MISSING, table.refusal, _module_mend(table.module))
+        return
+    yield from _trials(name, serves, host.trials.rules[variant, family])
+
+
+def _families(host: Host) -> Iterator[Check]:
+    for family in Family:
+        serves = (FIREWALL[family],)
+        if family not in host.families:
+            mend = f"nothing where no pod has IPv{family.value}: give --enable-ipv{family.value}=false"
+            found = f"this kernel has no IPv{family.value}"
+            yield Check(f"IPv{family.value}", serves, State.WARNING, found, mend)
+            continue
+        sets, flows = f"sets, IPv{family.value}", f"connection table, IPv{family.value}"
+        if host.trials is None:
+            yield _untried(host, sets, serves)
+            yield _untried(host, flows, serves)
+        else:
+            yield from _trials(sets, serves, host.trials.sets[family])
+            yield from _trials(flows, serves, (host.trials.flow_reads[family],))
+        yield from _forwarding(host, family)
+        yield from _bridge_calls(host, family)
+
+
+def _forwarding(host: Host, family: Family) -> Iterator[Check]:
+    name, serves = _dotted(_FORWARDING[family]), (FIREWALL[family],)
+    if host.sysctls[_FORWARDING[family]] == "1":
+        yield Check(name, serves, State.OK, "1")
+    else:
+        found = f"{_shown(host, _FORWARDING[family])}: this host forwards no packet between pods"
+        yield Check(name, serves, State.WARNING, found, f"sysctl -w {name}=1 (the CNI plugin mostly does)")
+
+
+def _bridge_calls(host: Host, family: Family) -> Iterator[Check]:
+    """Packets between two pods of one bridge meet no rule at all unless this is on."""
+    key = _BRIDGE_CALLS[family]
+    name, serves, value = _dotted(key), (FIREWALL[family],), host.sysctls[key]
+    if value == "1":
+        yield Check(name, serves, State.OK, "1")
+    elif host.bridges:
+        found = f"{_shown(host, key)}: packets between pods on the bridge {' or '.join(host.bridges)} meet no rule"
+        load = "modprobe br_netfilter, then " if value is None else ""
+        yield Check(name, serves, State.WARNING, found, f"{load}sysctl -w {name}=1")
+    else:
+        yield Check(name, serves, State.OK, f"{_shown(host, key)}; no bridge with ports is here to need it")
+
+
+def _conntrack_settings(host: Host) -> Iterator[Check]:
+    name = "conntrack table size"
+    count, limit = host.sysctls[_COUNT], host.sysctls[_MAX]
+    if count is None or limit is None:
+        yield Check(name, BOTH_FIREWALLS, State.OK, "not counted: conntrack is loaded with the first rule")
+    elif int(count) > CONNTRACK_FULL_ENOUGH * int(limit):
+        found = f"{count} of {limit} connections: when full, the kernel refuses new ones"
+        mend = f"sysctl -w {_dotted(_MAX)}={2 * int(limit)}"
+        yield Check(name, BOTH_FIREWALLS, State.WARNING, found, mend)
+    else:
+        yield Check(name, BOTH_FIREWALLS, State.OK, f"{count} of {limit} connections")
+    loose = host.sysctls[_LOOSE]
+    if loose is not None:
+        found = f"{loose}: either will do, rules of ours refuse what would pick up a cut connection"
+        yield Check(_dotted(_LOOSE), BOTH_FIREWALLS, State.OK, found)
+
+
+def _other_firewalls(host: Host) -> Iterator[Check]:
+    for name in host.other_firewalls:
+        found = f"{name} is active: a reload of it may put its rules before these, or remove them"
+        yield Check(
+            "other firewalls", BOTH_FIREWALLS, State.WARNING, found, f"run netpol again after a reload of {name}"
+        )
+
+
+def _others(host: Host) -> Iterator[Check]:
+    trials = host.trials
+    if trials is None:
+        yield _untried(host, "NFLOG", (Function.AUDIT_LOG,))
+        yield _untried(host, "links", (Function.DEMO,))
+        yield _untried(host, "IPVS", (Function.SERVICE_PROXY,))
+        return
+    yield from _trials("NFLOG", (Function.AUDIT_LOG,), (trials.log,))
+    yield from _trials("links", (Function.DEMO,), trials.links)
+    yield from _proxy(host, trials)
+
+
+def _proxy(host: Host, trials: Trials) -> Iterator[Check]:
+    serves = (Function.SERVICE_PROXY,)
+    yield from _trials("IPVS", serves, (trials.ipvs,))
+    if trials.ipvs.refusal is None:
+        absent = [name for name in USUAL_SCHEDULERS if name not in host.schedulers]
+        if absent:
+            mend = f"modprobe {' '.join(f'ip_vs_{name}' for name in absent)}, or a kernel that has them"
+            yield Check("schedulers", serves, State.WARNING, f"not available: {', '.join(absent)}", mend)
+        else:
+            yield Check("schedulers", serves, State.OK, ", ".join(sorted(host.schedulers)))
+    yield from _trials("dummy links", serves, (trials.dummy,))
+
+
+def _trials(name: str, serves: tuple[Function, ...], trials: Sequence[Trial]) -> Iterator[Check]:
+    """One check for all that worked, and one for each that did not."""
+    worked = [trial.name for trial in trials if trial.refusal is None]
+    if worked:
+        yield Check(name, serves, State.OK, ", ".join(worked))
+    for trial in trials:
+        if trial.refusal is not None:
+            found = f"{trial.name}: {trial.refusal}"
+            yield Check(name, serves, State.MISSING, found, _module_mend(trial.module))
+
+
+def _untried(host: Host, name: str, serves: tuple[Function, ...]) -> Check:
+    return Check(name, serves, State.UNKNOWN, f"not tried: {host.untried}", "run netpol doctor as root")
+
+
+def _module_mend(module: str) -> str:
+    return f"modprobe {module}, or a kernel that has it" if module else "another kernel"
+
+
+def _dotted(key: str) -> str:
+    return key.replace("/", ".")
+
+
+def _shown(host: Host, key: str) -> str:
+    value = host.sysctls[key]
+    return "absent" if value is None else value

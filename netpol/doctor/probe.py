@@ -1,0 +1,100 @@
+"""Finding out what a host has; nothing of the host is changed but kernel modules that get loaded."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from netpol.dataplane.tool import run_tool
+from netpol.dataplane.variant import detect
+from netpol.doctor.diagnosis import SYSCTLS, tools_of
+from netpol.doctor.host import Capability, Host, Trials
+from netpol.doctor.trial import try_kernel
+from netpol.errors import NetpolError
+from netpol.model.networks import Family
+from netpol.settings import Variant
+
+_SCHEDULER = re.compile(r"\bip_vs_(?!ftp|pe_)(\w+?)(?=\.ko|\s)")
+
+
+def probe(root: Path = Path("/")) -> Host:
+    """What was found on the host whose files lie below `root`."""
+    capabilities = _capabilities(root)
+    families = tuple(family for family in Family if (root / f"proc/sys/net/ipv{family.value}").is_dir())
+    tools = frozenset(tool for variant in Variant for tool in tools_of(variant) if _starts(tool))
+    trials, untried = _trials(capabilities, families, tools)
+    variant, trouble = _variant()
+    return Host(
+        capabilities=capabilities,
+        tools=tools,
+        variant=variant,
+        variant_trouble=trouble,
+        families=families,
+        sysctls={key: _content(root / "proc/sys" / key) for key in SYSCTLS},
+        bridges=_bridges(root / "sys/class/net"),
+        other_firewalls=tuple(_other_firewalls(root)),
+        schedulers=_schedulers(root),
+        trials=trials,
+        untried=untried,
+    )
+
+
+def _capabilities(root: Path) -> frozenset[Capability]:
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", _content(root / "proc/self/status") or "", re.MULTILINE)
+    effective = int(found[1], 16) if found else 0
+    return frozenset(each for each in Capability if effective >> each.value & 1)
+
+
+def _starts(tool: str) -> bool:
+    try:
+        return run_tool((tool, "--version")).status == 0
+    except NetpolError:
+        return False
+
+
+def _variant() -> tuple[Variant | None, str]:
+    try:
+        return detect(), ""
+    except NetpolError as trouble:
+        return None, str(trouble)
+
+
+def _trials(
+    capabilities: frozenset[Capability], families: tuple[Family, ...], tools: frozenset[str]
+) -> tuple[Trials | None, str]:
+    if not capabilities.issuperset(Capability):
+        return None, "not root"
+    try:
+        return try_kernel(families, [each for each in Variant if tools.issuperset(tools_of(each))]), ""
+    except NetpolError as refused:
+        return None, str(refused)
+    except OSError as refused:
+        return None, refused.strerror or str(refused)
+
+
+def _bridges(links: Path) -> tuple[str, ...]:
+    """The bridges with something plugged into them."""
+    return tuple(sorted({port.resolve().name for port in links.glob("*/brport/bridge")}))
+
+
+def _other_firewalls(root: Path) -> Iterable[str]:
+    if any(_content(comm) == "firewalld" for comm in root.glob("proc/[0-9]*/comm")):
+        yield "firewalld"
+    if re.search(r"^ENABLED=yes$", _content(root / "etc/ufw/ufw.conf") or "", re.MULTILINE):
+        yield "ufw"
+
+
+def _schedulers(root: Path) -> frozenset[str]:
+    """IPVS's schedulers that are loaded, built in, or there to be loaded."""
+    modules = root / "lib/modules" / os.uname().release
+    sources = (root / "proc/modules", modules / "modules.builtin", modules / "modules.dep")
+    return frozenset(name for source in sources for name in _SCHEDULER.findall(_content(source) or ""))
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None

@@ -1,0 +1,114 @@
+import argparse
+import json
+from dataclasses import replace
+
+import pytest
+from hosts import GOOD_HOST, GOOD_TRIALS
+
+from netpol.command import doctor
+from netpol.command.doctor import report_json, report_text, verdict
+from netpol.command.table import Look
+from netpol.doctor.checks import Check, Function, State
+from netpol.doctor.diagnosis import diagnose
+from netpol.doctor.host import Host, Trial
+from netpol.model.networks import Family
+
+NO_IPVS = replace(GOOD_HOST, trials=replace(GOOD_TRIALS, ipvs=Trial("ip_vs", "ip_vs", "No such file or directory")))
+NO_SETS6 = replace(
+    GOOD_HOST,
+    trials=replace(GOOD_TRIALS, sets=dict(GOOD_TRIALS.sets) | {Family.IPV6: (Trial("hash:ip", "ip_set", "refused"),)}),
+)
+NOT_ROOT = replace(GOOD_HOST, capabilities=frozenset(), trials=None, untried="not root")
+WARNED = replace(GOOD_HOST, other_firewalls=("ufw",))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, host: Host, *flags: str) -> int:
+    monkeypatch.setattr(doctor, "probe", lambda: host)
+    parser = argparse.ArgumentParser()
+    doctor.add_arguments(parser)
+    return doctor.run(parser.parse_args(flags))
+
+
+@pytest.mark.parametrize(("host", "status"), [(GOOD_HOST, 0), (NO_IPVS, 0), (WARNED, 0), (NO_SETS6, 1), (NOT_ROOT, 1)])
+@pytest.mark.parametrize("flags", [(), ("-o", "json")])
+def test_the_status_says_whether_the_firewall_can_run(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    host: Host,
+    status: int,
+    flags: tuple[str, ...],
+) -> None:
+    assert run(monkeypatch, host, *flags) == status
+    assert capsys.readouterr().out
+
+
+def test_json_is_the_whole_answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    run(monkeypatch, NO_IPVS, "-o", "json")
+    answer = json.loads(capsys.readouterr().out)
+    assert answer == report_json(diagnose(NO_IPVS))
+    assert answer["firewall_can_run"] is True
+    assert answer["functions"]["service proxy"] == "missing"
+    assert answer["functions"]["firewall, IPv4"] == "ok"
+    refused = next(check for check in answer["checks"] if check["state"] == "missing")
+    assert refused["functions"] == ["service proxy"]
+    assert refused["mend"].startswith("modprobe ip_vs")
+    assert all(check["mend"] is None for check in answer["checks"] if check["state"] == "ok")
+
+
+def test_the_text_groups_by_function_and_ends_with_the_verdict() -> None:
+    lines = report_text(diagnose(NO_IPVS), Look())
+    headings = [line for line in lines if line and not line.startswith(" ")]
+    assert headings[:2] == ["firewall, IPv4: ok", "firewall, IPv6: ok"]
+    assert headings[-2:] == ["service proxy: missing (IPVS)", "The firewall can run on this host."]
+    assert lines[-1] == headings[-1]
+
+
+def test_each_check_is_listed_once_with_its_mend_below() -> None:
+    checks = diagnose(NO_SETS6)
+    lines = report_text(checks, Look())
+    assert sum("mend: " in line for line in lines) == sum(bool(check.mend) for check in checks)
+    assert len(lines) == len(checks) + sum(bool(check.mend) for check in checks) + 2 * len(Function) + 1
+    at = next(index for index, line in enumerate(lines) if "hash:ip: refused" in line)
+    assert lines[at].startswith("  missing  sets, IPv6")
+    assert lines[at + 1].strip().startswith("mend: modprobe ip_set")
+    assert lines[at + 1].index("mend:") == lines[at].index("hash:ip:")
+
+
+def test_columns_are_aligned() -> None:
+    checks = diagnose(GOOD_HOST)
+    entries = [line for line in report_text(checks, Look()) if line.startswith("  ")]
+    column = 2 + len("warning") + 2 + max(len(check.name) for check in checks) + 2
+    assert [line[column:] for line in entries] == [check.found for check in _listed(checks)]
+
+
+def _listed(checks: tuple[Check, ...]) -> list[Check]:
+    return [check for function in Function for check in checks if check.functions[0] is function]
+
+
+def test_colours_change_nothing_but_the_colours() -> None:
+    checks = diagnose(NO_SETS6)
+    coloured = report_text(checks, Look(coloured=True))
+    assert any("\x1b[31m" in line for line in coloured)
+    assert len(coloured) == len(report_text(checks, Look()))
+
+
+def test_the_verdict_names_what_is_missing() -> None:
+    assert verdict(diagnose(NOT_ROOT)) == "The firewall cannot run on this host: privileges"
+    assert verdict(diagnose(replace(GOOD_HOST, tools=frozenset()))).endswith(": nft tools")
+
+
+def test_the_verdict_offers_ipv4_alone_where_only_ipv6_is_lacking() -> None:
+    assert verdict(diagnose(NO_SETS6)).endswith(
+        "cannot run on this host: sets, IPv6; for IPv4 alone it can: netpol run --enable-ipv6=false"
+    )
+
+
+def test_the_verdict_admits_what_is_not_known() -> None:
+    unknown = Check("sets, IPv4", (Function.FIREWALL_IPV4,), State.UNKNOWN, "not tried")
+    assert verdict([unknown]) == "Whether the firewall can run on this host is not known: sets, IPv4"
+
+
+def test_the_verdict_counts_warnings() -> None:
+    assert verdict(diagnose(WARNED)) == "The firewall can run on this host, with 1 warning."
+    both = replace(WARNED, other_firewalls=("firewalld", "ufw"))
+    assert verdict(diagnose(both)) == "The firewall can run on this host, with 2 warnings."
