@@ -53,7 +53,7 @@ class Sets(Protocol):
         """Remove members; absent ones are no error. The bulk message is not atomic."""
 
     def destroy(self, names: Iterable[str]) -> None:
-        """Destroy sets that no rule and no other set refers to; a set in use is refused."""
+        """Destroy sets that no rule and no other set refers to; one in use is refused, one already gone is no error."""
 
 
 class Tables(Protocol):

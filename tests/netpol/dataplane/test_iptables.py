@@ -181,8 +181,10 @@ def test_nothing_to_write_starts_no_program(monkeypatch: pytest.MonkeyPatch) -> 
     ("complaint", "says"),
     [
         (
-            "iptables-restore v1.8.9 (legacy): Set S doesn't exist.\n\nError occurred at line: 3\n"
-            "Try `iptables-restore -h' or 'iptables-restore --help' for more information.\n",
+            (
+                "iptables-restore v1.8.9 (legacy): Set S doesn't exist.\n\nError occurred at line: 3\n"
+                "Try `iptables-restore -h' or 'iptables-restore --help' for more information.\n"
+            ),
             "Set S doesn't exist. (in '-A B -j DROP')",
         ),
         ("iptables-restore: line 4 failed\n", "line 4 failed"),

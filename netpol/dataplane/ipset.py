@@ -1,0 +1,164 @@
+"""Our ipsets in the kernel, over netlink: a message adds thousands of members, and many messages go at once."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
+
+from netpol.compiler.names import is_ours
+from netpol.compiler.ruleset import IpSet, Member, SetType
+from netpol.dataplane import ipset_messages as messages
+from netpol.dataplane.members import describe
+from netpol.dataplane.netlink import NetfilterSocket, NetlinkError
+from netpol.errors import KernelRefusal
+
+_NAME_CHARACTERS = 31
+
+# ipset's own error numbers, after the system's.
+_NO_TYPE, _TOO_MANY_SETS, _IN_USE, _BAD_PREFIX, _NO_COMMENTS = 4098, 4099, 4100, 4104, 4112
+_TYPE_SPECIFIC = 4352
+
+_REASONS = {
+    errno.EPERM: "it takes root (CAP_NET_ADMIN)",
+    errno.ENOENT: "there is no such set",
+    errno.EEXIST: "a set of this name exists already",
+    errno.EINVAL: "the kernel has no ip_set (modprobe ip_set), or none that understands this",
+    errno.ENOMEM: "the kernel has no memory for it",
+    errno.ENOBUFS: "the kernel's answer was lost",
+    errno.ETIMEDOUT: "the kernel did not answer",
+    _TOO_MANY_SETS: "the kernel holds as many sets as it can",
+    _IN_USE: "a rule or another set refers to it",
+    _NO_COMMENTS: "the set was made without comments",
+    _BAD_PREFIX: "its prefix length is not one the set can hold",
+}
+
+_RELEASE_SECONDS = 1.0
+_PAUSE_SECONDS = 0.005
+
+
+class NetlinkSets:
+    """`kernel.Sets`, in the network namespace of the thread that makes it; for one thread.
+
+    `max_members` is the room a hash is created with.
+    """
+
+    def __init__(self, max_members: int = messages.MAX_MEMBERS) -> None:
+        self._max_members = max_members
+        try:
+            self._netlink = NetfilterSocket()
+        except OSError as refused:
+            raise KernelRefusal(f"no netlink socket for ipset: {refused.strerror}") from refused
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._netlink.close()
+
+    def read(self) -> Mapping[str, IpSet]:
+        """Our sets as the kernel holds them; of others' not more than the names is asked for.
+
+        A set that is named like ours but of a type we never make is left out: creating
+        one of that name will be refused.
+        """
+        try:
+            names = list(map(messages.decode_name, self._netlink.dump(messages.names_request())))
+        except NetlinkError as refused:
+            raise KernelRefusal(f"the ipsets cannot be read: {_reason(refused)}") from refused
+        found = (self._read_one(name) for name in names if is_ours(name))
+        return {each.name: each for each in found if each is not None}
+
+    def _read_one(self, name: str) -> IpSet | None:
+        try:
+            return messages.decode_set(self._netlink.dump(messages.list_request(name)))
+        except NetlinkError as refused:
+            if refused.number == errno.ENOENT:
+                return None
+            raise KernelRefusal(f"ipset {name} cannot be read: {_reason(refused)}") from refused
+
+    def create(self, sets: Iterable[IpSet]) -> None:
+        """Create each set, empty: a set that exists is refused."""
+        wanted = list(sets)
+        for each in wanted:
+            if len(each.name) > _NAME_CHARACTERS:
+                raise KernelRefusal(
+                    f"ipset {each.name} cannot be created: its name has over {_NAME_CHARACTERS} characters"
+                )
+        requests = (messages.create_request(each, self._max_members) for each in wanted)
+        for each, refusal in zip(wanted, self._netlink.call_all(requests), strict=True):
+            if refusal is not None:
+                raise KernelRefusal(f"ipset {each.name} cannot be created: {_reason(refusal, each.type)}") from refusal
+
+    def add(self, target: IpSet, members: Iterable[Member]) -> None:
+        """Add members to an existing set; one that is there already gets the new comment or flag.
+
+        Not atomic: members before a refused one stay added.
+        """
+        self._change(messages.ADD, target, list(members))
+
+    def remove(self, target: IpSet, members: Iterable[Member]) -> None:
+        """Remove members; absent ones are no error. Not atomic."""
+        self._change(messages.REMOVE, target, list(members))
+
+    def _change(self, command: int, target: IpSet, members: Sequence[Member]) -> None:
+        doing = "add" if command == messages.ADD else "remove"
+        try:
+            for request in messages.member_requests(command, target, members):
+                self._netlink.call(request)
+        except ValueError as misfit:
+            raise KernelRefusal(f"ipset {target.name}: cannot {doing} a member: {misfit}") from misfit
+        except NetlinkError as refused:
+            # Without a member's number the request as a whole was refused.
+            number = int.from_bytes(refused.echoed.get(messages.LINE_NUMBER, b""), "little")
+            if command == messages.REMOVE and number and _lacks_set(refused, target.type):
+                # A set that does not exist is no member of any: the kernel stopped at it, the rest remains.
+                self._change(command, target, members[number:])
+                return
+            named = describe(members[number - 1]) if 0 < number <= len(members) else "members"
+            raise KernelRefusal(
+                f"ipset {target.name}: cannot {doing} {named}: {_reason(refused, target.type)}"
+            ) from refused
+
+    def destroy(self, names: Iterable[str]) -> None:
+        """Destroy sets that no rule and no other set refers to; one that is gone already is no error.
+
+        A list:set among them frees its members. A rule that the nft variant deleted
+        holds its sets a moment longer, because the kernel frees it from a work queue:
+        a set in use is tried again for a second, then refused.
+        """
+        remaining = list(dict.fromkeys(names))
+        deadline = time.monotonic() + _RELEASE_SECONDS
+        while remaining:
+            answers = self._netlink.call_all(map(messages.destroy_request, remaining))
+            refused = [
+                (name, refusal)
+                for name, refusal in zip(remaining, answers, strict=True)
+                if refusal is not None and refusal.number != errno.ENOENT
+            ]
+            for name, refusal in refused:
+                if refusal.number != _IN_USE or time.monotonic() > deadline:
+                    others = f", and {len(refused) - 1} more" if len(refused) > 1 else ""
+                    raise KernelRefusal(f"ipset {name} cannot be destroyed: {_reason(refusal)}{others}") from refusal
+            if len(refused) == len(remaining):
+                time.sleep(_PAUSE_SECONDS)
+            remaining = [name for name, _ in refused]
+
+
+def _lacks_set(refused: NetlinkError, kind: SetType) -> bool:
+    return refused.number == _TYPE_SPECIFIC and kind is SetType.SETS
+
+
+def _reason(refused: NetlinkError, kind: SetType | None = None) -> str:
+    """The refusal in words; numbers from 4352 on mean another thing for each type of set."""
+    if refused.number == _TYPE_SPECIFIC and kind is not None:
+        return "there is no such set to refer to" if _lacks_set(refused, kind) else "the set is full"
+    if refused.number == _NO_TYPE:
+        module = f"ip_set_{kind.value.replace(':', '_').replace(',', '')}" if kind is not None else "ip_set"
+        return f"the kernel lacks this type of set (modprobe {module})"
+    return _REASONS.get(refused.number, refused.strerror or str(refused))

@@ -1,0 +1,257 @@
+"""One socket to the kernel's netfilter subsystems: requests, acknowledgements, dumps.
+
+It knows messages and attributes, and nothing of what they mean. A socket belongs to one
+thread, and to the network namespace it was opened in.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple, Self
+
+NETLINK_NETFILTER = 12
+
+CONNTRACK = 1 << 8
+NFLOG = 4 << 8
+IPSET = 6 << 8
+"""Subsystems; a message's kind is one of these plus the subsystem's command."""
+
+NESTED = 0x8000
+NETWORK_ORDER = 0x4000
+
+REQUEST, ACKNOWLEDGE, EXCLUSIVE, DUMP = 0x1, 0x4, 0x200, 0x300
+_MULTIPART_INTERRUPTED = 0x10
+_ERROR, _DONE, _FIRST_KIND = 2, 3, 16
+
+_HEADER = struct.Struct("=IHHII")
+_SUBHEADER = struct.Struct("=BBH")
+_ATTRIBUTE = struct.Struct("=HH")
+_NUMBER = struct.Struct("=i")
+
+_SO_RCVBUFFORCE = 33
+_RECEIVE_BUFFER_BYTES = 8 << 20
+_DATAGRAM_BYTES = 1 << 18
+"""More than any answer has: an error echoes its request, which is at most 64 kB."""
+
+_BATCH_BYTES = 60_000
+_BATCH_MESSAGES = 256
+_ATTEMPTS = 20
+TIMEOUT_SECONDS = 30.0
+
+
+class NetlinkError(OSError):
+    """The kernel's refusal; `echoed` are the attributes of the request as it sent them back."""
+
+    def __init__(self, number: int, echoed: dict[int, bytes] | None = None) -> None:
+        super().__init__(number, os.strerror(number) if number < 4096 else f"netfilter error {number}")
+        self.number = number
+        self.echoed = echoed or {}
+
+
+class Request(NamedTuple):
+    """A message to the kernel: a subsystem's command, and its attributes packed."""
+
+    kind: int
+    body: bytes = b""
+    family: int = socket.AF_UNSPEC
+    flags: int = 0
+    resource: int = 0
+
+
+class _Message(NamedTuple):
+    kind: int
+    flags: int
+    sequence: int
+    payload: memoryview
+
+
+def attribute(kind: int, payload: bytes) -> bytes:
+    """A netlink attribute, padded to four bytes.
+
+    >>> attribute(2, b"ab").hex()
+    '0600020061620000'
+    """
+    return _ATTRIBUTE.pack(len(payload) + 4, kind) + payload + bytes(-len(payload) & 3)
+
+
+def text_attribute(kind: int, text: str) -> bytes:
+    """An attribute that holds a text, ended by a zero byte."""
+    return attribute(kind, text.encode() + b"\0")
+
+
+def number_attribute(kind: int, number: int) -> bytes:
+    """An attribute that holds 32 bits in network order and says so."""
+    return attribute(kind | NETWORK_ORDER, number.to_bytes(4, "big"))
+
+
+def attributes(payload: bytes | memoryview) -> dict[int, bytes]:
+    """The attributes of one level by kind, flags taken off; a later one hides an earlier one of its kind."""
+    return dict(attribute_list(payload))
+
+
+def attribute_list(payload: bytes | memoryview) -> Iterator[tuple[int, bytes]]:
+    """The attributes of one level in their order, flags taken off."""
+    offset, end = 0, len(payload)
+    while offset + 4 <= end:
+        length, kind = _ATTRIBUTE.unpack_from(payload, offset)
+        if length < 4:
+            return
+        yield kind & 0x3FFF, bytes(payload[offset + 4 : offset + length])
+        offset += (length + 3) & ~3
+
+
+class NetfilterSocket:
+    """A connection to netfilter in the network namespace of the thread that opens it."""
+
+    def __init__(self, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+        try:
+            self._socket.bind((0, 0))
+            self._socket.settimeout(timeout_seconds)
+            _enlarge_receive_buffer(self._socket)
+        except OSError:
+            self._socket.close()
+            raise
+        self._buffer = memoryview(bytearray(_DATAGRAM_BYTES))
+        self._sequence = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._socket.close()
+
+    def call(self, request: Request) -> None:
+        """The kernel has done what was asked; NetlinkError where it refused."""
+        for refusal in self.call_all((request,)):
+            if refusal is not None:
+                raise refusal
+
+    def call_all(self, requests: Iterable[Request]) -> Iterator[NetlinkError | None]:
+        """Each request's refusal or None, in order; many are under way at once, and none depends on the others."""
+        pending = iter(requests)
+        while batch := _batch(pending):
+            yield from self._call_batch(batch)
+
+    def dump(self, request: Request) -> list[memoryview]:
+        """The attributes of each message that answers the request, of one consistent dump.
+
+        What changes while the kernel tells it is told anew.
+        """
+        for _ in range(_ATTEMPTS):
+            answers = self._dump_once(request)
+            if answers is not None:
+                return answers
+        raise NetlinkError(errno.EINTR)
+
+    def _call_batch(self, batch: Sequence[Request]) -> list[NetlinkError | None]:
+        sequences = self._send([request._replace(flags=request.flags | ACKNOWLEDGE) for request in batch])
+        refusals: dict[int, NetlinkError | None] = {}
+        while len(refusals) < len(batch):
+            for message in self._receive():
+                if message.kind == _ERROR and message.sequence in sequences:
+                    refusals[message.sequence] = _refusal(message.payload)
+        return [refusals[sequence] for sequence in sequences]
+
+    def _dump_once(self, request: Request) -> list[memoryview] | None:
+        """The answers; None where the kernel says they do not fit together, or where some were lost."""
+        (sequence,) = self._send([request._replace(flags=request.flags | DUMP)])
+        answers: list[memoryview] = []
+        consistent = True
+        while True:
+            try:
+                messages = self._receive()
+            except NetlinkError as lost:
+                if lost.number != errno.ENOBUFS:
+                    raise
+                return None
+            for message in messages:
+                if message.sequence != sequence:
+                    continue
+                consistent = consistent and not message.flags & _MULTIPART_INTERRUPTED
+                if message.kind in {_ERROR, _DONE}:
+                    if refusal := _refusal(message.payload):
+                        raise refusal
+                    return answers if consistent else None
+                answers.append(message.payload[4:])
+
+    def _send(self, requests: Sequence[Request]) -> dict[int, Request]:
+        """Send the requests as one datagram; each by its sequence number, in order."""
+        parts: list[bytes] = []
+        sent: dict[int, Request] = {}
+        for request in requests:
+            kind, body, family, flags, resource = request
+            self._sequence = (self._sequence + 1) & 0x7FFFFFFF
+            sent[self._sequence] = request
+            length = _HEADER.size + _SUBHEADER.size + len(body)
+            parts += (
+                _HEADER.pack(length, kind, flags | REQUEST, self._sequence, 0),
+                _SUBHEADER.pack(family, 0, socket.htons(resource)),
+                body,
+                bytes(-length & 3),
+            )
+        self._socket.send(b"".join(parts))
+        return sent
+
+    def _receive(self) -> list[_Message]:
+        """The messages of one datagram of the kernel's; NetlinkError where one was lost or none came in time."""
+        try:
+            length, _, flags, sender = self._socket.recvmsg_into((self._buffer,))
+        except TimeoutError as silence:
+            raise NetlinkError(errno.ETIMEDOUT) from silence
+        except OSError as lost:
+            raise NetlinkError(lost.errno or errno.EIO) from lost
+        if flags & socket.MSG_TRUNC:
+            raise NetlinkError(errno.EMSGSIZE)
+        # Any process may write to this address; only the kernel's is 0.
+        return list(_messages(memoryview(bytes(self._buffer[:length])))) if sender[0] == 0 else []
+
+
+def _batch(pending: Iterator[Request]) -> list[Request]:
+    batch: list[Request] = []
+    size = 0
+    for request in islice(pending, _BATCH_MESSAGES):
+        batch.append(request)
+        size += len(request.body) + 24
+        if size > _BATCH_BYTES:
+            break
+    return batch
+
+
+def _messages(datagram: memoryview) -> Iterator[_Message]:
+    offset = 0
+    while offset + _HEADER.size <= len(datagram):
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(datagram, offset)
+        if length < _HEADER.size:
+            return
+        if kind in {_ERROR, _DONE} or kind >= _FIRST_KIND:
+            yield _Message(kind, flags, sequence, datagram[offset + _HEADER.size : offset + length])
+        offset += (length + 3) & ~3
+
+
+def _refusal(payload: memoryview) -> NetlinkError | None:
+    """What an error or the end of a dump says; a zero is an acknowledgement."""
+    if len(payload) < _NUMBER.size:
+        return None
+    number = -_NUMBER.unpack_from(payload)[0]
+    if number == 0:
+        return None
+    echo = _NUMBER.size + _HEADER.size + _SUBHEADER.size
+    return NetlinkError(number, attributes(payload[echo:]))
+
+
+def _enlarge_receive_buffer(kernel: socket.socket) -> None:
+    """Make room for the answers to a batch; without the right to, the system's limit holds."""
+    try:
+        kernel.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+    except PermissionError:
+        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)

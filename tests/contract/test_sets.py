@@ -1,0 +1,237 @@
+"""What every writer of sets does and refuses: the kernel's, and the one in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.dataplane.ipset import NetlinkSets
+from netpol.dataplane.kernel import Sets
+from netpol.dataplane.memory import MemoryKernel
+from netpol.errors import KernelRefusal
+from netpol.model.networks import Family
+from netpol.model.ports import Protocol
+
+MAX_MEMBERS = 64
+
+
+@pytest.fixture(params=["memory", pytest.param("netlink", marks=pytest.mark.kernel)])
+def sets(request: pytest.FixtureRequest) -> Iterator[Sets]:
+    if request.param == "memory":
+        yield MemoryKernel(MAX_MEMBERS).sets
+        return
+    request.getfixturevalue("private_network")
+    with NetlinkSets(MAX_MEMBERS) as netlink:
+        yield netlink
+
+
+def named(kind: str, letter: str = "A") -> str:
+    return f"NETPOL-{kind}-{letter * 16}"
+
+
+V4, V6 = Family.IPV4, Family.IPV6
+ADDRESSES_4 = IpSet(named("S4"), SetType.ADDRESSES, V4)
+ADDRESSES_6 = IpSet(named("S6"), SetType.ADDRESSES, V6)
+NETWORKS_4 = IpSet(named("N4"), SetType.NETWORKS, V4)
+NETWORKS_6 = IpSet(named("N6"), SetType.NETWORKS, V6)
+PORTS_4 = IpSet(named("P4"), SetType.ADDRESS_PORTS, V4)
+PORTS_6 = IpSet(named("P6"), SetType.ADDRESS_PORTS, V6)
+LIST = IpSet(named("L"), SetType.SETS, None)
+
+ONE, TWO = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
+SIX = b"\xfd" + bytes(14) + b"\1"
+
+FILLED = [
+    (ADDRESSES_4, {ONE, TWO, bytes(3) + b"\1", b"\xff" * 4}),
+    (ADDRESSES_6, {SIX, bytes(15) + b"\1"}),
+    (NETWORKS_4, {NetworkMember(bytes([10, 0, 0, 0]), 8), NetworkMember(ONE, 32, nomatch=True)}),
+    (NETWORKS_4, {NetworkMember(bytes(4), 1), NetworkMember(bytes([128, 0, 0, 0]), 1)}),
+    (
+        NETWORKS_6,
+        {NetworkMember(bytes(16), 1), NetworkMember(SIX, 128), NetworkMember(b"\xfd" + bytes(15), 64, nomatch=True)},
+    ),
+    (
+        PORTS_4,
+        {
+            AddressPort(ONE, protocol, port)
+            for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+            for port in (1, 80, 65535)
+        },
+    ),
+    (PORTS_6, {AddressPort(SIX, Protocol.TCP, 443)}),
+]
+
+
+@pytest.mark.parametrize(("target", "members"), FILLED)
+def test_members_read_back_and_are_removed(sets: Sets, target: IpSet, members: set[Member]) -> None:
+    sets.create([target])
+    assert sets.read() == {target.name: target}
+    sets.add(target, members)
+    assert sets.read() == {target.name: replace(target, members=frozenset(members))}
+    gone = next(iter(members))
+    sets.remove(target, [gone])
+    assert sets.read()[target.name].members == frozenset(members) - {gone}
+
+
+def test_members_to_come_are_not_created_with_the_set(sets: Sets) -> None:
+    sets.create([replace(ADDRESSES_4, members=frozenset({ONE}))])
+    assert sets.read()[ADDRESSES_4.name].members == frozenset()
+
+
+def test_adding_again_and_removing_the_absent_are_no_errors(sets: Sets) -> None:
+    sets.create([ADDRESSES_4])
+    sets.add(ADDRESSES_4, [ONE])
+    sets.add(ADDRESSES_4, [ONE, TWO])
+    sets.remove(ADDRESSES_4, [ONE, ONE, bytes(3) + b"\7"])
+    assert sets.read()[ADDRESSES_4.name].members == {TWO}
+
+
+def test_no_members_are_no_error(sets: Sets) -> None:
+    sets.create([ADDRESSES_4])
+    sets.add(ADDRESSES_4, [])
+    sets.remove(ADDRESSES_4, [])
+    assert sets.read()[ADDRESSES_4.name].members == frozenset()
+
+
+def test_adding_again_changes_the_flag_and_the_comment(sets: Sets) -> None:
+    sets.create([NETWORKS_4, ADDRESSES_4, LIST])
+    plain, carved = NetworkMember(ONE, 32), NetworkMember(ONE, 32, nomatch=True)
+    for member in (plain, carved, plain, carved):
+        sets.add(NETWORKS_4, [member])
+        assert sets.read()[NETWORKS_4.name].members == {member}
+    for comment in ("why", "", "another reason", "größer"):
+        sets.add(LIST, [SetReference(ADDRESSES_4.name, comment)])
+        assert sets.read()[LIST.name].members == {SetReference(ADDRESSES_4.name, comment)}
+
+
+def test_removing_looks_neither_at_the_flag_nor_at_the_comment(sets: Sets) -> None:
+    sets.create([NETWORKS_4, ADDRESSES_4, LIST])
+    sets.add(NETWORKS_4, [NetworkMember(ONE, 32, nomatch=True)])
+    sets.remove(NETWORKS_4, [NetworkMember(ONE, 32)])
+    sets.add(LIST, [SetReference(ADDRESSES_4.name, "why")])
+    sets.remove(LIST, [SetReference(ADDRESSES_4.name)])
+    assert not sets.read()[NETWORKS_4.name].members
+    assert not sets.read()[LIST.name].members
+
+
+@pytest.mark.parametrize("family", Family)
+def test_a_network_loses_the_bits_beyond_its_prefix(sets: Sets, family: Family) -> None:
+    target = NETWORKS_4 if family is V4 else NETWORKS_6
+    whole = family.bits // 8
+    sets.create([target])
+    sets.add(target, [NetworkMember(b"\x0a" * whole, 12, nomatch=True)])
+    assert sets.read()[target.name].members == {NetworkMember(b"\x0a\x00" + bytes(whole - 2), 12, nomatch=True)}
+
+
+def test_a_list_holds_sets_of_both_families_in_numbers(sets: Sets) -> None:
+    many = [IpSet(named("S4", chr(65 + index)), SetType.ADDRESSES, V4) for index in range(20)]
+    sets.create([*many, ADDRESSES_6, NETWORKS_4, PORTS_6, LIST])
+    members = {SetReference(each.name, f"peer {each.name}") for each in (*many, ADDRESSES_6, NETWORKS_4, PORTS_6)}
+    sets.add(LIST, members)
+    assert sets.read()[LIST.name] == replace(LIST, members=frozenset(members))
+
+
+def test_a_set_that_does_not_exist_is_no_member_to_remove(sets: Sets) -> None:
+    sets.create([ADDRESSES_4, ADDRESSES_6, LIST])
+    sets.add(LIST, [SetReference(ADDRESSES_4.name), SetReference(ADDRESSES_6.name)])
+    absent = [SetReference(named("S4", letter)) for letter in "XYZ"]
+    sets.remove(LIST, [absent[0], SetReference(ADDRESSES_4.name), *absent[1:], SetReference(ADDRESSES_6.name)])
+    assert not sets.read()[LIST.name].members
+
+
+@pytest.mark.parametrize(
+    ("target", "member", "says"),
+    [
+        (ADDRESSES_4, SIX, "family"),
+        (ADDRESSES_6, ONE, "family"),
+        (ADDRESSES_4, b"", "family"),
+        (ADDRESSES_4, NetworkMember(ONE, 32), "holds no NetworkMember"),
+        (NETWORKS_4, ONE, "holds no bytes"),
+        (PORTS_4, ONE, "holds no bytes"),
+        (LIST, ONE, "holds no bytes"),
+        (NETWORKS_4, NetworkMember(bytes(4), 0), "prefixes of 1 to 32"),
+        (NETWORKS_4, NetworkMember(ONE, 33), "prefixes of 1 to 32"),
+        (NETWORKS_6, NetworkMember(bytes(16), 0), "prefixes of 1 to 128"),
+        (NETWORKS_6, NetworkMember(ONE, 24), "family"),
+        (PORTS_4, AddressPort(SIX, Protocol.TCP, 80), "family"),
+        (PORTS_4, AddressPort(ONE, Protocol.TCP, 0), "no port"),
+        (PORTS_4, AddressPort(ONE, Protocol.TCP, 65536), "no port"),
+        (PORTS_4, AddressPort(ONE, Protocol.ICMP, 8), "no port"),
+        (LIST, SetReference(named("S4", "Z")), f"cannot add {named('S4', 'Z')}: there is no such set"),
+        (LIST, SetReference(LIST.name), f"cannot add {LIST.name}: "),
+        (LIST, SetReference(ADDRESSES_4.name, "c" * 256), "comment"),
+    ],
+)
+def test_a_member_that_does_not_fit_is_refused(sets: Sets, target: IpSet, member: Member, says: str) -> None:
+    sets.create([ADDRESSES_4] if target is LIST else [])
+    sets.create([target])
+    with pytest.raises(KernelRefusal, match=f"^ipset {target.name}: .*{says}"):
+        sets.add(target, [member])
+    assert not sets.read()[target.name].members
+
+
+def test_a_full_set_is_refused_with_the_member_that_did_not_fit(sets: Sets) -> None:
+    sets.create([ADDRESSES_4])
+    fits = [bytes([10, 0, 0, index]) for index in range(MAX_MEMBERS)]
+    sets.add(ADDRESSES_4, fits)
+    with pytest.raises(KernelRefusal, match=rf"^ipset {ADDRESSES_4.name}: cannot add 10\.1\.0\.0: the set is full"):
+        sets.add(ADDRESSES_4, [fits[0], bytes([10, 1, 0, 0]), bytes([10, 1, 0, 1])])
+    assert sets.read()[ADDRESSES_4.name].members == frozenset(fits)
+
+
+def test_members_before_a_refused_one_stay(sets: Sets) -> None:
+    sets.create([ADDRESSES_4, ADDRESSES_6, LIST])
+    members = [SetReference(ADDRESSES_4.name), SetReference(named("S4", "Z")), SetReference(ADDRESSES_6.name)]
+    with pytest.raises(KernelRefusal):
+        sets.add(LIST, members)
+    assert sets.read()[LIST.name].members == {members[0]}
+
+
+def test_creating_twice_is_refused(sets: Sets) -> None:
+    sets.create([ADDRESSES_4])
+    for again in (ADDRESSES_4, replace(ADDRESSES_4, type=SetType.NETWORKS)):
+        with pytest.raises(KernelRefusal, match=f"^ipset {ADDRESSES_4.name} cannot be created: .* exists already"):
+            sets.create([again])
+    assert sets.read() == {ADDRESSES_4.name: ADDRESSES_4}
+
+
+@pytest.mark.parametrize("length", [31, 32])
+def test_a_name_has_31_characters(sets: Sets, length: int) -> None:
+    target = replace(ADDRESSES_4, name="x" * length)
+    if length == 31:
+        sets.create([target])
+        sets.destroy([target.name])
+        return
+    with pytest.raises(KernelRefusal, match="cannot be created: its name has over 31 characters"):
+        sets.create([target])
+
+
+def test_members_need_their_set(sets: Sets) -> None:
+    for change in (sets.add, sets.remove):
+        with pytest.raises(KernelRefusal, match=f"^ipset {ADDRESSES_4.name}: cannot .* there is no such set"):
+            change(ADDRESSES_4, [ONE])
+
+
+def test_sets_are_destroyed_and_the_absent_are_no_error(sets: Sets) -> None:
+    sets.create([ADDRESSES_4, ADDRESSES_6])
+    sets.add(ADDRESSES_4, [ONE])
+    sets.destroy([ADDRESSES_4.name, named("S4", "Z"), ADDRESSES_4.name])
+    assert sets.read() == {ADDRESSES_6.name: ADDRESSES_6}
+    sets.destroy([])
+
+
+def test_a_member_set_goes_with_or_after_its_list(sets: Sets) -> None:
+    sets.create([ADDRESSES_4, LIST])
+    sets.add(LIST, [SetReference(ADDRESSES_4.name)])
+    with pytest.raises(KernelRefusal, match=f"^ipset {ADDRESSES_4.name} cannot be destroyed: a rule or another set"):
+        sets.destroy([ADDRESSES_4.name])
+    sets.destroy([ADDRESSES_4.name, LIST.name])
+    assert sets.read() == {}
+
+
+def test_the_sets_of_others_are_not_read(sets: Sets) -> None:
+    sets.create([replace(ADDRESSES_4, name="KUBE-LOOP-BACK"), replace(ADDRESSES_4, name="NETPOL-mine"), ADDRESSES_6])
+    assert sets.read() == {ADDRESSES_6.name: ADDRESSES_6}

@@ -1,0 +1,215 @@
+"""Attributes round trip; a lost, interrupted or foreign answer is never taken for the kernel's."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netpol.dataplane import netlink
+from netpol.dataplane.netlink import (
+    ACKNOWLEDGE,
+    EXCLUSIVE,
+    IPSET,
+    NetfilterSocket,
+    NetlinkError,
+    Request,
+    attribute,
+    attribute_list,
+    attributes,
+    number_attribute,
+    text_attribute,
+)
+
+ERROR, DONE, DATA = 2, 3, IPSET | 7
+
+
+@given(st.lists(st.tuples(st.integers(0, 0x3FFF), st.binary(max_size=40))))
+def test_attributes_round_trip(pairs: list[tuple[int, bytes]]) -> None:
+    packed = b"".join(attribute(kind | netlink.NESTED, payload) for kind, payload in pairs)
+    assert len(packed) % 4 == 0
+    assert list(attribute_list(packed)) == pairs
+    assert attributes(memoryview(packed)) == dict(pairs)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_have_attributes_and_an_end(payload: bytes) -> None:
+    assert sum(len(value) + 4 for _, value in attribute_list(payload)) <= len(payload) + 4 * len(payload)
+
+
+def test_kinds_of_attributes() -> None:
+    assert text_attribute(2, "ab") == b"\x07\x00\x02\x00ab\x00\x00"
+    assert number_attribute(6, 2) == b"\x08\x00\x06\x40\x00\x00\x00\x02"
+
+
+def message(kind: int, sequence: int, payload: bytes, flags: int = 0) -> bytes:
+    return struct.pack("=IHHII", 16 + len(payload), kind, flags, sequence, 0) + payload + bytes(-len(payload) & 3)
+
+
+def acknowledgement(sequence: int, number: int = 0, echo: bytes = b"") -> bytes:
+    return message(ERROR, sequence, struct.pack("=i", -number) + bytes(20) + echo)
+
+
+class ScriptedKernel:
+    """A socket that answers each datagram by what `reply` makes of its sequence numbers."""
+
+    def __init__(self, reply: Callable[[list[int]], Iterator[bytes | OSError]]) -> None:
+        self._reply = reply
+        self._answers: list[bytes | OSError] = []
+        self.sent: list[bytes] = []
+        self.sender = 0
+        self.flags = 0
+
+    def send(self, datagram: bytes) -> None:
+        self.sent.append(datagram)
+        sequences, offset = [], 0
+        while offset < len(datagram):
+            length, _, _, sequence, _ = struct.unpack_from("=IHHII", datagram, offset)
+            sequences.append(sequence)
+            offset += (length + 3) & ~3
+        self._answers += self._reply(sequences)
+
+    def recvmsg_into(self, buffers: tuple[memoryview]) -> tuple[int, list[object], int, tuple[int, int]]:
+        answer = self._answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        buffers[0][: len(answer)] = answer
+        return len(answer), [], self.flags, (self.sender, 0)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[NetfilterSocket, ScriptedKernel]]:
+    def connect(reply: Callable[[list[int]], Iterator[bytes | OSError]]) -> tuple[NetfilterSocket, ScriptedKernel]:
+        kernel = ScriptedKernel(reply)
+        connection = NetfilterSocket()
+        connection.close()
+        monkeypatch.setattr(connection, "_socket", kernel)
+        return connection, kernel
+
+    return connect
+
+
+Connect = Callable[..., tuple[NetfilterSocket, ScriptedKernel]]
+
+
+def test_refusals_come_in_the_order_of_the_requests(scripted: Connect) -> None:
+    def reply(sequences: list[int]) -> Iterator[bytes]:
+        yield message(DATA, sequences[0], bytes(4))
+        for sequence in reversed(sequences):
+            number = errno.ENOENT if sequence % 3 == 0 else 0
+            yield acknowledgement(sequence, number, attribute(9, sequence.to_bytes(4, "little"))) + acknowledgement(
+                9999
+            )
+
+    connection, kernel = scripted(reply)
+    refusals = list(connection.call_all(Request(IPSET | 3, b"x" * 8) for _ in range(1000)))
+    assert [refusal is not None for refusal in refusals] == [sequence % 3 == 0 for sequence in range(1, 1001)]
+    third = refusals[2]
+    assert third is not None
+    assert (third.number, third.errno, third.echoed) == (errno.ENOENT, errno.ENOENT, {9: b"\3\0\0\0"})
+    assert len(kernel.sent) == 4
+    assert struct.unpack_from("=IHH", kernel.sent[0]) == (28, IPSET | 3, 1 | ACKNOWLEDGE)
+
+
+def test_large_requests_go_in_several_datagrams(scripted: Connect) -> None:
+    connection, kernel = scripted(lambda sequences: (acknowledgement(sequence) for sequence in sequences))
+    assert list(connection.call_all([Request(IPSET | 9, bytes(40_000))] * 6)) == [None] * 6
+    assert [len(datagram) < 100_000 for datagram in kernel.sent] == [True] * 3
+
+
+def test_call_raises_what_the_kernel_says(scripted: Connect) -> None:
+    connection, _ = scripted(lambda sequences: (acknowledgement(sequences[0], 4352) for _ in range(1)))
+    with pytest.raises(NetlinkError, match="netfilter error 4352") as refused:
+        connection.call(Request(IPSET | 9))
+    assert refused.value.number == 4352
+
+
+def test_a_dump_is_all_its_parts(scripted: Connect) -> None:
+    def reply(sequences: list[int]) -> Iterator[bytes]:
+        (sequence,) = sequences
+        yield message(DATA, sequence - 1, b"old0stale") + message(DATA, sequence, b"\0\0\0\0one")
+        yield message(DATA, sequence, b"\0\0\0\0two") + message(DONE, sequence, bytes(4))
+
+    connection, _ = scripted(reply)
+    assert [bytes(answer) for answer in connection.dump(Request(DATA))] == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("trouble", ["interrupted", "lost"])
+def test_a_dump_that_does_not_fit_together_is_asked_for_again(scripted: Connect, trouble: str) -> None:
+    attempts: list[int] = []
+
+    def reply(sequences: list[int]) -> Iterator[bytes | OSError]:
+        (sequence,) = sequences
+        attempts.append(sequence)
+        if len(attempts) > 2:
+            yield message(DATA, sequence, b"\0\0\0\0good") + message(DONE, sequence, bytes(4))
+        elif trouble == "lost":
+            yield OSError(errno.ENOBUFS, "No buffer space available")
+        else:
+            yield message(DATA, sequence, b"\0\0\0\0half", flags=0x10) + message(DONE, sequence, bytes(4))
+
+    connection, _ = scripted(reply)
+    assert [bytes(answer) for answer in connection.dump(Request(DATA))] == [b"good"]
+    assert len(attempts) == 3
+
+
+def test_a_dump_that_never_fits_together_ends(scripted: Connect) -> None:
+    connection, kernel = scripted(lambda sequences: (message(DONE, sequence, bytes(4), 0x10) for sequence in sequences))
+    with pytest.raises(NetlinkError) as refused:
+        connection.dump(Request(DATA))
+    assert refused.value.number == errno.EINTR
+    assert len(kernel.sent) < 100
+
+
+@pytest.mark.parametrize("kind", [ERROR, DONE])
+def test_a_dump_that_fails_at_its_end_has_failed(scripted: Connect, kind: int) -> None:
+    def reply(sequences: list[int]) -> Iterator[bytes]:
+        yield message(DATA, sequences[0], bytes(8)) + message(kind, sequences[0], struct.pack("=i", -errno.ENOENT))
+
+    connection, _ = scripted(reply)
+    with pytest.raises(NetlinkError) as refused:
+        connection.dump(Request(DATA))
+    assert refused.value.number == errno.ENOENT
+
+
+def test_silence_and_cut_answers_are_errors(scripted: Connect) -> None:
+    connection, kernel = scripted(lambda _: iter([TimeoutError("timed out")]))
+    with pytest.raises(NetlinkError) as refused:
+        connection.call(Request(DATA))
+    assert refused.value.number == errno.ETIMEDOUT
+    connection, kernel = scripted(lambda sequences: (acknowledgement(sequence) for sequence in sequences))
+    kernel.flags = socket.MSG_TRUNC
+    with pytest.raises(NetlinkError) as refused:
+        connection.call(Request(DATA))
+    assert refused.value.number == errno.EMSGSIZE
+
+
+def test_another_process_is_not_the_kernel(scripted: Connect) -> None:
+    def reply(sequences: list[int]) -> Iterator[bytes | OSError]:
+        yield acknowledgement(sequences[0])
+        yield TimeoutError("timed out")
+
+    connection, kernel = scripted(reply)
+    kernel.sender = os.getpid()
+    with pytest.raises(NetlinkError) as refused:
+        connection.call(Request(DATA))
+    assert refused.value.number == errno.ETIMEDOUT
+
+
+@pytest.mark.kernel
+def test_the_kernel_answers(private_network: None) -> None:
+    with NetfilterSocket() as connection:
+        version = attribute(1, b"\x07")
+        assert connection.dump(Request(IPSET | 7, version, socket.AF_INET)) == []
+        destroy = Request(IPSET | 3, version + text_attribute(2, "absent"), socket.AF_INET, EXCLUSIVE)
+        refusals = [refusal and refusal.number for refusal in connection.call_all([destroy] * 600)]
+        assert refusals == [errno.ENOENT] * 600
