@@ -82,7 +82,8 @@ def legend(look: Look) -> str:
 def _summary(reach: Reachability) -> str:
     answers = [allowed for row in reach.values() for allowed in row.values()]
     allowed = sum(answers)
-    return f"{allowed} of {len(answers)} pairs of {len(reach)} pods allowed, {len(answers) - allowed} refused"
+    pods = "1 pod" if len(reach) == 1 else f"{len(reach)} pods"
+    return f"{allowed} of {len(answers)} pairs of {pods} allowed, {len(answers) - allowed} refused"
 
 
 class _Column(NamedTuple):

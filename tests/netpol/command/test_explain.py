@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import manifest_directory
+import pytest
+from builders import BOTH, beta, namespace, node, pod, pods, policy, rule, world
+
+from netpol.command import explain
+from netpol.command.arguments import ProtocolPort
+from netpol.errors import UsageError
+from netpol.model.snapshot import Snapshot
+
+
+def run(directory: Path, *words: str) -> int:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    explain.add_arguments(parser)
+    return explain.run(parser.parse_args(["-f", str(directory), *words]))
+
+
+def answer(snapshot: Snapshot, source: str, destination: str, port: str = "80/TCP") -> explain.Json:
+    explanation = explain.explain(snapshot, source, destination, ProtocolPort.parse(port))
+    encoded = json.dumps(explain.explanation_json(explanation))
+    decoded: explain.Json = json.loads(encoded)
+    return decoded
+
+
+OPEN = {"allowed": True, "reason": "not-isolated", "policies": [], "isolating": [], "nearest_miss": None}
+NO_POD = {**OPEN, "reason": "not-a-pod"}
+
+
+def test_json_of_a_refusal_by_annotation_and_beta_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(manifest_directory.write(tmp_path), "ops/shell", "shop/redis", "6379/tcp", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "source": "ops/shell",
+        "destination": "shop/redis",
+        "port": "6379/TCP",
+        "allowed": False,
+        "egress": OPEN,
+        "ingress": {
+            "allowed": False,
+            "reason": "implicit-isolation",
+            "policies": [],
+            "isolating": [{"kind": "Namespace", "name": "shop", "annotation": "net.beta.kubernetes.io/network-policy"}],
+            "nearest_miss": {
+                "kind": "NetworkPolicy",
+                "namespace": "shop",
+                "name": "redis",
+                "rule": 0,
+                "lacked": ["peer label", "namespace label"],
+                "detail": "it wants pods with tier=frontend, and ops/shell has no tier; "
+                "it wants pods of namespace shop, and ops/shell is in ops",
+            },
+        },
+        "notes": [],
+    }
+
+
+def test_text_is_the_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(manifest_directory.write(tmp_path), "10.244.1.3", "10.244.1.2", "80/TCP") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "shop/web may not connect to shop/redis on 80/TCP.",
+        "Nothing isolates shop/web for egress.",
+        (
+            "shop/redis refuses it: it is isolated for ingress by the DefaultDeny annotation of namespace shop, "
+            "and no rule allows this."
+        ),
+        "The closest is ingress[0] of NetworkPolicy shop/redis: it allows 6379/TCP, not 80/TCP.",
+    ]
+
+
+def test_notes_are_part_of_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(manifest_directory.write(tmp_path), "ops/exporter", "10.244.1.99", "80/TCP") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "node/n1 may connect to 10.244.1.99 on 80/TCP.",
+        "node/n1 is a node, and policies judge only what pods send and receive.",
+        "10.244.1.99 is outside the cluster, and policies judge only what pods send and receive.",
+        "Note: ops/exporter uses the network of node/n1, and is judged as that node.",
+        (
+            "Note: 10.244.1.99 lies in the pod range of node/n1, and no pod or node is known to have it: "
+            "node/n1 drops its packets until a pod with it is known."
+        ),
+    ]
+
+
+def test_json_of_an_allowance_names_rules_and_what_isolates() -> None:
+    snapshot = world(
+        namespace("x", deny=True),
+        namespace("y"),
+        pod("x/a", "10.0.0.1"),
+        pod("y/b", "10.0.0.2"),
+        beta("x/old", ingress=[rule([pods("app=none")]), rule()]),
+        policy("x/new"),
+    )
+    said = answer(snapshot, "y/b", "x/a", "ICMP")
+    assert (said["allowed"], said["port"]) == (True, "ICMP")
+    assert said["ingress"] == {
+        "allowed": True,
+        "reason": "rule",
+        "policies": [{"kind": "NetworkPolicy", "namespace": "x", "name": "old", "rule": 1}],
+        "isolating": [
+            {"kind": "Namespace", "name": "x", "annotation": "net.beta.kubernetes.io/network-policy"},
+            {"kind": "NetworkPolicy", "namespace": "x", "name": "new", "rule": None},
+        ],
+        "nearest_miss": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [("x/host", "node/n1"), ("192.168.0.1", "node/n1"), ("node/n1", "node/n1"), ("8.8.8.8", "8.8.8.8")],
+)
+def test_g1_v9_an_end_that_is_no_actionable_pod_is_allowed_on_its_side(source: str, shown: str) -> None:
+    snapshot = world(
+        namespace("x"),
+        pod("x/a", "10.0.0.1", node="n2"),
+        pod("x/host", "192.168.0.1", node="n1", host_network=True),
+        node("n1", "192.168.0.1"),
+        policy("x/closed", directions=BOTH),
+    )
+    said = answer(snapshot, source, "x/a")
+    assert said["source"] == shown
+    assert said["egress"] == NO_POD
+    assert said["allowed"] is False
+
+
+def test_x1_the_ends_are_those_asked_for_and_the_newer_pod_is_judged() -> None:
+    snapshot = world(
+        namespace("x"),
+        pod("x/old", "10.0.0.1", labels="app=old", created="2024-01-01T00:00:00Z"),
+        pod("x/new", "10.0.0.1", labels="app=new", created="2024-01-02T00:00:00Z"),
+        pod("x/c", "10.0.0.3"),
+        policy("x/closed", "app=old"),
+    )
+    said = answer(snapshot, "x/c", "x/old")
+    assert (said["destination"], said["allowed"]) == ("x/old", True)
+    assert said["notes"] == ["10.0.0.1 of x/old is also held by the newer x/new, which is judged in its place."]
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "egress", "ingress"),
+    [
+        ("x/four", "x/six", "no-common-family", "no-common-family"),
+        ("2001:db8::1", "x/four", "not-a-pod", "no-common-family"),
+        ("x/four", "2001:db8::1", "no-common-family", "not-a-pod"),
+    ],
+)
+def test_g4_no_common_family_is_a_no(source: str, destination: str, egress: str, ingress: str) -> None:
+    snapshot = world(namespace("x"), pod("x/four", "10.0.0.1"), pod("x/six", "fd00::1"))
+    explanation = explain.explain(snapshot, source, destination, ProtocolPort.parse("80/TCP"))
+    assert not explanation.verdict.allowed
+    assert [explanation.verdict.egress.reason.value, explanation.verdict.ingress.reason.value] == [egress, ingress]
+    assert any("no address family in common" in line for line in explain.explanation_text(explanation))
+
+
+def test_a_dual_stack_pair_uses_the_destinations_primary_family() -> None:
+    snapshot = world(
+        namespace("x"), pod("x/a", "10.0.0.1", "fd00::1"), pod("x/b", "fd00::2", "10.0.0.2"), pod("x/c", "10.0.0.3")
+    )
+    for source, address in (("x/a", "fd00::2"), ("x/c", "10.0.0.2")):
+        explanation = explain.explain(snapshot, source, "x/b", ProtocolPort.parse("80/TCP"))
+        assert str(explanation.connection.destination.address) == address
+
+
+def test_a_note_that_concerns_both_ends_is_given_once() -> None:
+    notes = answer(world(node("n9")), "node/n9", "node/n9")["notes"]
+    assert notes == ["No address of node/n9 is known, so no ipBlock matches it."]
+
+
+@pytest.mark.parametrize("words", [("shop/nobody", "shop/web"), ("shop/web", "shop/nobody")])
+def test_an_unknown_end_is_a_usage_error(tmp_path: Path, words: tuple[str, str]) -> None:
+    with pytest.raises(UsageError, match="no pod is named shop/nobody"):
+        run(manifest_directory.write(tmp_path), *words, "80/TCP")
+
+
+def test_a_port_that_is_none_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="PORT/PROTO"):
+        run(tmp_path / "missing", "x/a", "x/b", "http")

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import manifest_directory
+import pytest
+from builders import namespace, pod, policy, rule, world
+
+from netpol.command import matrix
+from netpol.command.arguments import ProtocolPort
+from netpol.command.table import Look
+from netpol.errors import UsageError
+
+
+def run(directory: Path, *words: str) -> int:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    matrix.add_arguments(parser)
+    return matrix.run(parser.parse_args(["-f", str(directory), *words]))
+
+
+def test_json_answers_every_ordered_pair_for_every_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(manifest_directory.write(tmp_path), "-p", "6379/tcp", "-p", "53/UDP", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "6379/TCP": {
+            "ops/shell": {"shop/redis": False, "shop/web": False},
+            "shop/redis": {"ops/shell": True, "shop/web": False},
+            "shop/web": {"ops/shell": True, "shop/redis": True},
+        },
+        "53/UDP": {
+            "ops/shell": {"shop/redis": False, "shop/web": False},
+            "shop/redis": {"ops/shell": True, "shop/web": False},
+            "shop/web": {"ops/shell": True, "shop/redis": False},
+        },
+    }
+
+
+def test_m2_the_semantics_flag_changes_the_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = manifest_directory.GUESTBOOK.replace("DefaultDeny", "None")
+    for flag, answer in (("annotation", True), ("v1", False)):
+        run(manifest_directory.write(tmp_path, text), "-p", "80/TCP", "-o", "json", f"--v1beta1-semantics={flag}")
+        assert json.loads(capsys.readouterr().out)["80/TCP"]["ops/shell"]["shop/redis"] is answer
+
+
+def test_the_table_is_the_default_and_is_plain_where_it_is_no_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(manifest_directory.write(tmp_path), "-p", "6379/TCP") == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [
+        "6379/TCP: 3 of 6 pairs of 3 pods allowed, 3 refused",
+        "",
+        "           1  2 3",
+        "ops",
+        "  1 shell  ·  ✗ ✗",
+        "shop",
+        "  2 redis  ✓  · ✗",
+        "  3 web    ✓  ✓ ·",
+        "",
+        "✓ allowed   ✗ refused   · itself      from: rows   to: columns, by the rows' numbers",
+    ]
+
+
+def test_a_port_that_is_none_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="PORT/PROTO"):
+        run(tmp_path / "missing", "-p", "80")
+
+
+def test_at_least_one_port_is_needed(tmp_path: Path) -> None:
+    with pytest.raises((argparse.ArgumentError, SystemExit)):
+        run(manifest_directory.write(tmp_path))
+
+
+def test_a_port_asked_for_twice_is_answered_once() -> None:
+    snapshot = world(namespace("x"), pod("x/a", "10.0.0.1"), policy("x/p", ingress=[rule()]))
+    ports = [ProtocolPort.parse(text) for text in ("80/TCP", "080/tcp", "ICMP")]
+    assert matrix.matrix_of(snapshot, ports) == {"80/TCP": {"x/a": {}}, "ICMP": {"x/a": {}}}
+
+
+def test_there_is_a_grid_for_each_port_and_one_legend() -> None:
+    text = matrix.matrix_text({"80/TCP": {"x/a": {}}, "81/TCP": {}}, Look())
+    assert text[0].startswith("80/TCP: ")
+    assert text[-3:-1] == ["81/TCP: there are no actionable pods", ""]
+    assert sum("allowed  " in line for line in text) == 1
