@@ -64,6 +64,11 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="directory of manifests: every *.yaml, *.yml and *.json in it",
     )
+    add_policy_arguments(parser)
+
+
+def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
+    """The parser knows the flags of `policy_options`: how manifests are read, wherever they are."""
     parser.add_argument(
         "--v1beta1-semantics",
         choices=[semantics.value for semantics in Semantics],
@@ -90,7 +95,7 @@ def add_output_argument(parser: argparse.ArgumentParser, text_format: str) -> No
 
 
 def policy_options(arguments: argparse.Namespace) -> PolicyOptions:
-    """The options that the flags of `add_source_arguments` state."""
+    """The options that the flags of `add_policy_arguments` state."""
     return PolicyOptions(Semantics(arguments.v1beta1_semantics), arguments.strict_annotations)
 
 
