@@ -40,7 +40,7 @@ class Catalogue:
         try:
             used = classify(api_version, kind)
         except UnknownKind as error:
-            raise Malformed([Problem(("kind",), str(error))]) from None
+            raise Malformed([Problem((error.field,), str(error))]) from None
         match used:
             case Kind.POD:
                 pod = decode_pod(fields)

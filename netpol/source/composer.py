@@ -8,16 +8,16 @@ values). A key that stands twice in one mapping is refused: nobody can tell whic
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from sys import intern
-from typing import Protocol
+from typing import Any, Protocol
 
 import yaml
 from yaml.events import (
-    AliasEvent,
+    CollectionStartEvent,
     DocumentStartEvent,
     Event,
     MappingEndEvent,
     MappingStartEvent,
+    NodeEvent,
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
@@ -33,14 +33,15 @@ ITEMS = "items"
 DEEPEST = 200
 MOST_ALIASED = 100_000
 
+_MERGE = object()
 _COLLECTION_TAGS = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 class EventSource(Protocol):
     """What is used of PyYAML's parsers."""
 
-    def get_event(self) -> Event:
-        """The next event of the text."""
+    def get_event(self) -> Any:
+        """The next event of the text; which type it has, only the grammar says."""
 
 
 # libyaml where PyYAML was built with it: ten times as fast, and the same events.
@@ -74,12 +75,14 @@ def parts(text: str) -> Iterator[tuple[FieldPath, object]]:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position)
         raise Unreadable(line, f"holds the character #x{error.character:04x}: {error.reason}") from None
+    except UnknownTag as error:
+        raise Unreadable(line_of(error.event), str(error)) from None
 
 
 class _Composer:
     """The composing of one text's events, which `take` gives one after the other."""
 
-    def __init__(self, take: Callable[[], Event]) -> None:
+    def __init__(self, take: Callable[[], Any]) -> None:
         self._take = take
         self._anchors: dict[str, tuple[object, int]] = {}
         self._values = 0
@@ -101,9 +104,9 @@ class _Composer:
         mapping: dict[object, object] = {}
         merged: list[object] = []
         while not isinstance(event := self._take(), MappingEndEvent):
-            key, is_merge = self._key(event, mapping, 0)
+            key = self._key(event, mapping, 0)
             value = self._take()
-            if is_merge:
+            if key is _MERGE:
                 merged.append(self._value(value, 1))
             elif key == ITEMS and isinstance(value, SequenceStartEvent) and value.anchor is None:
                 index = 0
@@ -115,68 +118,63 @@ class _Composer:
                 mapping[key] = self._value(value, 1)
         yield DOCUMENT, _merge(mapping, merged, start)
 
-    def _value(self, event: Event, depth: int) -> object:
+    def _value(self, event: NodeEvent, depth: int) -> object:
         """The value that `event` begins, `depth` collections deep."""
-        self._values += 1
         if isinstance(event, ScalarEvent):
-            return self._scalar(event)
-        if isinstance(event, AliasEvent):
-            return self._alias(event)
-        if not isinstance(event, MappingStartEvent | SequenceStartEvent):
-            raise Unreadable(line_of(event), "ends too early")
+            value = scalar(event)
+            if event.anchor is not None:
+                self._anchors[event.anchor] = value, 1
+            return value
+        if not isinstance(event, CollectionStartEvent):
+            return self._aliased_value(event)
         if depth >= DEEPEST:
             raise Unreadable(line_of(event), f"is nested more than {DEEPEST} levels deep")
         if event.tag not in _COLLECTION_TAGS:
-            raise Unreadable(line_of(event), f"has the tag {shown(event.tag)}, which is not understood")
-        before = self._values
+            raise UnknownTag(event)
+        if event.anchor is None:
+            return self._collection(event, depth + 1)
         # Until it is complete, a collection is nothing an alias can stand for: no value contains itself.
-        self._anchors.pop(event.anchor or "", None)
-        value = self._mapping(event, depth + 1) if isinstance(event, MappingStartEvent) else self._list(depth + 1)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = value, self._values - before + 1
+        self._anchors.pop(event.anchor, None)
+        before = self._values
+        value = self._collection(event, depth + 1)
+        self._anchors[event.anchor] = value, self._values - before + 1
         return value
 
-    def _list(self, depth: int) -> list[object]:
-        values = []
-        while not isinstance(event := self._take(), SequenceEndEvent):
-            values.append(self._value(event, depth))
-        return values
-
-    def _mapping(self, start: MappingStartEvent, depth: int) -> dict[object, object]:
+    def _collection(self, start: CollectionStartEvent, depth: int) -> object:
+        take = self._take
+        if isinstance(start, SequenceStartEvent):
+            values = []
+            while not isinstance(event := take(), SequenceEndEvent):
+                values.append(self._value(event, depth))
+            self._values += len(values)
+            return values
         mapping: dict[object, object] = {}
         merged: list[object] = []
-        while not isinstance(event := self._take(), MappingEndEvent):
-            key, is_merge = self._key(event, mapping, depth)
-            value = self._value(self._take(), depth)
-            if is_merge:
-                merged.append(value)
+        while not isinstance(event := take(), MappingEndEvent):
+            key = self._key(event, mapping, depth)
+            event = take()
+            if key is _MERGE:
+                merged.append(self._value(event, depth))
+            elif isinstance(event, ScalarEvent) and event.anchor is None:
+                mapping[key] = scalar(event)
             else:
-                mapping[key] = value
+                mapping[key] = self._value(event, depth)
+        self._values += len(mapping)
         return _merge(mapping, merged, start) if merged else mapping
 
-    def _key(self, event: Event, mapping: dict[object, object], depth: int) -> tuple[object, bool]:
-        """The key that `event` begins, and whether it is YAML's merge key rather than one of the mapping's."""
+    def _key(self, event: NodeEvent, mapping: dict[object, object], depth: int) -> object:
+        """The key that `event` begins, or _MERGE for the merge key."""
         key = self._value(event, depth)
         if isinstance(key, str):
             if key == "<<" and isinstance(event, ScalarEvent) and event.implicit[0]:
-                return key, True
-            key = intern(key)
+                return _MERGE
         elif isinstance(key, dict | list):
             raise Unreadable(line_of(event), f"has {shown(key)} for a key")
         if key in mapping:
             raise Unreadable(line_of(event), f"has the key {shown(key)} twice in one mapping")
-        return key, False
+        return key
 
-    def _scalar(self, event: ScalarEvent) -> object:
-        try:
-            value = scalar(event)
-        except UnknownTag:
-            raise Unreadable(line_of(event), f"has the tag {shown(event.tag)}, which is not understood") from None
-        if event.anchor is not None:
-            self._anchors[event.anchor] = value, 1
-        return value
-
-    def _alias(self, event: AliasEvent) -> object:
+    def _aliased_value(self, event: NodeEvent) -> object:
         if event.anchor not in self._anchors:
             raise Unreadable(line_of(event), f"refers to {shown(event.anchor)}, which is not complete before it")
         value, size = self._anchors[event.anchor]
@@ -187,7 +185,7 @@ class _Composer:
         return value
 
 
-def _merge(mapping: dict[object, object], merged: list[object], start: MappingStartEvent) -> dict[object, object]:
+def _merge(mapping: dict[object, object], merged: list[object], start: Event) -> dict[object, object]:
     """The mapping with what its merge keys add: its own keys win, then those merged first."""
     found = dict(mapping)
     for value in merged:

@@ -17,7 +17,6 @@ from netpol.source.composer import DOCUMENT, ITEMS, Unreadable, parts
 from netpol.source.fields import FieldPath
 
 _MARKER = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
-_PROLOGUE = re.compile(rb"(?:[ \t]*(?:[%#].*)?\r?\n)*")
 _decode = msgspec.json.decode
 _BYTE_OFFSET = re.compile(r" \(byte (\d+)\)$")
 
@@ -65,7 +64,7 @@ def yaml_parts(text: bytes) -> Iterator[Part | Broken]:
                 yield Part(Place(number, path, chunk, line), value)
                 number += path == DOCUMENT
         except UnicodeDecodeError as error:
-            yield Broken(number, line + chunk.count(b"\n", 0, error.start), "is no UTF-8")
+            yield Broken(number, line - 1 + _line_at(chunk, error.start), "is no UTF-8")
             number += 1
         except Unreadable as error:
             yield Broken(number, line + error.line, error.message)
@@ -73,14 +72,12 @@ def yaml_parts(text: bytes) -> Iterator[Part | Broken]:
 
 
 def json_parts(text: bytes) -> Iterator[Part | Broken]:
-    """The parts of a JSON file, which is one document."""
+    """The parts of a JSON file, which is one document; of a key that stands twice the last counts, as for kubectl."""
     text = text.removeprefix(codecs.BOM_UTF8)
     try:
         for path, value in _json_values(text):
             yield Part(Place(1, path, text, 1), value)
-    except RecursionError:
-        yield Broken(1, 1, "is nested too deeply")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         yield _broken_json(text)
 
 
@@ -103,12 +100,21 @@ def _json_values(text: bytes) -> Iterator[tuple[FieldPath, object]]:
 def _broken_json(text: bytes) -> Broken:
     """Where the text stops being JSON: an error in a part of it counts its bytes from that part."""
     try:
+        text.decode()
         _decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        return Broken(1, _line_at(text, error.start), "is no UTF-8")
+    except msgspec.DecodeError as error:
         offset = _BYTE_OFFSET.search(str(error))
-        line = 1 + text.count(b"\n", 0, int(offset[1])) if offset else 1
+        line = _line_at(text, int(offset[1]) if offset else len(text))
         return Broken(1, line, f"is no JSON: {_BYTE_OFFSET.sub('', str(error))}")
-    return Broken(1, 1, "is no JSON")
+    except RecursionError:
+        pass
+    return Broken(1, 1, "is nested too deeply")
+
+
+def _line_at(text: bytes, offset: int) -> int:
+    return 1 + text.count(b"\n", 0, offset)
 
 
 def _chunks(text: bytes) -> Iterator[tuple[int, bytes]]:
@@ -120,8 +126,14 @@ def _chunks(text: bytes) -> Iterator[tuple[int, bytes]]:
     line, start = 1, 0
     for marker in _MARKER.finditer(text):
         chunk = text[start : marker.start()]
-        if start or not _PROLOGUE.fullmatch(chunk):
+        if start or _begins_document(chunk):
             yield line, chunk
         line += chunk.count(b"\n")
         start = marker.start()
     yield line, text[start:]
+
+
+def _begins_document(text: bytes) -> bool:
+    """True where there is more before the first marker than comments and directives."""
+    lines = (line.strip() for line in text.splitlines())
+    return any(line and not line.startswith((b"#", b"%")) for line in lines)

@@ -6,6 +6,7 @@ import enum
 
 from netpol.model.policies import Semantics
 from netpol.settings import PolicyOptions
+from netpol.source.fields import shown
 
 
 class Kind(enum.Enum):
@@ -26,7 +27,14 @@ class PassedOver(enum.Enum):
 
 
 class UnknownKind(ValueError):
-    """The object means to be of a kind used, but no API serves it: to pass it over could open what it closes."""
+    """The object means to be of a kind used, but no API serves it: to pass it over could open what it closes.
+
+    `field` is the one to mend.
+    """
+
+    def __init__(self, field: str, api_version: str, kind: str) -> None:
+        super().__init__(f"there is no {kind} in {api_version}")
+        self.field = field
 
 
 _BETA = "extensions/v1beta1"
@@ -38,7 +46,8 @@ _SERVED = {
     ("networking.k8s.io/v1", Kind.NETWORK_POLICY.value): Kind.NETWORK_POLICY,
 }
 _GROUPS = frozenset(api_version.rpartition("/")[0] for api_version, _ in _SERVED)
-_NAMES = frozenset(kind.value.lower() for kind in Kind)
+_NAMES = frozenset(kind.value for kind in Kind)
+_LOWER_CASE_NAMES = frozenset(map(str.lower, _NAMES))
 _TIER_GROUP = "policy.networking.k8s.io"
 
 
@@ -52,8 +61,8 @@ def classify(api_version: str, kind: str) -> Kind | PassedOver:
     if served is not None:
         return served
     group = api_version.rpartition("/")[0]
-    if group in _GROUPS and kind.lower() in _NAMES:
-        raise UnknownKind(f"there is no {kind} in {api_version}")
+    if group in _GROUPS and kind.lower() in _LOWER_CASE_NAMES:
+        raise UnknownKind("apiVersion" if kind in _NAMES else "kind", shown(api_version), shown(kind))
     if group == _TIER_GROUP:
         return PassedOver.TIER_POLICY
     return PassedOver.FOREIGN_POLICY if kind.endswith(Kind.NETWORK_POLICY.value) else PassedOver.NO_POLICY

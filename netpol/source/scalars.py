@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-from yaml.events import ScalarEvent
+from yaml.events import CollectionStartEvent, ScalarEvent
+
+from netpol.source.fields import shown
 
 _CONSTANTS: dict[str, object] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -34,18 +36,26 @@ _TAGS: dict[str, tuple[type, ...]] = {
 
 
 class UnknownTag(ValueError):
-    """The scalar has a tag of a type that no API object has, or that its text is not of."""
+    """The event's value has a tag of a type that no API object has, or that its text is not of."""
+
+    def __init__(self, event: ScalarEvent | CollectionStartEvent) -> None:
+        super().__init__(f"has the tag {shown(event.tag)}, which is not understood")
+        self.event = event
 
 
 def scalar(event: ScalarEvent) -> object:
     """The value of a scalar: its text where that is quoted or tagged a string, else what the text looks like."""
     if event.tag is None:
-        return plain(event.value) if event.implicit[0] else event.value
+        text = event.value
+        if not event.implicit[0]:
+            return text
+        # What `plain` does, without the call: documents are mostly plain scalars.
+        return _number(text) if text[:1] in _FIRST_OF_NUMBERS else _CONSTANTS.get(text, text)
     if event.tag in _STRING_TAGS:
         return event.value
     value = plain(event.value)
     if type(value) not in _TAGS.get(event.tag, ()):
-        raise UnknownTag(event.tag)
+        raise UnknownTag(event)
     return value
 
 
