@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from builders import BOTH, address, beta, namespace, node, pod, pods, policy, rule, world
 from questions import ask
 
 from netpol.model.objects import Node
+from netpol.model.policies import Direction
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
 from netpol.policy.ends import common
-from netpol.policy.judgement import Connection, End, ExternalEnd, NodeEnd, PodEnd
+from netpol.policy.judgement import (
+    Connection,
+    Decision,
+    End,
+    ExternalEnd,
+    NodeEnd,
+    PodEnd,
+    PolicyReference,
+    Reason,
+    Verdict,
+)
 from netpol.policy.prose import note_sentences, port_words, verdict_sentences
 from netpol.policy.verdict import Oracle, no_common_family
 
@@ -121,6 +134,22 @@ def test_ends_without_a_common_family_are_told_so_once() -> None:
         "web/a may not connect to db/six on 80/TCP.",
         "web/a and db/six have no address family in common, so no packet can pass between them.",
     ]
+
+
+@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("direction", Direction)
+def test_every_reason_has_words_for_both_sides(reason: Reason, direction: Direction) -> None:
+    end = PodEnd(PODS[0], PODS[0].addresses[0])
+    reference = (PolicyReference("NetworkPolicy", "web", "p", 0),)
+    sides = {
+        side: Decision(side, allowed=True, reason=reason if side is direction else Reason.NOT_ISOLATED)
+        for side in Direction
+    }
+    sides[direction] = replace(sides[direction], policies=reference, isolating=reference)
+    verdict = Verdict(sides[Direction.EGRESS], sides[Direction.INGRESS])
+    lines = verdict_sentences(Connection(end, end, Protocol.TCP, 80), verdict)
+    assert len(lines) == 3
+    assert all("web/a" in line for line in lines)
 
 
 def test_ports_in_words() -> None:
