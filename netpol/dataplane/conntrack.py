@@ -1,0 +1,118 @@
+"""The kernel's connection table, read and pruned over netlink.
+
+Nothing is filtered in the kernel: its address filter (CTA_FILTER) matches the inverse
+for IPv6, so that a flush by filter would forget every flow but the wanted ones.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Self
+
+from netpol.dataplane.kernel import Flow
+from netpol.dataplane.netlink import (
+    CONNTRACK,
+    NESTED,
+    NetfilterSocket,
+    NetlinkError,
+    Request,
+    attribute,
+    attributes,
+)
+from netpol.errors import KernelRefusal
+from netpol.model.networks import Address, Family
+from netpol.model.ports import Protocol
+
+_GET, _DELETE = CONNTRACK | 1, CONNTRACK | 2
+
+_ORIGINAL, _REPLY, _ID, _ZONE = 1, 2, 12, 18
+_ADDRESSES, _TRANSPORT = 1, 2
+_NUMBER, _SOURCE_PORT = 1, 2
+_SOURCE_ADDRESS = {Family.IPV4: 1, Family.IPV6: 3}
+
+_PROTOCOLS = {6: Protocol.TCP, 17: Protocol.UDP, 132: Protocol.SCTP, 1: Protocol.ICMP, 58: Protocol.ICMP}
+_FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
+
+_REASONS = {
+    errno.EPERM: "it takes root (CAP_NET_ADMIN)",
+    errno.EINVAL: "the kernel cannot tell its connections (modprobe nf_conntrack_netlink)",
+    errno.ENOBUFS: "the kernel's answers were lost",
+    errno.EINTR: "the kernel kept changing while it told them",
+    errno.ETIMEDOUT: "the kernel did not answer",
+}
+
+
+class NetlinkFlows:
+    """`kernel.Flows`, in the network namespace of the thread that makes it; for one thread."""
+
+    def __init__(self) -> None:
+        try:
+            self._netlink = NetfilterSocket()
+        except OSError as refused:
+            raise KernelRefusal(f"no netlink socket for conntrack: {refused.strerror}") from refused
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._netlink.close()
+
+    def read(self, family: Family) -> Sequence[Flow]:
+        """Every flow of TCP, UDP, SCTP and ICMP of the family."""
+        try:
+            answers = self._netlink.dump(Request(_GET, family=_FAMILIES[family]))
+        except NetlinkError as refused:
+            raise KernelRefusal(f"the connections cannot be read: {_reason(refused)}") from refused
+        return tuple(_flows(answers, family))
+
+    def delete(self, family: Family, flows: Iterable[Flow]) -> None:
+        """Forget these flows; those already gone are no error.
+
+        A flow is named by its original tuple, its zone and its number, so that a new one of the same tuple stays.
+        """
+        wanted = tuple(flows)
+        if not all(flow.handle for flow in wanted):
+            # To the kernel, a deletion that names no flow means all of them.
+            raise KernelRefusal("a connection that was not read from the kernel cannot be deleted there")
+        requests = (Request(_DELETE, flow.handle, _FAMILIES[family]) for flow in wanted)
+        for flow, refused in zip(wanted, self._netlink.call_all(requests), strict=True):
+            if refused is not None and refused.number != errno.ENOENT:
+                raise KernelRefusal(
+                    f"the connection from {flow.source} to {flow.destination} cannot be deleted: {_reason(refused)}"
+                ) from refused
+
+
+def _flows(answers: Iterable[memoryview], family: Family) -> Iterator[Flow]:
+    for answer in answers:
+        fields = attributes(answer)
+        original, reply = attributes(fields[_ORIGINAL]), attributes(fields[_REPLY])
+        transport = attributes(reply[_TRANSPORT])
+        protocol = _PROTOCOLS.get(transport[_NUMBER][0])
+        if protocol is None:
+            continue
+        handle = attribute(NESTED | _ORIGINAL, fields[_ORIGINAL]) + attribute(_ID, fields[_ID])
+        if _ZONE in fields:
+            handle += attribute(_ZONE, fields[_ZONE])
+        yield Flow(
+            source=_source(original, family),
+            # Who answers is who was reached: the backend, where a service address was translated.
+            destination=_source(reply, family),
+            protocol=protocol,
+            port=int.from_bytes(transport[_SOURCE_PORT], "big") if protocol.has_ports else None,
+            handle=handle,
+        )
+
+
+def _source(tuple_fields: dict[int, bytes], family: Family) -> Address:
+    return ipaddress.ip_address(attributes(tuple_fields[_ADDRESSES])[_SOURCE_ADDRESS[family]])
+
+
+def _reason(refused: NetlinkError) -> str:
+    return _REASONS.get(refused.number, refused.strerror or str(refused))

@@ -1,0 +1,89 @@
+"""What every connection table tells and forgets: the kernel's, and the one in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+from flow_entries import Entry, establish
+
+from netpol.dataplane.conntrack import NetlinkFlows
+from netpol.dataplane.kernel import Flow, Flows
+from netpol.dataplane.memory import MemoryKernel
+from netpol.model.networks import Family
+from netpol.model.ports import Protocol
+
+Table = tuple[Flows, Callable[..., None]]
+
+
+@pytest.fixture(params=["memory", pytest.param("netlink", marks=pytest.mark.kernel)])
+def table(request: pytest.FixtureRequest) -> Iterator[Table]:
+    if request.param == "memory":
+        kernel = MemoryKernel()
+
+        def remember(*entries: Entry) -> None:
+            for entry in entries:
+                port = entry.backend_port if entry.protocol.has_ports else None
+                handle = repr(entry).encode()
+                kernel.flows.open(entry.family, Flow(entry.client, entry.backend, entry.protocol, port, handle))
+
+        yield kernel.flows, remember
+        return
+    request.getfixturevalue("private_network")
+    with NetlinkFlows() as netlink:
+        yield netlink, establish
+
+
+def entry(family: Family, protocol: Protocol = Protocol.TCP, number: int = 1) -> Entry:
+    prefix = "10.0.{}.{}" if family is Family.IPV4 else "fd00:0:{}::{}"
+    client, service, backend = (ip_address(prefix.format(side, number)) for side in (1, 2, 3))
+    backend = service if protocol is Protocol.ICMP else backend
+    return Entry(protocol, client, service, backend, client_port=40000 + number)
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("protocol", Protocol)
+def test_a_flow_is_told_by_its_addresses_after_translation(table: Table, family: Family, protocol: Protocol) -> None:
+    flows, establish_all = table
+    opened = entry(family, protocol)
+    establish_all(opened)
+    (flow,) = flows.read(family)
+    assert (flow.source, flow.destination) == (opened.client, opened.backend)
+    assert (flow.protocol, flow.port) == (protocol, None if protocol is Protocol.ICMP else 8080)
+    assert flows.read(Family.IPV6 if family is Family.IPV4 else Family.IPV4) == ()
+
+
+@pytest.mark.parametrize("family", Family)
+def test_exactly_the_named_flows_are_forgotten(table: Table, family: Family) -> None:
+    flows, establish_all = table
+    opened = [entry(family, protocol, number) for protocol in Protocol for number in range(1, 101)]
+    establish_all(*opened)
+    known = flows.read(family)
+    assert len(known) == len(opened)
+    gone = {each.client for each in opened[::3]}
+    flows.delete(family, [flow for flow in known if flow.source in gone])
+    assert {flow.source for flow in flows.read(family)} == {each.client for each in opened} - gone
+
+
+@pytest.mark.parametrize("family", Family)
+def test_flows_of_another_zone_stay(table: Table, family: Family) -> None:
+    flows, establish_all = table
+    establish_all(entry(family), replace(entry(family), zone=7))
+    first, second = flows.read(family)
+    assert first.handle != second.handle
+    assert replace(first, handle=b"") == replace(second, handle=b"")
+    flows.delete(family, [second])
+    assert flows.read(family) == (first,)
+
+
+@pytest.mark.parametrize("family", Family)
+def test_what_is_gone_already_is_no_error(table: Table, family: Family) -> None:
+    flows, establish_all = table
+    establish_all(entry(family, number=1), entry(family, number=2))
+    known = flows.read(family)
+    flows.delete(family, known[:1])
+    flows.delete(family, known)
+    assert flows.read(family) == ()
+    flows.delete(family, [])

@@ -1,0 +1,94 @@
+"""Connections the kernel tracks are read as it translated them, and only the named are deleted."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import pytest
+from flow_entries import Entry, establish
+
+from netpol.dataplane.conntrack import NetlinkFlows
+from netpol.dataplane.kernel import Flow
+from netpol.dataplane.netlink import NetfilterSocket, NetlinkError
+from netpol.errors import KernelRefusal
+from netpol.model.networks import Family
+from netpol.model.ports import Protocol
+
+FLOW = Flow(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2"), Protocol.TCP, 80, b"handle")
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("family", Family)
+def test_a_new_flow_of_the_same_tuple_stays(family: Family, private_network: None) -> None:
+    client, server = ("10.0.0.1", "10.0.0.2") if family is Family.IPV4 else ("fd00::1", "fd00::2")
+    entry = Entry(Protocol.UDP, ip_address(client), ip_address(server), ip_address(server))
+    with NetlinkFlows() as flows:
+        establish(entry)
+        old = flows.read(family)
+        flows.delete(family, old)
+        # A flow's number comes from where it lies in memory; another takes the old one's place first.
+        establish(*(replace(entry, client=entry.client + 100 + number) for number in range(100)), entry)
+        (new,) = (flow for flow in flows.read(family) if flow.source == entry.client)
+        assert new.handle != old[0].handle
+        flows.delete(family, old)
+        assert new in flows.read(family)
+
+
+@pytest.mark.kernel
+def test_other_protocols_are_passed_over(private_network: None) -> None:
+    command = "conntrack -I -p gre -s 10.0.0.1 -d 10.0.0.2 --srckey 1 --dstkey 1 -t 600"
+    made = subprocess.run(command.split(), capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    with NetlinkFlows() as flows:
+        assert flows.read(Family.IPV4) == ()
+
+
+@pytest.mark.kernel
+def test_twenty_thousand_flows_are_read_and_deleted(private_network: None) -> None:
+    first = Entry(Protocol.UDP, IPv6Address("fd00::1"), IPv6Address("fd00::2"), IPv6Address("fd00::3"))
+    establish(*(replace(first, client_port=1000 + port) for port in range(20_000)))
+    with NetlinkFlows() as flows:
+        known = flows.read(Family.IPV6)
+        assert len({flow.handle for flow in known}) == 20_000
+        flows.delete(Family.IPV6, known[1:])
+        assert flows.read(Family.IPV6) == known[:1]
+
+
+@pytest.mark.kernel
+def test_without_rights_the_refusal_says_so(private_network: None) -> None:
+    os.seteuid(65534)
+    try:
+        with NetlinkFlows() as flows, pytest.raises(KernelRefusal, match="it takes root"):
+            flows.read(Family.IPV4)
+    finally:
+        os.seteuid(0)
+
+
+def test_a_flow_without_a_handle_would_mean_all_and_is_refused() -> None:
+    with NetlinkFlows() as flows, pytest.raises(KernelRefusal, match="was not read from the kernel"):
+        flows.delete(Family.IPV4, [FLOW, replace(FLOW, handle=b"")])
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.EINVAL, "modprobe nf_conntrack_netlink"),
+        (errno.EINTR, "kept changing"),
+        (errno.EBUSY, "Device or resource busy"),
+    ],
+)
+def test_refusals_in_words(number: int, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise NetlinkError(number)
+
+    monkeypatch.setattr(NetfilterSocket, "dump", refuse)
+    monkeypatch.setattr(NetfilterSocket, "call_all", lambda *_: iter([NetlinkError(number)]))
+    with NetlinkFlows() as flows:
+        with pytest.raises(KernelRefusal, match=f"^the connections cannot be read: .*{says}"):
+            flows.read(Family.IPV4)
+        with pytest.raises(KernelRefusal, match=rf"^the connection from 10\.0\.0\.1 to 10\.0\.0\.2 cannot .*{says}"):
+            flows.delete(Family.IPV4, [FLOW])
