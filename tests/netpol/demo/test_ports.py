@@ -1,0 +1,46 @@
+"""The ports worth a probe, in the order in which they are kept where there are too many."""
+
+from __future__ import annotations
+
+from builders import pod, policy, rule
+
+from netpol.demo.ports import ports_worth_probing
+from netpol.model.ports import Protocol
+from netpol.model.snapshot import Snapshot
+
+TCP, UDP, SCTP = Protocol.TCP, Protocol.UDP, Protocol.SCTP
+
+
+def container(*ports: object) -> dict[str, object]:
+    return {"kind": "Pod", "spec": {"containers": [{"ports": list(ports)}, {}, "no container"]}}
+
+
+def test_there_is_always_one() -> None:
+    assert ports_worth_probing(Snapshot.of(), []) == [(TCP, 80)]
+
+
+def test_policies_name_ports_by_number_range_and_name() -> None:
+    snapshot = Snapshot.of(
+        pods=[pod("x/a", ports="dns=53/UDP web=8080/TCP"), pod("x/b", ports="web=9090/TCP")],
+        policies=[
+            policy("x/p", ingress=[rule(ports=["443/TCP", "8000-8100/TCP", "web/TCP", "none/TCP", "*/UDP"]), rule()]),
+            policy("x/q", egress=[rule(ports=["132/SCTP"])]),
+        ],
+    )
+    assert ports_worth_probing(snapshot, []) == [
+        (TCP, 80),
+        (SCTP, 132),
+        (TCP, 443),
+        (TCP, 8000),
+        (TCP, 8080),
+        (TCP, 9090),
+    ]
+
+
+def test_containers_declare_ports() -> None:
+    objects = [
+        container({"containerPort": 53, "protocol": "UDP"}, {"containerPort": 80}, {"containerPort": 22}),
+        container({"containerPort": "http"}, {"containerPort": 0}, {"containerPort": 1, "protocol": "ICMP"}, "no port"),
+        {"kind": "Node", "spec": {"containers": [{"ports": [{"containerPort": 99}]}]}},
+    ]
+    assert ports_worth_probing(Snapshot.of(), objects) == [(TCP, 80), (TCP, 22), (UDP, 53)]
