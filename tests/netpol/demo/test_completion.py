@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from netpol.demo.completion import Completed, complete
+from netpol.demo.raw import Fields
 from netpol.errors import NetpolError
 from netpol.model.objects import Node, Pod
 from netpol.model.snapshot import Snapshot
@@ -15,7 +16,7 @@ from netpol.settings import PolicyOptions
 from netpol.source.manifests import load
 
 
-def pod(name: str, **spec_and_status: object) -> dict[str, object]:
+def pod(name: str, **spec_and_status: object) -> Fields:
     status = spec_and_status.pop("status", {})
     return {
         "apiVersion": "v1",
@@ -26,11 +27,11 @@ def pod(name: str, **spec_and_status: object) -> dict[str, object]:
     }
 
 
-def node(name: str, *ranges: str) -> dict[str, object]:
+def node(name: str, *ranges: str) -> Fields:
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"podCIDRs": ranges}}
 
 
-def completed(tmp_path: Path, *objects: dict[str, object]) -> tuple[Snapshot, Completed]:
+def completed(tmp_path: Path, *objects: Fields) -> tuple[Snapshot, Completed]:
     """What the completed manifests say when they are loaded in their turn."""
     given, target = tmp_path / "given", tmp_path / "completed"
     for directory in (given, target):
@@ -118,7 +119,7 @@ def test_workloads_become_pods(tmp_path: Path) -> None:
         "metadata": {"labels": {"app": "web"}},
         "spec": {"containers": [{"name": "c", "ports": [{"name": "http", "containerPort": 80}]}]},
     }
-    deployment = {
+    deployment: Fields = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": "web", "namespace": "x"},
@@ -132,7 +133,7 @@ def test_workloads_become_pods(tmp_path: Path) -> None:
 
 
 def test_policies_and_namespaces_go_along_and_secrets_do_not(tmp_path: Path) -> None:
-    objects: list[dict[str, object]] = [
+    objects: list[Fields] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x", "labels": {"a": "b"}}},
         {
             "apiVersion": "networking.k8s.io/v1",

@@ -43,17 +43,13 @@ def snapshot(*policies: str) -> Snapshot:
 def test_every_pair_with_a_family_in_common_is_asked(lab: Lab) -> None:
     measurement = measure(lab, snapshot(), [TCP_80, UDP_53], [str(OUTSIDE)])
     assert measurement.differences == ()
-    assert (
-        measurement.reachability(TCP_80)
-        == measurement.reachability(UDP_53)
-        == {
-            "x/a": {"x/b": True, "x/six": True},
-            "x/b": {"x/a": True, "x/six": False},
-            "x/six": {"x/a": False, "x/b": False},
-            "outside/laptop": {"x/a": True, "x/b": True, "x/six": False},
-        }
-        | {"x/six": {"x/a": True, "x/b": False}}
-    )
+    assert measurement.reachability(UDP_53) == measurement.reachability(TCP_80)
+    assert measurement.reachability(TCP_80) == {
+        "x/a": {"x/b": True, "x/six": True},
+        "x/b": {"x/a": True, "x/six": False},
+        "x/six": {"x/a": True, "x/b": False},
+        "outside/laptop": {"x/a": True, "x/b": True, "x/six": False},
+    }
     asked = {(one.source.name, one.destination.name, str(one.destination.address)) for one in measurement.contacts}
     assert asked == {
         ("x/a", "x/b", "10.1.0.11"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from builders import pod, policy, rule
 
 from netpol.demo.ports import ports_worth_probing
+from netpol.demo.raw import Fields
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
 
@@ -38,7 +39,7 @@ def test_policies_name_ports_by_number_range_and_name() -> None:
 
 
 def test_containers_declare_ports() -> None:
-    objects = [
+    objects: list[Fields] = [
         container({"containerPort": 53, "protocol": "UDP"}, {"containerPort": 80}, {"containerPort": 22}),
         container({"containerPort": "http"}, {"containerPort": 0}, {"containerPort": 1, "protocol": "ICMP"}, "no port"),
         {"kind": "Node", "spec": {"containers": [{"ports": [{"containerPort": 99}]}]}},

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from netpol.demo.walk import CODE, EXAMPLES, STEPS, apply
+from netpol.demo.agents import CODE
+from netpol.demo.walk import EXAMPLES, STEPS, apply
 from netpol.errors import NetpolError
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
