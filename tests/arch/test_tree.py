@@ -60,6 +60,7 @@ BREACHES = [
 FINE = {
     "netpol/__init__.py": '"""A package."""\n',
     "netpol/values.py": "FIELD = 1\n",
+    "netpol/promises.py": 'class P(Protocol):\n    def read(self) -> int:\n        """A number."""\n',
     "netpol/answers.py": CODE,
     "netpol/compile_.py": CODE,
     "netpol/base_chains.py": CODE,
