@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from netpol.dataplane.kernel import KernelTable
 from netpol.dataplane.readback import parse_table
@@ -33,14 +34,19 @@ class IptablesTables:
 
     def read(self, family: Family) -> KernelTable:
         """What the family's filter table holds of ours."""
-        return parse_table(self.save(family, "filter"))
+        return parse_table(self.save(family))
 
-    def save(self, family: Family, table: str) -> str:
-        """The text of `iptables-save -t table`; asking for a table makes the legacy kernel load it."""
+    def save(self, family: Family) -> str:
+        """The text of `iptables-save -t filter`, empty where there is no such table.
+
+        Asking legacy's tool for a table would make one, so the kernel is asked first.
+        """
+        if self.variant is Variant.LEGACY and not _legacy_filter_exists(family):
+            return ""
         tool = tool_name(self.variant, family, "save")
-        outcome = run_tool((tool, "-t", table), timeout_seconds=self._timeout_seconds)
+        outcome = run_tool((tool, "-t", "filter"), timeout_seconds=self._timeout_seconds)
         if outcome.status != 0:
-            raise KernelRefusal(f"{tool} cannot read the {table} table: {_complaint(outcome)}")
+            raise KernelRefusal(f"{tool} cannot read the filter table: {_complaint(outcome)}")
         return outcome.output
 
     def write(self, family: Family, lines: Sequence[str]) -> None:
@@ -62,6 +68,17 @@ def tool_name(variant: Variant, family: Family, action: str) -> str:
     'ip6tables-nft-save'
     """
     return f"{'iptables' if family is Family.IPV4 else 'ip6tables'}-{variant.value}-{action}"
+
+
+def _legacy_filter_exists(family: Family) -> bool:
+    """False where the network namespace of this thread has no filter table of the legacy variant."""
+    names = "ip_tables_names" if family is Family.IPV4 else "ip6_tables_names"
+    try:
+        return "filter" in Path("/proc/thread-self/net", names).read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return True  # the tool says who may
 
 
 def _complaint(outcome: Outcome) -> str:

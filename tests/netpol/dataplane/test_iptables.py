@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -46,12 +47,8 @@ def test_every_form_is_printed_as_it_was_rendered(variant: Variant, family: Fami
     tables.write(family, [f":{root} - [0:0]", f":{CHAIN} - [0:0]", *(f"-A {root} {rule}" for rule in rules)])
     table = tables.read(family)
     assert table.chains == {root: rules, CHAIN: ()}
-    assert tables.save(family, "filter").count("\n-A ") == len(rules)
-    raw = [
-        line.partition(" ")[2].partition(" ")[2]
-        for line in tables.save(family, "filter").split("\n")
-        if "-A" in line[:2]
-    ]
+    assert tables.save(family).count("\n-A ") == len(rules)
+    raw = [line.partition(" ")[2].partition(" ")[2] for line in tables.save(family).split("\n") if "-A" in line[:2]]
     assert raw == list(rules), "the tool's own text is normal already"
 
 
@@ -103,6 +100,33 @@ def test_a_refusal_names_the_rule_and_changes_nothing(
         tables.write(family, ["-A NETPOL-INPUT -j DROP", *lines])
     assert "\n" not in str(refusal.value)
     assert tables.read(family) == before
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("family", Family)
+def test_reading_makes_no_table(family: Family, private_network: None) -> None:
+    for variant in Variant:
+        assert IptablesTables(variant).read(family).chains == {}
+    names = Path(
+        "/proc/thread-self/net/ip_tables_names" if family is Family.IPV4 else "/proc/thread-self/net/ip6_tables_names"
+    )
+    assert names.read_text(encoding="utf-8") == ""
+    assert subprocess.run(("nft", "list", "tables"), capture_output=True, check=True).stdout == b""
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("variant", Variant)
+def test_without_rights_the_refusal_says_so(variant: Variant, private_network: None) -> None:
+    IptablesTables(variant).write(Family.IPV4, [":NETPOL-INPUT - [0:0]"])
+    tools = tool_name(variant, Family.IPV4, "")
+    os.setresuid(65534, 65534, 0)  # the tools refuse to run for one user with the rights of another
+    try:
+        with pytest.raises(KernelRefusal, match=rf"^{tools}save cannot read the filter table: .*Permission denied"):
+            IptablesTables(variant).read(Family.IPV4)
+        with pytest.raises(KernelRefusal, match=rf"^{tools}restore refused the rules: .*Permission denied"):
+            IptablesTables(variant).write(Family.IPV4, ["-F NETPOL-INPUT"])
+    finally:
+        os.setresuid(0, 0, 0)
 
 
 @pytest.mark.kernel
@@ -160,7 +184,7 @@ def test_writers_at_the_same_moment_lose_nothing(variant: Variant, family: Famil
             over.set()
         for work in working:
             work.result()
-    saved = tables.save(family, "filter")
+    saved = tables.save(family)
     for port in (port for ports in kept.values() for port in ports):
         assert f"--dport {port} -j ACCEPT" in saved
     assert saved.count("-j ACCEPT") == sum(len(ports) for ports in kept.values())
