@@ -62,11 +62,7 @@ class Lab:
         """The pod can be reached, where it has an address and has not finished."""
         if pod.finished or not (pod.addresses or pod.host_network):
             return
-        machine = self._nodes.get(pod.node)
-        if machine is None:
-            raise LabError(f"pod {pod} is on a node that the lab does not have: {pod.node!r}")
-        if str(pod) in self._pods:
-            raise LabError(f"pod {pod} is plugged in already")
+        machine = self._machine_for(pod)
         if pod.host_network:
             self._pods[str(pod)] = (pod, machine.namespace)
             return
@@ -124,6 +120,19 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _machine_for(self, pod: Pod) -> NodeMachine:
+        """The node to plug the pod into; LabError where that cannot be done."""
+        if str(pod) in self._pods:
+            raise LabError(f"pod {pod} is plugged in already")
+        if pod.node not in self._nodes:
+            raise LabError(f"pod {pod} is on a node that the lab does not have: {pod.node!r}")
+        if not pod.host_network:
+            taken = {address: other for other, _ in self._pods.values() for address in other.addresses}
+            for address in pod.addresses:
+                if address in taken:
+                    raise LabError(f"{pod} and {taken[address]} both have {address}: a lab has no room for both")
+        return self._nodes[pod.node]
 
     def _machine(self, name: str) -> Machine:
         kind, _, rest = name.partition("/")

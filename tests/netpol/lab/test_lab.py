@@ -132,6 +132,13 @@ def test_what_the_lab_cannot_build_is_said(lab: Lab) -> None:
 
 
 @pytest.mark.kernel
+def test_two_pods_cannot_have_one_address(lab: Lab) -> None:
+    with pytest.raises(LabError, match=r"x/double and x/b both have 10\.1\.0\.11: a lab has no room for both"):
+        lab.plug(pod("x/double", "10.1.0.11", "fd01::77", node="two"))
+    assert "x/double" not in lab.pods
+
+
+@pytest.mark.kernel
 def test_no_link_appears_where_the_test_runs() -> None:
     with Namespace("here") as here, here.entered():
         with Lab(NODES, PODS, OUTSIDE):
