@@ -49,9 +49,9 @@ def shown(value: object) -> str:
             return str(value) if value.bit_length() <= 64 else "a huge number"
         case float():
             return str(value)
-        case Mapping():
+        case dict():
             return "a mapping"
-        case Sequence():
+        case list():
             return "a list"
         case _:
             return f"a {type(value).__name__}"

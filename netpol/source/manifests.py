@@ -20,6 +20,7 @@ from netpol.source.locations import Lines
 SUFFIXES = (".yaml", ".yml", ".json")
 
 _LIST = "List"
+_DEEPEST_ITEM = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,8 @@ class _FileReading:
         try:
             own = _read_type(fields, default)
             if own.kind.endswith(_LIST):
+                if len(part.place.path) > _DEEPEST_ITEM:
+                    raise Malformed([Problem((), "is a list in a list in a list, and so on too deeply")])
                 default = own.of_items()
                 for item in (*items, *_items(part)):
                     self._read_object(item, default)
