@@ -6,12 +6,15 @@ import argparse
 import os
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
+from textwrap import fill
 
 from netpol.command.arguments import ProtocolPort, add_policy_arguments, policy_options
 from netpol.command.contacts import Reached, contact_legend, contact_table, totals
@@ -77,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     _allow_many_sockets()
     begun = time.monotonic()
     look = look_of(sys.stdout, os.environ, shutil.get_terminal_size().columns)
-    with tempfile.TemporaryDirectory(prefix="netpol-demo-") as directory:
+    with _terminated_like_interrupted(), tempfile.TemporaryDirectory(prefix="netpol-demo-") as directory:
         if arguments.source is None:
             differences = _walk(arguments, Path(directory), ports or WALK_PORTS, look)
         else:
@@ -100,20 +103,22 @@ def _walk(arguments: argparse.Namespace, directory: Path, ports: Sequence[Port],
     with Lab(snapshot.nodes.values(), snapshot.pods.values(), [VISITOR]) as lab:
         _say(
             f"{len(lab.nodes)} nodes, {len(lab.pods)} pods on them and a host outside the cluster are network "
-            f"namespaces of this machine, made in {time.monotonic() - begun:.1f} s."
+            f"namespaces of this machine, made in {time.monotonic() - begun:.1f} s.",
+            "",
+            contact_legend(look),
         )
         for number, step in enumerate(STEPS, start=1):
             apply(step, directory)
             snapshot = load(directory, policy_options(arguments)).snapshot
             _introduce(number, step, look)
-            _say(*(f"  {line}" for line in run_agents(lab, directory, _agent_flags(arguments))), "")
+            _say(*_agents_words(run_agents(lab, directory, _agent_flags(arguments))), "")
             measurement = measure(lab, snapshot, ports, [str(VISITOR)])
             reached = {port_words(*port): measurement.reachability(port) for port in ports}
             _say(*contact_table(reached, before, look), "", totals(reached, before, look))
             _compare(measurement)
             differences += len(measurement.differences)
             before = reached
-        _say("", contact_legend(look), "")
+        _say("")
         _explain(snapshot, look)
     return differences
 
@@ -132,7 +137,7 @@ def _explain(snapshot: Snapshot, look: Look) -> None:
         connection = Connection(ends[0], ends[1], protocol, port)
         sentences = verdict_sentences(connection, oracle.judge(connection, Detail.FULL))
         _say(f"   $ netpol explain -f manifests/examples {source} {destination} {port_words(protocol, port)}")
-        _say(*(f"   {sentence}" for sentence in sentences))
+        _say(*(fill(text, look.width, initial_indent="   ", subsequent_indent="     ") for text in sentences))
 
 
 def _carry_out(arguments: argparse.Namespace, directory: Path, ports: Sequence[Port], look: Look) -> int:
@@ -149,7 +154,7 @@ def _carry_out(arguments: argparse.Namespace, directory: Path, ports: Sequence[P
         _say(f"ports probed: {_words(ports)}{f'; left out: {_words(left_out)} (-p names others)' if left_out else ''}")
     _say(*completed.additions, *_not_probed(snapshot))
     with Lab(snapshot.nodes.values(), snapshot.pods.values()) as lab:
-        _say(*run_agents(lab, directory, _agent_flags(arguments)), "")
+        _say(*_agents_words(run_agents(lab, directory, _agent_flags(arguments))), "")
         measurement = measure(lab, snapshot, ports)
     for port in ports:
         _say(*grid(port_words(*port), measurement.reachability(port), look), "")
@@ -192,6 +197,10 @@ def _rest(differences: Sequence[Contact]) -> Iterable[str]:
     return [f"  and {more} more"] if more > 0 else []
 
 
+def _agents_words(said: Iterable[str]) -> Iterable[str]:
+    return (f"   the agent on {line}" for line in said)
+
+
 def _agent_flags(arguments: argparse.Namespace) -> list[str]:
     flags = [f"--v1beta1-semantics={arguments.v1beta1_semantics}", f"--iptables-variant={arguments.iptables_variant}"]
     return [*flags, "--strict-annotations"] if arguments.strict_annotations else flags
@@ -209,6 +218,16 @@ def _words(ports: Iterable[Port]) -> str:
 def _say(*lines: str) -> None:
     for line in lines:
         print(line, flush=True)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM ends the work as Ctrl-C does, so that the temporary directory goes too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _allow_many_sockets() -> None:
