@@ -1,0 +1,61 @@
+"""Every form of rule the compiler can make is taken; every other word is refused, in words."""
+
+from __future__ import annotations
+
+import pytest
+import rule_forms
+from rule_forms import ADDRESS_SET, CHAIN, LIST_SET, PORT_SET
+
+from netpol.compiler.ruleset import IpSet, SetType
+from netpol.dataplane.memory.grammar import Surroundings, why_refused
+from netpol.dataplane.render import render_rule
+from netpol.dataplane.ruletext import split
+from netpol.model.networks import Family
+
+SETS = {
+    **{name: IpSet(name, SetType.ADDRESSES, family) for family, name in ADDRESS_SET.items()},
+    **{name: IpSet(name, SetType.ADDRESS_PORTS, family) for family, name in PORT_SET.items()},
+    LIST_SET: IpSet(LIST_SET, SetType.SETS, None),
+}
+
+
+def reason(rule: str, family: Family = Family.IPV4) -> str | None:
+    return why_refused(split(rule), Surroundings(family, SETS.get, frozenset({CHAIN})))
+
+
+@pytest.mark.parametrize("family", Family)
+def test_every_form_is_taken(family: Family) -> None:
+    for rule, _ in rule_forms.forms(family):
+        assert reason(render_rule(rule, family), family) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("-j", "'-j' needs a value"),
+        ("nonsense", "unknown option 'nonsense'"),
+        ('"-j" DROP', "unknown option '-j'"),
+        ("! -j DROP", "'-j' cannot be negated"),
+        ("!", "'!' needs a value"),
+        ("-s 10.0.0.1/8 -j DROP", "has host bits set"),
+        ("-p gre -j DROP", "unknown protocol 'gre'"),
+        ("-m icmp6 --icmpv6-type 1 -j DROP", "couldn't load match 'icmp6'"),
+        (f"-m set --match-set {LIST_SET} up -j DROP", "no sides of a packet"),
+        (f"-m set --match-set {LIST_SET} {','.join(['src'] * 7)} -j DROP", "no sides of a packet"),
+        ("-p tcp --dport 80 -j DROP", "unknown option '--dport'"),
+        ("-p tcp -m tcp --dport 1:2:3 -j DROP", "is no port"),
+        ("-p icmp -m multiport --dports 1,2 -j DROP", "without the protocol"),
+        ("-m conntrack --ctstate NEVER -j DROP", "bad ctstate"),
+        ("-p tcp -m tcp --tcp-flags SYN,XYZ SYN -j DROP", "unknown TCP flags"),
+        ("-m addrtype --src-type MARS -j DROP", "unknown address type"),
+        ("-j NFLOG --nflog-group 65536", "takes no '65536'"),
+        ("-j DROP --nflog-group 1", "without NFLOG"),
+    ],
+)
+def test_other_words_are_refused(rule: str, says: str) -> None:
+    assert says in (reason(rule) or "")
+
+
+def test_icmp6_needs_its_protocol() -> None:
+    assert reason("-m icmp6 --icmpv6-type 135 -j DROP", Family.IPV6) == "icmp6 needs -p ipv6-icmp"
+    assert "takes no '256'" in (reason("-p ipv6-icmp -m icmp6 --icmpv6-type 256 -j DROP", Family.IPV6) or "")
