@@ -40,9 +40,8 @@ class Identity:
     uid: str
 
 
-def read_identity(fields: Fields, reading: Reading) -> Identity:
-    """The object's identity, every problem with it noted."""
-    metadata = reading.mapping(fields, (), "metadata")
+def read_identity(metadata: Fields, reading: Reading) -> Identity:
+    """The identity of the object that has this metadata, every problem with it noted."""
     name = _name(metadata, reading)
     namespace = reading.text(metadata, _METADATA, "namespace") or DEFAULT_NAMESPACE
     if not _DNS_LABEL.fullmatch(namespace):
@@ -53,8 +52,8 @@ def read_identity(fields: Fields, reading: Reading) -> Identity:
 def decode_pod(fields: Fields) -> Pod:
     """The pod, with the addresses and named ports that policies see (G3, G4, V7)."""
     reading = Reading()
-    identity = read_identity(fields, reading)
     metadata = reading.mapping(fields, (), "metadata")
+    identity = read_identity(metadata, reading)
     spec = reading.mapping(fields, (), "spec")
     status = reading.mapping(fields, (), "status")
     pod = Pod(

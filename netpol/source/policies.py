@@ -32,8 +32,9 @@ Part = TypeVar("Part")
 def decode_policy(fields: Fields, semantics: Semantics) -> tuple[Policy, tuple[Notice, ...]]:
     """The policy, and what of its spec was not understood; Malformed where it cannot be told which object it is."""
     reading = Reading()
-    identity = read_identity(fields, reading)
-    generation = reading.number(reading.mapping(fields, (), "metadata"), ("metadata",), "generation")
+    metadata = reading.mapping(fields, (), "metadata")
+    identity = read_identity(metadata, reading)
+    generation = reading.number(metadata, ("metadata",), "generation")
     reading.unless_malformed()
     spec = _SpecReading(identity.namespace, semantics)
     policy = spec.policy(fields.get("spec"), identity.name, identity.uid, generation)
