@@ -21,7 +21,7 @@ from netpol.command.contacts import Reached, contact_legend, contact_table, tota
 from netpol.command.kernel_arguments import add_kernel_arguments
 from netpol.command.table import Look, Paint, grid, legend, look_of
 from netpol.demo.agents import run_agents
-from netpol.demo.completion import complete
+from netpol.demo.completion import complete, listed
 from netpol.demo.measurement import Contact, Measurement, Port, measure
 from netpol.demo.ports import MOST_PORTS, ports_worth_probing
 from netpol.demo.walk import STEPS, Step, apply
@@ -142,11 +142,11 @@ def _explain(snapshot: Snapshot, look: Look) -> None:
 
 def _carry_out(arguments: argparse.Namespace, directory: Path, ports: Sequence[Port], look: Look) -> int:
     """The number of differences that a person's own manifests showed."""
-    given = load(arguments.source, policy_options(arguments))
-    _warn(given)
-    completed = complete(arguments.source, given.snapshot)
+    completed = complete(arguments.source, load(arguments.source, policy_options(arguments)).snapshot)
     completed.write(directory / "completed.json")
-    snapshot = load(directory, policy_options(arguments)).snapshot
+    loaded = load(directory, policy_options(arguments))
+    _warn(loaded)
+    snapshot = loaded.snapshot
     _check_size(snapshot, arguments.source)
     if not ports:
         worth = ports_worth_probing(snapshot, completed.objects)
@@ -172,11 +172,12 @@ def _check_size(snapshot: Snapshot, source: Path) -> None:
 
 
 def _not_probed(snapshot: Snapshot) -> Iterable[str]:
-    for pod in snapshot.pods.values():
-        if pod.finished:
-            yield f"{pod} has finished: it is not probed"
-        elif pod.host_network:
-            yield f"{pod} uses its node's network, where no policy selects it: it is not probed"
+    finished = [pod for pod in snapshot.pods.values() if pod.finished]
+    on_hosts = [pod for pod in snapshot.pods.values() if pod.host_network and not pod.finished]
+    if finished:
+        yield f"not probed, because they have finished: {listed(finished)}"
+    if on_hosts:
+        yield f"not probed, because they use their node's network, where no policy selects them: {listed(on_hosts)}"
 
 
 def _compare(measurement: Measurement) -> None:

@@ -17,7 +17,8 @@ from netpol.model.objects import Node, Pod
 from netpol.model.snapshot import Snapshot
 
 MADE_UP_NODE = "node-1"
-KINDS = ("Namespace", "Node", "Pod", "NetworkPolicy")
+POLICIES = "Policy"
+"""How the kinds of policies end, those included that are only warned of."""
 MOST_NAMES = 4
 
 
@@ -56,12 +57,11 @@ class _Completion:
     def run(self) -> Completed:
         made = pods_of_workloads(self._given, list(self._nodes))
         for workload in made:
-            names = _listed(["/".join(name_of(pod)) for pod in workload.pods])
+            names = listed(["/".join(name_of(pod)) for pod in workload.pods])
             self._additions.append(f"{workload.workload} has no pods here: {names} made from its template")
-        given = [fields for fields in self._given if text(fields, "kind") in KINDS]
-        pods = [self._completed(fields) for fields in given if text(fields, "kind") == "Pod"]
+        pods = [self._completed(fields) for fields in self._given if text(fields, "kind") == "Pod"]
         pods += [self._completed(fields) for workload in made for fields in workload.pods]
-        others = [fields for fields in given if text(fields, "kind") in {"Namespace", "NetworkPolicy"}]
+        others = [fields for fields in self._given if _concerns_policies(text(fields, "kind"))]
         return Completed((*others, *self._node_objects(), *pods), tuple(self._additions))
 
     def _known_nodes(self) -> dict[str, Node]:
@@ -69,7 +69,7 @@ class _Completion:
         named = sorted({pod.node for pod in self._snapshot.pods.values() if pod.node and not pod.finished})
         unknown = [name for name in named if name not in nodes]
         if unknown:
-            self._additions.append(f"nodes made for the pods that run on them: {_listed(unknown)}")
+            self._additions.append(f"nodes made for the pods that run on them: {listed(unknown)}")
         if not nodes and not unknown:
             unknown = [MADE_UP_NODE]
             self._additions.append(f"no node is known: all pods run on one called {MADE_UP_NODE}")
@@ -100,7 +100,7 @@ class _Completion:
         node = self._nodes[name]
         if not node.pod_cidrs:
             node = self._nodes[name] = replace(node, pod_cidrs=next(self._spare))
-            self._additions.append(f"node {name} has no pod range: its pods are in {_listed(node.pod_cidrs)}")
+            self._additions.append(f"node {name} has no pod range: its pods are in {listed(node.pod_cidrs)}")
         found = []
         for network in {network.version: network for network in reversed(node.pod_cidrs)}.values():
             source = self._sources.setdefault(network, free_addresses(network, self._taken))
@@ -121,6 +121,10 @@ class _Completion:
             yield {**fields, "spec": {**at(fields, "spec"), **spec}}
 
 
+def _concerns_policies(kind: str) -> bool:
+    return kind == "Namespace" or kind.endswith(POLICIES)
+
+
 def _bare(fields: Fields) -> Pod:
     """What is known of a pod made from a template."""
     namespace, name = name_of(fields)
@@ -128,7 +132,8 @@ def _bare(fields: Fields) -> Pod:
     return Pod(namespace, name, node=text(spec, "nodeName"), host_network=spec.get("hostNetwork") is True)
 
 
-def _listed(names: Iterable[object]) -> str:
+def listed(names: Iterable[object]) -> str:
+    """The names in one line, the first of them and how many more there are where they are many."""
     words = [str(name) for name in names]
     shown = words if len(words) <= MOST_NAMES else [*words[: MOST_NAMES - 1], f"{len(words) - MOST_NAMES + 1} more"]
     return ", ".join(shown)

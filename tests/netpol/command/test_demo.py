@@ -123,6 +123,19 @@ def test_a_person_s_own_manifests_are_completed_and_carried_out(environment: dic
 
 
 @pytest.mark.kernel
+def test_who_is_not_probed_is_said(environment: dict[str, str], shop: Path) -> None:
+    for name, rest in {"done": "status: {phase: Failed}", "host": "spec: {hostNetwork: true}"}.items():
+        pod = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop}}\n{rest}\n"
+        (shop / f"{name}.yaml").write_text(pod, encoding="utf-8")
+    done = run(environment, "--source", str(shop), "-p", "80/TCP")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert "not probed, because they have finished: shop/done" in lines
+    assert "not probed, because they use their node's network, where no policy selects them: shop/host" in lines
+    assert "80/TCP: 2 of 6 pairs of 3 pods allowed, 4 refused" in lines
+
+
+@pytest.mark.kernel
 def test_a_firewall_that_does_nothing_is_found_out(
     environment: dict[str, str], shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

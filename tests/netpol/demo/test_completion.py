@@ -141,12 +141,14 @@ def test_policies_and_namespaces_go_along_and_secrets_do_not(tmp_path: Path) -> 
             "metadata": {"name": "p", "namespace": "x"},
             "spec": {"podSelector": {}},
         },
+        {"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy", "metadata": {"name": "c"}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "x"}, "data": {}},
     ]
     snapshot, result = completed(tmp_path, *objects, pod("a"))
     assert snapshot.namespaces["x"].labels["a"] == "b"
     assert list(snapshot.policies) == [("x", "p")]
-    assert {fields["kind"] for fields in result.objects} == {"Namespace", "NetworkPolicy", "Node", "Pod"}
+    kinds = {fields["kind"] for fields in result.objects}
+    assert kinds == {"Namespace", "NetworkPolicy", "ClusterNetworkPolicy", "Node", "Pod"}
 
 
 def test_a_range_can_be_full(tmp_path: Path) -> None:
