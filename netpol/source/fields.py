@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 FieldPath = tuple[str | int, ...]
 """The keys and indices that lead from an object to a field of it."""
 
-Fields = Mapping[object, object]
+Fields = Mapping[Any, object]
 """A mapping as YAML gives it: its keys need not be strings."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")

@@ -22,7 +22,7 @@ class PassedOver(enum.Enum):
     """Why an object is not used."""
 
     NO_POLICY = "nothing here depends on it"
-    FOREIGN_POLICY = "it restricts traffic by the rules of another project"
+    FOREIGN_POLICY = "the rules of another project are not judged here"
     TIER_POLICY = "the tiers of ClusterNetworkPolicy and its predecessors are not judged by this version"
 
 

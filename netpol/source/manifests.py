@@ -150,8 +150,6 @@ class _FileReading:
         try:
             own = _read_type(fields, default)
             if own.kind.endswith(_LIST):
-                if len(part.place.path) > _DEEPEST_ITEM:
-                    raise Malformed([Problem((), "is a list in a list in a list, and so on too deeply")])
                 default = own.of_items()
                 for item in (*items, *_items(part)):
                     self._read_object(item, default)
@@ -182,5 +180,7 @@ def _items(part: Part) -> list[Part]:
     reading = Reading()
     fields = part.value if isinstance(part.value, dict) else {}
     items = reading.sequence(fields, (), ITEMS)
+    if len(part.place.path) > _DEEPEST_ITEM:
+        reading.wrong((), "is a list in a list in a list, and so on too deeply")
     reading.unless_malformed()
     return [Part(part.place.inside((ITEMS, index)), item) for index, item in enumerate(items)]
