@@ -55,10 +55,18 @@ class Namespace:
             return run(list(command), input=given, capture_output=True, text=True, check=False)
 
     def configure(self, sysctls: dict[str, str]) -> None:
-        """Each sysctl, named as below /proc/sys/net, has its value in this namespace."""
+        """Each sysctl, named as below /proc/sys/net, has its value in this namespace.
+
+        LabError where this kernel has no such sysctl, or /proc/sys may not be written as in many containers.
+        """
         with self.entered():
             for name, value in sysctls.items():
-                Path("/proc/sys/net", name).write_text(value, encoding="ascii")
+                try:
+                    Path("/proc/sys/net", name).write_text(value, encoding="ascii")
+                except OSError as refusal:
+                    raise LabError(
+                        f"{self.name} cannot have net/{name} set to {value}: {refusal.strerror}"
+                    ) from refusal
 
     def fresh_source_port(self) -> int:
         """A source port that none of the last 40,000 calls returned.

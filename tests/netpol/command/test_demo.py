@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,12 +162,15 @@ def test_an_interrupted_demo_leaves_nothing(environment: dict[str, str], end: si
 
 
 @pytest.mark.kernel
-def test_without_iptables_one_line_says_so(environment: dict[str, str], shop: Path) -> None:
-    done = run(environment | {"PATH": "/nonexistent"}, "--source", str(shop))
-    assert done.returncode == 1
-    [line] = done.stderr.splitlines()
-    assert line.startswith("netpol: the agent: ")
-    assert "iptables" in line
+def test_an_agent_that_fails_ends_the_demo(
+    environment: dict[str, str], shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", environment["TMPDIR"])
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    flags = demo._agent_flags
+    monkeypatch.setattr(demo, "_agent_flags", lambda arguments: [*flags(arguments), "--log-to-the-moon"])
+    with pytest.raises(NetpolError, match=r"^the agent: .*--log-to-the-moon.*$"):
+        demo.run(parsed("--source", str(shop)))
 
 
 def test_without_root_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,12 @@ def test_sysctls_are_the_namespaces_own() -> None:
 
 
 @pytest.mark.kernel
+def test_a_sysctl_that_the_kernel_lacks_is_one_line() -> None:
+    with Namespace("a") as a, pytest.raises(LabError, match=r"^a cannot have net/ipv4/nonsense set to 1: No such file"):
+        a.configure({"ipv4/nonsense": "1"})
+
+
+@pytest.mark.kernel
 def test_a_closed_namespace_cannot_be_entered() -> None:
     before = own()
     a = Namespace("a")
