@@ -10,7 +10,7 @@ from netpol.compiler.names import PREFIX, is_ours
 from netpol.compiler.ruleset import Hook
 from netpol.dataplane.kernel import HookRule, KernelTable
 from netpol.dataplane.render import STATES
-from netpol.dataplane.ruletext import Word, destination, join, split
+from netpol.dataplane.ruletext import destination, respell, split
 from netpol.errors import KernelRefusal
 
 _RULE = re.compile(r"(?:\[\d+:\d+\] )?-A (\S+)(?: (.*))?")
@@ -63,12 +63,7 @@ def normalise(rule: str) -> str:
     >>> normalise("-s 10.0.0.7  -m conntrack --ctstate RELATED,NEW -j DROP")
     '-s 10.0.0.7/32 -m conntrack --ctstate NEW,RELATED -j DROP'
     """
-    words = list(split(rule))
-    for index in range(1, len(words)):
-        option = words[index - 1]
-        if not option.quoted and (spelling := _SPELLINGS.get(option.text)) and not words[index].quoted:
-            words[index] = Word(spelling(words[index].text))
-    return join(words)
+    return respell(rule, _SPELLINGS)
 
 
 def _spell_network(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 _BARE = re.compile(r"[-\w]+", re.ASCII)
@@ -37,18 +37,32 @@ def split(rule: str) -> tuple[Word, ...]:
     >>> [word.text for word in split('-m comment --comment "a  b" -j DROP')]
     ['-m', 'comment', '--comment', 'a  b', '-j', 'DROP']
     """
-    return tuple(map(_word, _WORD.findall(rule)))
+    return tuple(Word(_unquote(raw), quoted=True) if _is_quoted(raw) else Word(raw) for raw in _WORD.findall(rule))
 
 
-def _word(raw: str) -> Word:
-    if len(raw) >= 2 and raw[0] == raw[-1] == '"':
-        return Word(_ESCAPED.sub(r"\1", raw[1:-1]), quoted=True)
-    return Word(raw)
+def respell(rule: str, spellings: Mapping[str, Callable[[str], str]]) -> str:
+    """The rule with one space between words, no needless quotes, and the values of these options respelled.
+
+    >>> respell('-p  6 -m comment --comment "one"', {"-p": {"6": "tcp"}.__getitem__})
+    '-p tcp -m comment --comment one'
+    """
+    words: list[str] = _WORD.findall(rule)
+    option = ""
+    for index, word in enumerate(words):
+        if _is_quoted(word):
+            words[index] = quote(_unquote(word))
+        elif spelling := spellings.get(option):
+            words[index] = spelling(word)
+        option = word
+    return " ".join(words)
 
 
-def join(words: Iterable[Word]) -> str:
-    """The rule that has these words, quoted again where they were."""
-    return " ".join(quote(word.text) if word.quoted else word.text for word in words)
+def _is_quoted(raw: str) -> bool:
+    return raw[0] == '"' == raw[-1] and len(raw) > 1
+
+
+def _unquote(raw: str) -> str:
+    return _ESCAPED.sub(r"\1", raw[1:-1])
 
 
 def destination(words: Sequence[Word]) -> str | None:

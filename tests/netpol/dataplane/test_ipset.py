@@ -11,8 +11,9 @@ import pytest
 
 from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.dataplane.ipset import NetlinkSets
+from netpol.dataplane.ipset_messages import names_request
 from netpol.dataplane.iptables import IptablesTables
-from netpol.dataplane.netlink import NetfilterSocket, NetlinkError
+from netpol.dataplane.netlink import NetfilterSocket, NetlinkError, Request, text_attribute
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
@@ -147,6 +148,32 @@ def test_without_rights_the_refusal_says_so(private_network: None) -> None:
             sets.read()
     finally:
         os.seteuid(0)
+
+
+def test_a_set_that_goes_while_the_others_are_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [memoryview(text_attribute(2, numbered(number).name)) for number in (1, 2)]
+
+    def dump(_: NetfilterSocket, request: Request) -> list[memoryview]:
+        if request == names_request():
+            return names
+        raise NetlinkError(errno.ENOENT)
+
+    monkeypatch.setattr(NetfilterSocket, "dump", dump)
+    with NetlinkSets() as sets:
+        assert sets.read() == {}
+
+
+def test_a_set_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [memoryview(text_attribute(2, numbered(1).name))]
+
+    def dump(_: NetfilterSocket, request: Request) -> list[memoryview]:
+        if request == names_request():
+            return names
+        raise NetlinkError(errno.EINTR)
+
+    monkeypatch.setattr(NetfilterSocket, "dump", dump)
+    with NetlinkSets() as sets, pytest.raises(KernelRefusal, match=f"^ipset {numbered(1).name} cannot be read: "):
+        sets.read()
 
 
 @pytest.mark.parametrize(

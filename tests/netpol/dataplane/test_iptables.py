@@ -196,6 +196,25 @@ def test_writers_at_the_same_moment_lose_nothing(variant: Variant, family: Famil
     assert all(count > 3 for count in rounds.values())
 
 
+def test_a_kernel_without_legacy_tables_has_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: object, **__: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", absent)
+    monkeypatch.setattr("netpol.dataplane.iptables.run_tool", lambda *_, **__: pytest.fail("a program was started"))
+    assert IptablesTables(Variant.LEGACY).read(Family.IPV6).chains == {}
+
+
+def test_who_may_not_look_leaves_the_refusal_to_the_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    monkeypatch.setattr("netpol.dataplane.iptables.run_tool", lambda *_, **__: Outcome(4, "", "Permission denied"))
+    with pytest.raises(KernelRefusal, match=r"^iptables-legacy-save cannot read the filter table: Permission denied$"):
+        IptablesTables(Variant.LEGACY).read(Family.IPV4)
+
+
 def test_nothing_to_write_starts_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netpol.dataplane.iptables.run_tool", lambda *_, **__: pytest.fail("a program was started"))
     IptablesTables(Variant.NFT).write(Family.IPV4, [])

@@ -1,4 +1,4 @@
-"""Words survive being joined and split, whatever is in them."""
+"""Words survive being written and split, whatever is in them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netpol.dataplane.ruletext import Word, destination, join, quote, split
+from netpol.dataplane.ruletext import Word, destination, quote, respell, split
 
 TEXTS = st.text(st.characters(blacklist_categories=("Cs", "Cc")))
 
 
-@given(
-    st.lists(
-        st.one_of(
-            TEXTS.map(lambda text: Word(text, quoted=True)), st.from_regex(r"\A[-!\w:/,.]+\Z", fullmatch=True).map(Word)
-        )
-    )
-)
-def test_join_and_split_are_inverse_but_for_needless_quotes(words: list[Word]) -> None:
-    assert [word.text for word in split(join(words))] == [word.text for word in words]
+BARE = st.from_regex(r"\A[-!\w:/,.]+\Z", fullmatch=True)
+
+
+@given(st.lists(st.one_of(TEXTS.map(lambda text: Word(text, quoted=True)), BARE.map(Word))))
+def test_words_written_one_after_the_other_are_read_as_they_were(words: list[Word]) -> None:
+    rule = " ".join(quote(word.text) if word.quoted else word.text for word in words)
+    assert [word.text for word in split(rule)] == [word.text for word in words]
+    assert [word.text for word in split(respell(rule, {}))] == [word.text for word in words]
 
 
 @given(TEXTS)
@@ -28,8 +27,16 @@ def test_a_quoted_text_is_one_word(text: str) -> None:
 
 
 @given(TEXTS)
-def test_every_text_has_words(text: str) -> None:
-    assert "".join(join(split(text)).split()) != "" or not text.strip()
+def test_respelling_any_text_changes_no_word_and_has_an_end(text: str) -> None:
+    respelled = respell(text, {})
+    assert [word.text for word in split(respelled)] == [word.text for word in split(text)]
+    assert respell(respelled, {}) == respelled
+
+
+def test_only_the_values_of_options_are_respelled() -> None:
+    loud = {"-p": str.upper, "-s": str.upper}
+    rule = '-p tcp -m comment --comment "-p tcp" -p "tcp" ! -s abc -j x'
+    assert respell(rule, loud) == '-p TCP -m comment --comment "-p tcp" -p tcp ! -s ABC -j x'
 
 
 @pytest.mark.parametrize(
