@@ -13,7 +13,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.generic import GenericNetlinkSocket
 
 from netpol.compiler.ruleset import IpSet, Rule
-from netpol.dataplane.conntrack import ConntrackFlows
+from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.render import render_rule
@@ -115,7 +115,11 @@ def _make_set(sets: NetlinkSets, wanted: IpSet) -> None:
 
 
 def _flow_read(family: Family) -> Trial:
-    return _attempt("read by netlink", "nf_conntrack_netlink", lambda: ConntrackFlows().read(family))
+    def read() -> None:
+        with NetlinkFlows() as flows:
+            flows.read(family)
+
+    return _attempt("read by netlink", "nf_conntrack_netlink", read)
 
 
 def _log(tables: Mapping[tuple[Variant, Family], Trial]) -> Trial:
