@@ -6,7 +6,7 @@ import argparse
 import os
 
 from netpol.dataplane.apply import Kernel
-from netpol.dataplane.conntrack import ConntrackFlows
+from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.variant import detect
@@ -39,4 +39,4 @@ def chosen_variant(arguments: argparse.Namespace) -> Variant:
 
 def open_kernel(variant: Variant) -> Kernel:
     """The writers of the current network namespace."""
-    return Kernel(NetlinkSets(), IptablesTables(variant), ConntrackFlows())
+    return Kernel(NetlinkSets(), IptablesTables(variant), NetlinkFlows())

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import gc
-from collections.abc import Sequence
+import sys
 
 from netpol.command.arguments import add_source_arguments, load_snapshot
 from netpol.command.kernel_arguments import add_kernel_arguments, chosen_variant, open_kernel, require_root
 from netpol.command.node_arguments import add_node_arguments, node_options
 from netpol.command.switches import Switch, add_switch
 from netpol.compiler.compile import compile_ruleset
-from netpol.control.clearing import clear_tables
 from netpol.control.programming import Programming, program
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.variant import variants_present
-from netpol.errors import NetpolError, UsageError
-from netpol.model.networks import Family
-from netpol.settings import Variant
+from netpol.errors import UsageError
 
 HELP = "program this node's kernel, in the current network namespace"
 
@@ -42,11 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     snapshot = load_snapshot(arguments).snapshot
     options = node_options(arguments)
     if not any(pod.node == options.name for pod in snapshot.pods.values()):
-        print(f"no pod runs on node {options.name}: --hostname-override names another", flush=True)
+        print(f"warning: no pod is on node {options.name}: --hostname-override names another", file=sys.stderr)
     variant = chosen_variant(arguments)
-    outcome = program(Programming(snapshot, compile_ruleset(snapshot, options), options.name), open_kernel(variant))
+    target = Programming(snapshot, compile_ruleset(snapshot, options), options.name)
+    superseded = [IptablesTables(other) for other in variants_present() if other is not variant]
+    outcome = program(target, open_kernel(variant), superseded)
     print(f"{options.name} ({variant.value}): {outcome}")
-    _leave_other_variants(variant, options.families)
     return 0
 
 
@@ -59,14 +57,3 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("--run-firewall=false leaves nothing to run")
     if not arguments.once:
         raise UsageError("this version programs the kernel once: add --once")
-
-
-def _leave_other_variants(variant: Variant, families: Sequence[Family]) -> None:
-    """Rules that an earlier run wrote through the other variant are gone, now that these judge every packet."""
-    for other in variants_present():
-        if other is not variant:
-            cleared = clear_tables(IptablesTables(other), families)
-            if cleared.left:
-                raise NetpolError("; ".join(cleared.left))
-            if cleared.chains:
-                print(f"{cleared.chains} chains of the {other.value} variant removed")

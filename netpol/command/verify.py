@@ -9,7 +9,16 @@ from netpol.command.arguments import add_source_arguments, load_snapshot
 from netpol.command.kernel_arguments import add_kernel_arguments, chosen_variant, open_kernel, require_root
 from netpol.command.node_arguments import add_node_arguments, node_options
 from netpol.compiler.compile import compile_ruleset
-from netpol.dataplane.plan import AddMembers, CreateSets, DestroySets, RemoveMembers, Step, WriteTable, plan
+from netpol.dataplane.plan import plan
+from netpol.dataplane.steps import (
+    AddMembers,
+    CreateSets,
+    DestroySets,
+    RemoveMembers,
+    ReplaceMembers,
+    Step,
+    WriteTable,
+)
 
 HELP = "compare this node's kernel with what the manifests ask for"
 
@@ -43,12 +52,14 @@ def drift(steps: tuple[Step, ...]) -> Iterator[str]:
                 yield from (f"set {each.name} is missing ({each.meaning})" for each in sets)
             case AddMembers(target, members) if target.name not in created:
                 yield f"set {target.name} lacks {len(members)} members ({target.meaning})"
+            case AddMembers():
+                pass
+            case ReplaceMembers(target, members):
+                yield f"set {target.name} has {len(members)} members with another comment or flag ({target.meaning})"
             case RemoveMembers(target, members):
                 yield f"set {target.name} has {len(members)} members too many ({target.meaning})"
             case WriteTable(family=family, chains=chains):
                 what = f"chains {', '.join(chains)} differ" if chains else "the hooks differ"
                 yield f"IPv{family.value} filter table: {what}"
-            case DestroySets(names):
-                yield from (f"set {name} is left over" for name in names)
-            case AddMembers():
-                pass
+            case DestroySets(sets):
+                yield from (f"set {each.name} is left over" for each in sets)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from netpol.compiler.ruleset import Ruleset, SetType
 from netpol.dataplane.kernel import Sets, Tables
-from netpol.dataplane.plan import Held, WriteTable, plan
+from netpol.dataplane.patch import write_table
+from netpol.dataplane.render import RenderedTable
+from netpol.dataplane.steps import WriteTable, references_first
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 
@@ -27,7 +28,10 @@ class Cleared:
 
 
 def clear(tables: Iterable[Tables], sets: Sets, families: Sequence[Family]) -> Cleared:
-    """Remove our hooks, chains and sets; what somebody else's rule or set still uses is left, empty, and named."""
+    """Remove our hooks, chains and sets.
+
+    What rules or sets of others still use is left and named: a chain is empty then, which lets every packet pass.
+    """
     cleared = [clear_tables(table, families) for table in tables]
     removed, refused = _clear_sets(sets)
     left = [line for each in cleared for line in each.left]
@@ -47,13 +51,10 @@ def clear_tables(tables: Tables, families: Sequence[Family]) -> Cleared:
 
 def _clear_table(tables: Tables, family: Family) -> tuple[int, list[str]]:
     try:
-        held = tables.read(family)
-        for step in plan(Ruleset({}, {}), Held({}, {family: held})):
-            if isinstance(step, WriteTable):
-                return _write_removal(tables, step)
+        removal = write_table(family, RenderedTable({}, {}), tables.read(family))
+        return (0, []) if removal is None else _write_removal(tables, removal)
     except KernelRefusal as refusal:
         return 0, [str(refusal)]
-    return 0, []
 
 
 def _write_removal(tables: Tables, step: WriteTable) -> tuple[int, list[str]]:
@@ -82,7 +83,7 @@ def _clear_sets(sets: Sets) -> tuple[int, list[str]]:
     except KernelRefusal as refusal:
         return 0, [str(refusal)]
     refused = []
-    for each in sorted(held.values(), key=lambda each: each.type is not SetType.SETS):
+    for each in references_first(held.values()):
         try:
             sets.destroy([each.name])
         except KernelRefusal as refusal:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
 
 from netpol.compiler.ruleset import Ruleset
+from netpol.control.clearing import clear_tables
 from netpol.control.cutting import denied_flows
 from netpol.dataplane.addresses import local_addresses
 from netpol.dataplane.apply import Kernel, apply
-from netpol.dataplane.plan import AddMembers, CreateSets, DestroySets, RemoveMembers, Step, WriteTable, plan
+from netpol.dataplane.kernel import Tables
+from netpol.dataplane.plan import Held, plan
+from netpol.dataplane.steps import (
+    AddMembers,
+    CreateSets,
+    DestroySets,
+    RemoveMembers,
+    ReplaceMembers,
+    Step,
+    WriteTable,
+)
 from netpol.errors import KernelRefusal
+from netpol.model.networks import Family
 from netpol.model.snapshot import Snapshot
 
 ATTEMPTS = 3
@@ -18,16 +33,22 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What programming changed: the steps that were carried out, and how many living connections were cut."""
+    """What programming changed: the steps carried out, chains of other variants removed, living connections cut."""
 
     steps: tuple[Step, ...]
-    flows_cut: int
+    superseded_chains: int = 0
+    flows_cut: int = 0
 
     def __str__(self) -> str:
-        if not self.steps:
-            return "nothing to change"
-        cut = [f"{self.flows_cut} connections cut"] if self.flows_cut else []
-        return ", ".join([*_counts(self.steps), *cut])
+        """
+        >>> str(Outcome(())), str(Outcome((), flows_cut=2))
+        ('nothing to change', '2 connections cut')
+        """
+        counts = _counts(self.steps) | {
+            "chains of another variant removed": self.superseded_chains,
+            "connections cut": self.flows_cut,
+        }
+        return ", ".join(f"{number} {what}" for what, number in counts.items() if number) or "nothing to change"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +60,60 @@ class Programming:
     node: str
 
 
-def program(target: Programming, kernel: Kernel) -> Outcome:
+def program(target: Programming, kernel: Kernel, superseded: Iterable[Tables] = ()) -> Outcome:
     """Make the kernel hold the target's ruleset, writing only the difference, and cut the connections it denies (G11).
 
-    Raises KernelRefusal with the kernel as it was.
+    `superseded` are the tables of other variants. What an earlier run left there goes once
+    the kernel's own tables judge every packet, and only then do the sets go that it used.
+    Connections are looked for whether or not a rule changes: an earlier run may have ended
+    before it cut them.
+
+    Raises KernelRefusal. Refused rules leave the kernel as it was.
     """
-    steps = _converge(target.ruleset, kernel)
-    return Outcome(steps, _cut(target, kernel) if steps else 0)
+    ruleset = target.ruleset
+    former = [tables for tables in superseded if any(_left_in(tables, family) for family in Family)]
+    steps = _converge(kernel, ruleset.tables, partial(_with_stale_sets, ruleset)) if former else ()
+    cleared = sum(map(_clear, former))
+    steps += _converge(kernel, ruleset.tables, lambda _: ruleset)
+    return Outcome(steps, cleared, _cut(target, kernel))
 
 
-def _converge(ruleset: Ruleset, kernel: Kernel) -> tuple[Step, ...]:
+def _converge(kernel: Kernel, families: Collection[Family], desired: Callable[[Held], Ruleset]) -> tuple[Step, ...]:
     """Apply the difference; where another writer changed what was read, read and plan again."""
-    held = kernel.read(ruleset.tables)
-    for attempt in range(1, ATTEMPTS + 1):
-        steps = plan(ruleset, held)
+    held = kernel.read(families)
+    for attempt in count(1):
+        steps = plan(desired(held), held)
         try:
             apply(steps, kernel)
         except KernelRefusal:
-            before, held = held, kernel.read(ruleset.tables)
+            before, held = held, kernel.read(families)
             if attempt == ATTEMPTS or held == before:
                 raise
         else:
-            return steps
-    raise AssertionError("the last attempt returns or raises")
+            break
+    return steps
+
+
+def _with_stale_sets(ruleset: Ruleset, held: Held) -> Ruleset:
+    """The ruleset, and beside it the sets that are not its own any more."""
+    return replace(ruleset, sets={**held.sets, **ruleset.sets})
+
+
+def _left_in(tables: Tables, family: Family) -> bool:
+    """True where an earlier run left something; where nothing can be read, nothing was written."""
+    try:
+        held = tables.read(family)
+    except KernelRefusal:
+        return False
+    return bool(held.chains)
+
+
+def _clear(tables: Tables) -> int:
+    """How many chains are gone; KernelRefusal where some are not."""
+    cleared = clear_tables(tables, [family for family in Family if _left_in(tables, family)])
+    if cleared.left:
+        raise KernelRefusal("; ".join(cleared.left))
+    return cleared.chains
 
 
 def _cut(target: Programming, kernel: Kernel) -> int:
@@ -77,18 +129,22 @@ def _cut(target: Programming, kernel: Kernel) -> int:
     return cut
 
 
-def _counts(steps: tuple[Step, ...]) -> Iterator[str]:
-    """What the steps came to, in the order of a plan."""
-    created = sum(len(step.sets) for step in steps if isinstance(step, CreateSets))
-    added = sum(len(step.members) for step in steps if isinstance(step, AddMembers))
-    removed = sum(len(step.members) for step in steps if isinstance(step, RemoveMembers))
-    written = sum(max(len(step.chains), 1) for step in steps if isinstance(step, WriteTable))
-    destroyed = sum(len(step.names) for step in steps if isinstance(step, DestroySets))
-    counts = {
-        "sets created": created,
-        "members added": added,
-        "members removed": removed,
-        "chains written": written,
-        "sets destroyed": destroyed,
-    }
-    yield from (f"{count} {what}" for what, count in counts.items() if count)
+def _counts(steps: Iterable[Step]) -> dict[str, int]:
+    """What the steps come to, in the order of a plan."""
+    counts: Counter[str] = Counter()
+    for step in steps:
+        match step:
+            case CreateSets(sets):
+                counts["sets created"] += len(sets)
+            case AddMembers(members=members):
+                counts["members added"] += len(members)
+            case ReplaceMembers(members=members):
+                counts["members changed"] += len(members)
+            case RemoveMembers(members=members):
+                counts["members removed"] += len(members)
+            case WriteTable(chains=chains):
+                counts["chains written"] += len(chains)
+                counts["tables hooked anew"] += not chains
+            case DestroySets(sets):
+                counts["sets destroyed"] += len(sets)
+    return counts

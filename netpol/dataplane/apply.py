@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from netpol.dataplane.kernel import Flows, Sets, Tables
-from netpol.dataplane.plan import (
+from netpol.dataplane.kernel import Flows, KernelTable, Sets, Tables
+from netpol.dataplane.plan import Held
+from netpol.dataplane.steps import (
     AddMembers,
     CreateSets,
     DestroySets,
-    Held,
     RemoveMembers,
+    ReplaceMembers,
     Step,
     WriteTable,
     inverse,
@@ -28,9 +29,22 @@ class Kernel:
     tables: Tables
     flows: Flows
 
-    def read(self, families: Iterable[Family]) -> Held:
-        """What the kernel holds of ours."""
-        return Held(self.sets.read(), {family: self.tables.read(family) for family in families})
+    def read(self, families: Collection[Family]) -> Held:
+        """What the kernel holds of ours.
+
+        A family that is not among `families` has a table here only where an earlier run
+        left something in it; one that cannot be read has nothing of ours.
+        """
+        tables = {family: self.tables.read(family) for family in families}
+        others = {family: self._left_in(family) for family in Family if family not in families}
+        return Held(self.sets.read(), tables | {family: table for family, table in others.items() if table is not None})
+
+    def _left_in(self, family: Family) -> KernelTable | None:
+        try:
+            table = self.tables.read(family)
+        except KernelRefusal:
+            return None
+        return table if table.chains or any(table.hooks.values()) else None
 
 
 def apply(steps: Sequence[Step], kernel: Kernel) -> None:
@@ -39,45 +53,55 @@ def apply(steps: Sequence[Step], kernel: Kernel) -> None:
     Raises KernelRefusal with what was refused, and with what could not be taken back either.
     """
     done: list[Step] = []
-    try:
-        for step in steps:
-            done.append(step)
-            _carry_out(step, kernel)
-    except KernelRefusal as refusal:
-        left_over = _take_back(done, kernel)
-        raise KernelRefusal("; ".join([str(refusal), *left_over])) from refusal
-
-
-def _take_back(done: list[Step], kernel: Kernel) -> list[str]:
-    """What was refused on the way back; the step that failed may have been carried out in part.
-
-    Of a half-done step only the part that exists can be removed, which the writers allow;
-    a table is all or nothing, so a refused one was not written.
-    """
-    refused: list[str] = []
-    failed = done.pop()
-    backwards = [inverse(step) for step in reversed(done)]
-    if not isinstance(failed, WriteTable):
-        backwards.insert(0, inverse(failed))
-    for step in backwards:
-        if step is None:
-            continue
+    for step in steps:
         try:
             _carry_out(step, kernel)
         except KernelRefusal as refusal:
+            not_taken_back = _take_back(step, done, kernel)
+            raise KernelRefusal("; ".join([str(refusal), *not_taken_back])) from refusal
+        done.append(step)
+
+
+def _take_back(failed: Step, done: Sequence[Step], kernel: Kernel) -> list[str]:
+    """What was refused on the way back, in words; the rest of the way is gone all the same."""
+    refused: list[str] = []
+    steps = [] if isinstance(failed, WriteTable) else [failed]
+    for step in (*steps, *reversed(done)):
+        try:
+            part = _part_done(step, kernel) if step is failed else step
+            for back in inverse(part):
+                _carry_out(back, kernel)
+        except KernelRefusal as refusal:
             refused.append(f"not taken back: {refusal}")
     return refused
+
+
+def _part_done(step: Step, kernel: Kernel) -> Step:
+    """The part of a refused step that was carried out, or may have been.
+
+    Members that are not there can be removed, and those that are can be added. Sets are
+    looked for: a set that is here and has members is not one that was just created.
+    """
+    match step:
+        case CreateSets(sets):
+            held = kernel.sets.read()
+            return CreateSets(tuple(each for each in sets if each.name in held and not held[each.name].members))
+        case DestroySets(sets):
+            held = kernel.sets.read()
+            return DestroySets(tuple(each for each in sets if each.name not in held))
+        case _:
+            return step
 
 
 def _carry_out(step: Step, kernel: Kernel) -> None:
     match step:
         case CreateSets(sets):
             kernel.sets.create(sets)
-        case AddMembers(target, members):
+        case AddMembers(target, members) | ReplaceMembers(target, members):
             kernel.sets.add(target, members)
         case RemoveMembers(target, members):
             kernel.sets.remove(target, members)
         case WriteTable(family=family, lines=lines):
             kernel.tables.write(family, lines)
-        case DestroySets(names):
-            kernel.sets.destroy(names)
+        case DestroySets(sets):
+            kernel.sets.destroy(each.name for each in sets)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.manifests import NODE
-from netpol.dataplane.conntrack import ConntrackFlows
+from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.source.manifests import load
 
 from netpol.compiler.compile import compile_ruleset
@@ -21,7 +21,8 @@ from netpol.control.cutting import denied_flows
 from netpol.dataplane.apply import Kernel, apply
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
-from netpol.dataplane.plan import Step, WriteTable, plan
+from netpol.dataplane.plan import plan
+from netpol.dataplane.steps import Step, WriteTable
 from netpol.settings import NodeOptions, PolicyOptions, Variant
 
 NETPOL = (sys.executable, "-m", "netpol")
@@ -50,7 +51,7 @@ def stages(directory: str) -> dict[str, float]:
         seconds[name] = time.monotonic() - start
 
     gc.disable()
-    kernel = Kernel(NetlinkSets(), IptablesTables(Variant.NFT), ConntrackFlows())
+    kernel = Kernel(NetlinkSets(), IptablesTables(Variant.NFT), NetlinkFlows())
     options = NodeOptions(NODE)
     with stage("read manifests"):
         snapshot = load(Path(directory), PolicyOptions()).snapshot
