@@ -56,39 +56,32 @@ class _SpecReading:
 
     def policy(self, value: object, name: str, uid: str, generation: int) -> Policy:
         """The policy that has this spec."""
+        unreadable = value is not None and not isinstance(value, dict)
         spec: Fields = value if isinstance(value, dict) else {}
-        if value is None:
-            self.reading.wrong(_SPEC, "is missing: the policy selects every pod of its namespace and has no rules")
-        elif spec is not value:
-            self.reading.wrong(
-                _SPEC,
-                f"must be a mapping, not {shown(value)}; the policy isolates every pod of its namespace",
-            )
+        if unreadable:
+            self.reading.wrong(_SPEC, f"must be a mapping, not {shown(value)}; the policy isolates every pod")
+        elif value is None:
+            self.reading.wrong(_SPEC, "is missing; the policy isolates every pod for ingress")
         self.reading.only(spec, _SPEC, ("podSelector", "ingress", "egress", "policyTypes"))
-        annotated = self._semantics is Semantics.ANNOTATION
-        unreadable = value is not None and spec is not value
-        return Policy(
-            self._namespace,
-            name,
-            self._pods(spec),
-            self._directions(spec, unreadable=unreadable),
-            self._rules(spec, Direction.INGRESS),
-            () if annotated else self._rules(spec, Direction.EGRESS),
-            self._semantics,
-            uid,
-            generation,
-        )
+        pods = self._pods(spec)
+        directions = self._directions(spec, unreadable=unreadable)
+        ingress = self._rules(spec, Direction.INGRESS)
+        egress = () if self._semantics is Semantics.ANNOTATION else self._rules(spec, Direction.EGRESS)
+        if pods is None:
+            # The pods meant are among all pods, so all are isolated; but a rule meant for some of them
+            # would open the others, which another policy may isolate.
+            pods, ingress, egress = EVERYTHING, (), ()
+        return Policy(self._namespace, name, pods, directions, ingress, egress, self._semantics, uid, generation)
 
-    def _pods(self, spec: Fields) -> Selector:
-        """The pods selected: all where the spec names none (B5) or cannot be read (X3)."""
+    def _pods(self, spec: Fields) -> Selector | None:
+        """The pods selected: all where the spec names none (B5); None where it cannot be read (X3)."""
         value = spec.get("podSelector")
         if value is None:
             return EVERYTHING
         path = (*_SPEC, "podSelector")
         selector = decode_selector(value, path, self.reading)
         if selector is None:
-            self.reading.wrong(path, "is not understood; the policy selects every pod of its namespace")
-            return EVERYTHING
+            self.reading.wrong(path, "is not understood; the policy isolates every pod and allows nothing")
         return selector
 
     def _directions(self, spec: Fields, *, unreadable: bool) -> frozenset[Direction]:

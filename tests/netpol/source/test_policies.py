@@ -90,10 +90,12 @@ def test_without_a_selector_every_pod_is_selected(semantics: Semantics, spec: ob
 
 @pytest.mark.parametrize("semantics", Semantics)
 @pytest.mark.parametrize("chosen", ["app=web", [], {"matchLabel": {"a": "b"}}, {"matchLabels": {"a": 1}}])
-def test_an_unreadable_selector_selects_every_pod(semantics: Semantics, chosen: object) -> None:
-    found, notices = decoded({"podSelector": chosen}, semantics)
+def test_an_unreadable_selector_isolates_every_pod_and_allows_nothing(semantics: Semantics, chosen: object) -> None:
+    found, notices = decoded({"podSelector": chosen, "ingress": [{}], "egress": [{}]}, semantics)
     assert found.pods == EVERYTHING
-    assert notices[-1] == "spec.podSelector: is not understood; the policy selects every pod of its namespace"
+    assert found.directions == (INGRESS if semantics is BETA else BOTH)
+    assert found.ingress == found.egress == ()
+    assert "spec.podSelector: is not understood; the policy isolates every pod and allows nothing" in notices
 
 
 # --- directions
