@@ -34,8 +34,8 @@ _REASONS = {
     _BAD_PREFIX: "its prefix length is not one the set can hold",
 }
 
-_RELEASE_SECONDS = 1.0
-_PAUSE_SECONDS = 0.005
+_RELEASE_SECONDS = 3.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.005, 0.1
 
 
 class NetlinkSets:
@@ -130,10 +130,11 @@ class NetlinkSets:
 
         A list:set among them frees its members. A rule that the nft variant deleted
         holds its sets a moment longer, because the kernel frees it from a work queue:
-        a set in use is tried again for a second, then refused.
+        a set in use is tried again for three seconds, then refused.
         """
         remaining = list(dict.fromkeys(names))
         deadline = time.monotonic() + _RELEASE_SECONDS
+        pause_seconds = _FIRST_PAUSE_SECONDS
         while remaining:
             answers = self._netlink.call_all(map(messages.destroy_request, remaining))
             refused = [
@@ -146,7 +147,8 @@ class NetlinkSets:
                     others = f", and {len(refused) - 1} more" if len(refused) > 1 else ""
                     raise KernelRefusal(f"ipset {name} cannot be destroyed: {_reason(refusal)}{others}") from refusal
             if len(refused) == len(remaining):
-                time.sleep(_PAUSE_SECONDS)
+                time.sleep(pause_seconds)
+                pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
             remaining = [name for name, _ in refused]
 
 

@@ -19,6 +19,7 @@ from netpol.model.networks import Family
 from netpol.settings import Variant
 
 LOCK_SECONDS = 10
+_ATTEMPTS = 3
 
 _LINE = re.compile(r"(?:^|: |at )line:? (\d+)", re.MULTILINE)
 _NOISE = re.compile(r"^Try `|^Error occurred at line|^\s*$|^# Warning: ")
@@ -56,9 +57,23 @@ class IptablesTables:
         tool = tool_name(self.variant, family, "restore")
         text = "\n".join(("*filter", *lines, "COMMIT", ""))
         arguments = (tool, "-w", str(LOCK_SECONDS), "--noflush")
-        outcome = run_tool(arguments, text, timeout_seconds=self._timeout_seconds)
-        if outcome.status != 0:
-            raise KernelRefusal(f"{tool} refused the rules: {_complaint(outcome)}{_offender(outcome, lines)}")
+        for _ in range(_ATTEMPTS):
+            outcome = run_tool(arguments, text, timeout_seconds=self._timeout_seconds)
+            if outcome.status == 0:
+                return
+            if not self._may_have_lost_a_race(outcome, lines):
+                break
+        raise KernelRefusal(f"{tool} refused the rules: {_complaint(outcome)}{_offender(outcome, lines)}")
+
+    def _may_have_lost_a_race(self, outcome: Outcome, lines: Sequence[str]) -> bool:
+        """True where legacy's COMMIT failed, which it does without a word of why.
+
+        The kernel refuses one when the table's length changed since the tool read it: by a
+        writer that takes no lock, such as python-iptables. Nothing was applied then. The
+        nft variant's tool sees such a race by the table's generation, and starts again.
+        """
+        found = _LINE.search(outcome.complaint)
+        return self.variant is Variant.LEGACY and found is not None and int(found[1]) == len(lines) + 2
 
 
 def tool_name(variant: Variant, family: Family, action: str) -> str:

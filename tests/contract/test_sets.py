@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.dataplane import ipset
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.kernel import Sets
 from netpol.dataplane.memory import MemoryKernel
@@ -24,6 +25,7 @@ def sets(request: pytest.FixtureRequest) -> Iterator[Sets]:
         yield MemoryKernel(MAX_MEMBERS).sets
         return
     request.getfixturevalue("private_network")
+    request.getfixturevalue("monkeypatch").setattr(ipset, "_RELEASE_SECONDS", 0.1)
     with NetlinkSets(MAX_MEMBERS) as netlink:
         yield netlink
 

@@ -12,6 +12,7 @@ import rule_forms
 from rule_forms import ADDRESS_SET, CHAIN, LIST_SET, PORT_SET
 
 from netpol.compiler.ruleset import Hook, IpSet, SetType
+from netpol.dataplane import ipset
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables, tool_name
 from netpol.dataplane.kernel import HookRule, KernelTable, Sets, Tables
@@ -245,12 +246,14 @@ def test_a_chain_may_have_28_characters_and_fifteen_ports(kernel: Kernel) -> Non
     assert len(kernel.others.rules("x" * 28)) == 1
 
 
-def test_a_set_lives_while_a_rule_refers_to_it(kernel: Kernel) -> None:
+def test_a_set_lives_while_a_rule_refers_to_it(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     make_sets(kernel.sets)
     name = ADDRESS_SET[kernel.family]
     kernel.write(":NETPOL-INPUT - [0:0]", f"-A NETPOL-INPUT -m set ! --match-set {name} src -j DROP")
-    with pytest.raises(KernelRefusal, match=f"^ipset {name} cannot be destroyed: a rule or another set refers to it"):
-        kernel.sets.destroy([name])
+    with monkeypatch.context() as impatient:
+        impatient.setattr(ipset, "_RELEASE_SECONDS", 0.1)
+        with pytest.raises(KernelRefusal, match=f"^ipset {name} cannot be destroyed: a rule or another set refers to"):
+            kernel.sets.destroy([name])
     kernel.write("-F NETPOL-INPUT")
     kernel.sets.destroy([name])
     assert name not in kernel.sets.read()

@@ -221,6 +221,31 @@ def test_nothing_to_write_starts_no_program(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
+    ("variant", "failures", "starts"), [(Variant.LEGACY, 2, 3), (Variant.LEGACY, 9, 3), (Variant.NFT, 9, 1)]
+)
+def test_a_commit_that_lost_a_race_is_tried_again(
+    variant: Variant,
+    failures: int,
+    starts: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[str] = []
+
+    def run(_: object, text: str, **__: object) -> Outcome:
+        started.append(text)
+        return Outcome(0, "", "") if len(started) > failures else Outcome(1, "", "iptables-restore: line 4 failed\n")
+
+    monkeypatch.setattr("netpol.dataplane.iptables.run_tool", run)
+    tables = IptablesTables(variant)
+    if failures < starts:
+        tables.write(Family.IPV4, ["-A A -j DROP", "-A B -j DROP"])
+    else:
+        with pytest.raises(KernelRefusal, match="refused the rules: line 4 failed"):
+            tables.write(Family.IPV4, ["-A A -j DROP", "-A B -j DROP"])
+    assert started == ["*filter\n-A A -j DROP\n-A B -j DROP\nCOMMIT\n"] * starts
+
+
+@pytest.mark.parametrize(
     ("complaint", "says"),
     [
         (

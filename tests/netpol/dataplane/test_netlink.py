@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from netpol.dataplane import netlink
@@ -29,6 +29,8 @@ from netpol.dataplane.netlink import (
 
 ERROR, DONE, DATA = 2, 3, IPSET | 7
 
+Connect = Callable[..., tuple[NetfilterSocket, "ScriptedKernel"]]
+
 
 @given(st.lists(st.tuples(st.integers(0, 0x3FFF), st.binary(max_size=40))))
 def test_attributes_round_trip(pairs: list[tuple[int, bytes]]) -> None:
@@ -39,8 +41,19 @@ def test_attributes_round_trip(pairs: list[tuple[int, bytes]]) -> None:
 
 
 @given(st.binary(max_size=200))
+@example(bytes(8))
 def test_any_bytes_have_attributes_and_an_end(payload: bytes) -> None:
     assert sum(len(value) + 4 for _, value in attribute_list(payload)) <= len(payload) + 4 * len(payload)
+
+
+def test_what_is_cut_short_is_no_message(scripted: Connect) -> None:
+    def reply(sequences: list[int]) -> Iterator[bytes]:
+        yield b"\x10\0\0\0"
+        yield struct.pack("=IHHII", 8, DATA, 0, sequences[0], 0)
+        yield message(ERROR, sequences[0], b"")
+
+    connection, _ = scripted(reply)
+    connection.call(Request(DATA))
 
 
 def test_kinds_of_attributes() -> None:
@@ -87,7 +100,7 @@ class ScriptedKernel:
 
 
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[NetfilterSocket, ScriptedKernel]]:
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Connect:
     def connect(reply: Callable[[list[int]], Iterator[bytes | OSError]]) -> tuple[NetfilterSocket, ScriptedKernel]:
         kernel = ScriptedKernel(reply)
         connection = NetfilterSocket()
@@ -96,9 +109,6 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[NetfilterSo
         return connection, kernel
 
     return connect
-
-
-Connect = Callable[..., tuple[NetfilterSocket, ScriptedKernel]]
 
 
 def test_refusals_come_in_the_order_of_the_requests(scripted: Connect) -> None:
@@ -183,9 +193,10 @@ def test_a_dump_that_fails_at_its_end_has_failed(scripted: Connect, kind: int) -
 
 def test_silence_and_cut_answers_are_errors(scripted: Connect) -> None:
     connection, kernel = scripted(lambda _: iter([TimeoutError("timed out")]))
-    with pytest.raises(NetlinkError) as refused:
-        connection.call(Request(DATA))
-    assert refused.value.number == errno.ETIMEDOUT
+    for ask in (connection.call, connection.dump):
+        with pytest.raises(NetlinkError) as refused:
+            ask(Request(DATA))
+        assert refused.value.number == errno.ETIMEDOUT
     connection, kernel = scripted(lambda sequences: (acknowledgement(sequence) for sequence in sequences))
     kernel.flags = socket.MSG_TRUNC
     with pytest.raises(NetlinkError) as refused:
@@ -203,6 +214,29 @@ def test_another_process_is_not_the_kernel(scripted: Connect) -> None:
     with pytest.raises(NetlinkError) as refused:
         connection.call(Request(DATA))
     assert refused.value.number == errno.ETIMEDOUT
+
+
+def test_a_socket_that_cannot_be_set_up_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[socket.socket] = []
+
+    def refuse(kernel: socket.socket) -> None:
+        opened.append(kernel)
+        raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+    monkeypatch.setattr(netlink, "_enlarge_receive_buffer", refuse)
+    with pytest.raises(OSError, match="Protocol not available"):
+        NetfilterSocket()
+    assert [kernel.fileno() for kernel in opened] == [-1]
+
+
+@pytest.mark.kernel
+def test_without_rights_the_system_limits_the_buffer(private_network: None) -> None:
+    os.seteuid(65534)
+    try:
+        with NetfilterSocket() as connection, pytest.raises(NetlinkError, match="Operation not permitted"):
+            connection.call(Request(IPSET | 3, attribute(1, b"\x07"), socket.AF_INET))
+    finally:
+        os.seteuid(0)
 
 
 @pytest.mark.kernel
