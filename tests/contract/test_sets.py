@@ -104,7 +104,7 @@ def test_adding_again_changes_the_flag_and_the_comment(sets: Sets) -> None:
     for member in (plain, carved, plain, carved):
         sets.add(NETWORKS_4, [member])
         assert sets.read()[NETWORKS_4.name].members == {member}
-    for comment in ("why", "", "another reason", "größer"):
+    for comment in ("why", "", "another reason", "größer", "c" * 255):
         sets.add(LIST, [SetReference(ADDRESSES_4.name, comment)])
         assert sets.read()[LIST.name].members == {SetReference(ADDRESSES_4.name, comment)}
 
