@@ -2,28 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Self
 
+from netpol.compiler.ruleset import IpSet, NetworkMember
 from netpol.dataplane.kernel import Flow
-from netpol.model.networks import Address
+from netpol.model.networks import Address, Network
 from netpol.model.objects import Node
 from netpol.model.snapshot import Snapshot
 from netpol.policy.judgement import Connection, End, NodeEnd, PodEnd
 from netpol.policy.verdict import Oracle
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownAddresses:
+    """The addresses of the node's pod range that no known pod has (G12)."""
+
+    ranges: tuple[Network, ...]
+    known: frozenset[bytes]
+
+    @classmethod
+    def of(cls, unknown: IpSet) -> Self:
+        """What the set that shuts them out holds: ranges, and the known pods as holes in them."""
+        members = [member for member in unknown.members if isinstance(member, NetworkMember)]
+        return cls(
+            tuple(ip_network((member.packed, member.prefix)) for member in members if not member.nomatch),
+            frozenset(member.packed for member in members if member.nomatch),
+        )
+
+    def __contains__(self, address: object) -> bool:
+        """True where `address` is one of them."""
+        return (
+            isinstance(address, Address)
+            and address.packed not in self.known
+            and any(address in network for network in self.ranges)
+        )
+
+
 def denied_flows(
-    snapshot: Snapshot, node: str, local_addresses: Collection[Address], flows: Iterable[Flow]
+    snapshot: Snapshot,
+    node: str,
+    local_addresses: Collection[Address],
+    flows: Iterable[Flow],
+    unknown: Container[Address] = (),
 ) -> list[Flow]:
     """The flows whose opening this node would refuse now; a flow is judged at its ends on this node only.
 
-    Every address of the node is the node, whether or not its Node object tells of it (G8).
+    Every address of the node is the node, whether or not its Node object tells of it (G8). What `unknown`
+    addresses have open is refused: it is left from a pod that is gone, or not known yet (G12).
     """
     oracle = Oracle(snapshot)
     this_node = snapshot.nodes.get(node, Node(node))
 
     def end_at(address: Address) -> End:
         return NodeEnd(this_node, address) if address in local_addresses else oracle.end_at(address)
+
+    def is_shut_out(flow: Flow) -> bool:
+        return flow.source not in local_addresses and any(
+            address in unknown and address not in local_addresses for address in (flow.source, flow.destination)
+        )
 
     def is_refused(flow: Flow) -> bool:
         source, destination = end_at(flow.source), end_at(flow.destination)
@@ -34,4 +73,4 @@ def denied_flows(
         sides = (verdict.egress, verdict.ingress)
         return any(local and not side.allowed for local, side in zip(here, sides, strict=True))
 
-    return [flow for flow in flows if is_refused(flow)]
+    return [flow for flow in flows if is_shut_out(flow) or is_refused(flow)]

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 
+from netpol.compiler.names import unknown_set
 from netpol.compiler.ruleset import Ruleset
 from netpol.control.clearing import clear_tables
-from netpol.control.cutting import denied_flows
+from netpol.control.cutting import UnknownAddresses, denied_flows
 from netpol.dataplane.addresses import local_addresses
 from netpol.dataplane.apply import Kernel, apply
 from netpol.dataplane.kernel import Tables
@@ -123,7 +124,8 @@ def _cut(target: Programming, kernel: Kernel) -> int:
     local = local_addresses()
     cut = 0
     for family, living in flows.items():
-        denied = denied_flows(target.snapshot, target.node, local, living)
+        unknown = UnknownAddresses.of(target.ruleset.sets[unknown_set(family)])
+        denied = denied_flows(target.snapshot, target.node, local, living, unknown)
         kernel.flows.delete(family, denied)
         cut += len(denied)
     return cut
