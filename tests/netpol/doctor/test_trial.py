@@ -72,7 +72,7 @@ def test_a_table_that_is_refused_has_no_rules_tried(monkeypatch: pytest.MonkeyPa
 
 
 def _rules(variant: Variant, family: Family) -> list[str]:
-    text = IptablesTables(variant).save(family, "filter")
+    text = IptablesTables(variant).save(family)
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
