@@ -10,6 +10,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Self
 
 from netpol.dataplane.kernel import Flow
@@ -89,7 +90,7 @@ class NetlinkFlows:
                 ) from refused
 
 
-def _flows(answers: Iterable[memoryview], family: Family) -> Iterator[Flow]:
+def _flows(answers: Iterable[bytes], family: Family) -> Iterator[Flow]:
     for answer in answers:
         fields = attributes(answer)
         original, reply = attributes(fields[_ORIGINAL]), attributes(fields[_REPLY])
@@ -111,7 +112,13 @@ def _flows(answers: Iterable[memoryview], family: Family) -> Iterator[Flow]:
 
 
 def _source(tuple_fields: dict[int, bytes], family: Family) -> Address:
-    return ipaddress.ip_address(attributes(tuple_fields[_ADDRESSES])[_SOURCE_ADDRESS[family]])
+    return _address(attributes(tuple_fields[_ADDRESSES])[_SOURCE_ADDRESS[family]])
+
+
+@lru_cache(maxsize=1 << 14)
+def _address(packed: bytes) -> Address:
+    """The address; of many flows most have the same ends."""
+    return ipaddress.ip_address(packed)
 
 
 def _reason(refused: NetlinkError) -> str:

@@ -18,8 +18,8 @@ from netpol.dataplane.netlink import (
     NETWORK_ORDER,
     Request,
     attribute,
-    attribute_list,
     attributes,
+    elements,
     number_attribute,
     text_attribute,
 )
@@ -152,12 +152,12 @@ def _encode(member: Member) -> bytes:
             return _ADDRESS_HEADS[len(member)] + member
 
 
-def decode_name(answer: bytes | memoryview) -> str:
+def decode_name(answer: bytes) -> str:
     """The name of the set an answer is about."""
     return _text(attributes(answer)[SET_NAME])
 
 
-def decode_set(answers: Iterable[bytes | memoryview]) -> IpSet | None:
+def decode_set(answers: Iterable[bytes]) -> IpSet | None:
     """The set that these answers to one `list_request` describe; None where it is of no type in use here.
 
     A hash:ip,port's members of protocols that no policy names are left out.
@@ -194,7 +194,7 @@ def _decode_members(kind: SetType, family: Family | None, payload: bytes) -> Ite
             if all(head == expected for head, _ in members):
                 return [address for _, address in members]
     decode = _DECODERS[kind]
-    decoded = (decode(attributes(fields)) for _, fields in attribute_list(payload))
+    decoded = (decode(attributes(fields)) for fields in elements(payload))
     return [member for member in decoded if member is not None]
 
 

@@ -23,6 +23,7 @@ IPSET = 6 << 8
 
 NESTED = 0x8000
 NETWORK_ORDER = 0x4000
+_KIND = 0x3FFF
 
 REQUEST, ACKNOWLEDGE, EXCLUSIVE, DUMP = 0x1, 0x4, 0x200, 0x300
 _MULTIPART_INTERRUPTED = 0x10
@@ -67,7 +68,7 @@ class _Message(NamedTuple):
     kind: int
     flags: int
     sequence: int
-    payload: memoryview
+    payload: bytes
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
@@ -89,19 +90,27 @@ def number_attribute(kind: int, number: int) -> bytes:
     return attribute(kind | NETWORK_ORDER, number.to_bytes(4, "big"))
 
 
-def attributes(payload: bytes | memoryview) -> dict[int, bytes]:
+def attributes(payload: bytes) -> dict[int, bytes]:
     """The attributes of one level by kind, flags taken off; a later one hides an earlier one of its kind."""
-    return dict(attribute_list(payload))
-
-
-def attribute_list(payload: bytes | memoryview) -> Iterator[tuple[int, bytes]]:
-    """The attributes of one level in their order, flags taken off."""
+    found: dict[int, bytes] = {}
     offset, end = 0, len(payload)
     while offset + 4 <= end:
         length, kind = _ATTRIBUTE.unpack_from(payload, offset)
         if length < 4:
+            break
+        found[kind & _KIND] = payload[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+    return found
+
+
+def elements(payload: bytes) -> Iterator[bytes]:
+    """The payloads of attributes that are a list, in order: their kinds are all the same."""
+    offset, end = 0, len(payload)
+    while offset + 4 <= end:
+        length, _ = _ATTRIBUTE.unpack_from(payload, offset)
+        if length < 4:
             return
-        yield kind & 0x3FFF, bytes(payload[offset + 4 : offset + length])
+        yield payload[offset + 4 : offset + length]
         offset += (length + 3) & ~3
 
 
@@ -142,7 +151,7 @@ class NetfilterSocket:
         while batch := _batch(pending):
             yield from self._call_batch(batch)
 
-    def dump(self, request: Request) -> list[memoryview]:
+    def dump(self, request: Request) -> list[bytes]:
         """The attributes of each message that answers the request, of one consistent dump.
 
         What changes while the kernel tells it is told anew.
@@ -162,10 +171,10 @@ class NetfilterSocket:
                     refusals[message.sequence] = _refusal(message.payload)
         return [refusals[sequence] for sequence in sequences]
 
-    def _dump_once(self, request: Request) -> list[memoryview] | None:
+    def _dump_once(self, request: Request) -> list[bytes] | None:
         """The answers; None where the kernel says they do not fit together, or where some were lost."""
         (sequence,) = self._send([request._replace(flags=request.flags | DUMP)])
-        answers: list[memoryview] = []
+        answers: list[bytes] = []
         consistent = True
         while True:
             try:
@@ -213,7 +222,7 @@ class NetfilterSocket:
         if flags & socket.MSG_TRUNC:
             raise NetlinkError(errno.EMSGSIZE)
         # Any process may write to this address; only the kernel's is 0.
-        return list(_messages(memoryview(bytes(self._buffer[:length])))) if sender[0] == 0 else []
+        return list(_messages(bytes(self._buffer[:length]))) if sender[0] == 0 else []
 
 
 def _batch(pending: Iterator[Request]) -> list[Request]:
@@ -227,7 +236,7 @@ def _batch(pending: Iterator[Request]) -> list[Request]:
     return batch
 
 
-def _messages(datagram: memoryview) -> Iterator[_Message]:
+def _messages(datagram: bytes) -> Iterator[_Message]:
     offset = 0
     while offset + _HEADER.size <= len(datagram):
         length, kind, flags, sequence, _ = _HEADER.unpack_from(datagram, offset)
@@ -238,7 +247,7 @@ def _messages(datagram: memoryview) -> Iterator[_Message]:
         offset += (length + 3) & ~3
 
 
-def _refusal(payload: memoryview) -> NetlinkError | None:
+def _refusal(payload: bytes) -> NetlinkError | None:
     """What an error or the end of a dump says; a zero is an acknowledgement."""
     if len(payload) < _NUMBER.size:
         return None

@@ -157,9 +157,9 @@ def test_without_rights_the_refusal_says_so(private_network: None) -> None:
 
 
 def test_a_set_that_goes_while_the_others_are_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [memoryview(text_attribute(2, numbered(number).name)) for number in (1, 2)]
+    names = [text_attribute(2, numbered(number).name) for number in (1, 2)]
 
-    def dump(_: NetfilterSocket, request: Request) -> list[memoryview]:
+    def dump(_: NetfilterSocket, request: Request) -> list[bytes]:
         if request == names_request():
             return names
         raise NetlinkError(errno.ENOENT)
@@ -170,9 +170,9 @@ def test_a_set_that_goes_while_the_others_are_read_is_left_out(monkeypatch: pyte
 
 
 def test_a_set_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [memoryview(text_attribute(2, numbered(1).name))]
+    names = [text_attribute(2, numbered(1).name)]
 
-    def dump(_: NetfilterSocket, request: Request) -> list[memoryview]:
+    def dump(_: NetfilterSocket, request: Request) -> list[bytes]:
         if request == names_request():
             return names
         raise NetlinkError(errno.EINTR)

@@ -6,7 +6,7 @@ import pytest
 
 from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.dataplane import ipset_messages as messages
-from netpol.dataplane.netlink import NESTED, attribute, attribute_list, attributes, text_attribute
+from netpol.dataplane.netlink import NESTED, attribute, attributes, elements, text_attribute
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 
@@ -37,9 +37,9 @@ def test_members_read_back_in_order_with_their_numbers(target: IpSet, members: l
         assert len(request.body) < 1 << 16
         fields = attributes(request.body)
         assert fields[2] == NAME.encode() + b"\0"
-        elements = list(attribute_list(fields[8]))
-        numbers += [int.from_bytes(attributes(element)[9], "little") for _, element in elements]
-        told.append(b"".join(attribute(NESTED | 7, element) for _, element in elements))
+        told_of = list(elements(fields[8]))
+        numbers += [int.from_bytes(attributes(element)[9], "little") for element in told_of]
+        told.append(b"".join(attribute(NESTED | 7, element) for element in told_of))
     assert numbers == list(range(1, len(members) + 1))
     assert len(requests) <= 1 + sum(map(len, told)) // 40_000
     family = {Family.IPV4: b"\2", Family.IPV6: b"\n", None: b"\0"}[target.family]
