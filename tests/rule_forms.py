@@ -39,17 +39,30 @@ def ports(*ranges: int | tuple[int, int]) -> ToPorts:
     )
 
 
-def forms(family: Family) -> list[tuple[Rule, str]]:
+Form = tuple[Rule, str]
+"""A rule, and its text."""
+
+
+def forms(family: Family) -> list[Form]:
     """Rules and their texts; the sets and the chain they name are those above."""
+    discovery = Rule((ICMP, OfIcmpv6Type(135)), Action.RETURN), "-p ipv6-icmp -m icmp6 --icmpv6-type 135 -j RETURN"
+    return [
+        *_of_addresses(family),
+        *_of_protocols(family),
+        *_of_states(),
+        *_of_targets(),
+        *([] if family is Family.IPV4 else [discovery]),
+    ]
+
+
+def _of_addresses(family: Family) -> list[Form]:
     four = family is Family.IPV4
     addresses, pairs = ADDRESS_SET[family], PORT_SET[family]
     network = parse_network("10.0.0.0/8" if four else "fd00::/64")
     host = parse_network("10.1.2.3/32" if four else "fd00:0:0::1/128")
-    icmp = "icmp" if four else "ipv6-icmp"
-    accept = Action.RETURN
-    rules = [
+    return [
         (Rule((), Action.DROP), "-j DROP"),
-        (Rule((InSet(addresses, (SOURCE,)),), accept), f"-m set --match-set {addresses} src -j RETURN"),
+        (Rule((InSet(addresses, (SOURCE,)),), Action.RETURN), f"-m set --match-set {addresses} src -j RETURN"),
         (
             Rule((InSet(pairs, (DESTINATION, DESTINATION), negated=True),), Action.DROP),
             f"-m set ! --match-set {pairs} dst,dst -j DROP",
@@ -67,6 +80,13 @@ def forms(family: Family) -> list[tuple[Rule, str]]:
             f"! -s {network} ! -d {host} -j DROP",
         ),
         (Rule((InNetwork(SOURCE, parse_network("0.0.0.0/0" if four else "::/0")),), Action.DROP), "-j DROP"),
+    ]
+
+
+def _of_protocols(family: Family) -> list[Form]:
+    addresses, accept = ADDRESS_SET[family], Action.RETURN
+    icmp = "icmp" if family is Family.IPV4 else "ipv6-icmp"
+    return [
         (Rule((ICMP,), accept), f"-p {icmp} -j RETURN"),
         (Rule((TCP, ports(80)), accept), "-p tcp -m tcp --dport 80 -j RETURN"),
         (Rule((UDP, ports((80, 90))), accept), "-p udp -m udp --dport 80:90 -j RETURN"),
@@ -85,6 +105,12 @@ def forms(family: Family) -> list[tuple[Rule, str]]:
             Rule((TCP, InSet(addresses, (SOURCE,)), ports(80), NotSyn()), accept),
             f"-p tcp -m tcp --dport 80 ! --tcp-flags FIN,SYN,RST,ACK SYN -m set --match-set {addresses} src -j RETURN",
         ),
+    ]
+
+
+def _of_states() -> list[Form]:
+    accept = Action.RETURN
+    return [
         (
             Rule((InState(frozenset({NEW})), TCP, NotSyn()), Action.DROP),
             "-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -j DROP",
@@ -101,6 +127,11 @@ def forms(family: Family) -> list[tuple[Rule, str]]:
             Rule((LocalAddress(SOURCE, negated=True), LocalAddress(DESTINATION)), accept),
             "-m addrtype ! --src-type LOCAL -m addrtype --dst-type LOCAL -j RETURN",
         ),
+    ]
+
+
+def _of_targets() -> list[Form]:
+    return [
         (Rule((), Log(100, "d:abc7")), '-j NFLOG --nflog-prefix "d:abc7" --nflog-group 100'),
         (Rule((), Log(0, "p" * 63)), f"-j NFLOG --nflog-prefix {'p' * 63}"),
         (
@@ -116,8 +147,3 @@ def forms(family: Family) -> list[tuple[Rule, str]]:
         ),
         (Rule((), Action.DROP, "Bücher/größe"), '-m comment --comment "Bücher/größe" -j DROP'),
     ]
-    if not four:
-        rules.append(
-            (Rule((ICMP, OfIcmpv6Type(135)), accept), "-p ipv6-icmp -m icmp6 --icmpv6-type 135 -j RETURN"),
-        )
-    return rules

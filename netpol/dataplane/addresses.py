@@ -24,7 +24,7 @@ def local_addresses() -> frozenset[Address]:
 
     pyroute2 is imported here: it costs a quarter of a second that most commands need not spend.
     """
-    from pyroute2.iproute.linux import IPRoute  # noqa: PLC0415
+    from pyroute2.iproute.linux import IPRoute  # noqa: PLC0415  for the reason above
 
     with contextlib.closing(cast(Callable[[], _RouteSocket], IPRoute)()) as route:
         texts = [message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS") for message in route.get_addr()]
