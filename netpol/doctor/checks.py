@@ -42,7 +42,10 @@ THROUGH = {Variant.NFT: Function.NFT, Variant.LEGACY: Function.LEGACY}
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something looked for, for the functions that need it; `mend` is what a person does about it."""
+    """Something looked for, for the functions that need it; `mend` is what a person does about what is not fine.
+
+    What is only not known has none: what kept it from being tried is a check of its own.
+    """
 
     name: str
     functions: tuple[Function, ...]

@@ -65,11 +65,14 @@ def _privileges(host: Host) -> Iterator[Check]:
 
 
 def _variants(host: Host) -> Iterator[Check]:
-    if host.variant is None:
-        yield Check("variant", BOTH_FIREWALLS, State.MISSING, host.variant_trouble, "apt-get install iptables")
-    else:
+    needs_one = (*BOTH_FIREWALLS, Function.DEMO)
+    if host.variant is not None:
         found = f"this host's rules go through iptables-{host.variant.value}"
-        yield Check("variant", BOTH_FIREWALLS, State.OK, found)
+        yield Check("variant", needs_one, State.OK, found)
+    elif Capability.NET_ADMIN not in host.capabilities:
+        yield Check("variant", needs_one, State.UNKNOWN, f"not looked for: {host.variant_trouble}")
+    else:
+        yield Check("variant", needs_one, State.MISSING, host.variant_trouble, "apt-get install iptables")
     for variant in Variant:
         tools = tools_of(variant)
         absent = [tool for tool in tools if tool not in host.tools]
@@ -84,13 +87,13 @@ def _variants(host: Host) -> Iterator[Check]:
 
 
 def _serves(host: Host, variant: Variant, families: Sequence[Family] = tuple(Family)) -> tuple[Function, ...]:
-    """The firewall needs the variant that the host uses, and only that."""
-    firewalls = tuple(FIREWALL[family] for family in families) if variant is host.variant else ()
-    return (THROUGH[variant], *firewalls)
+    """The firewall, and with it the demo, needs the variant that the host uses, and only that."""
+    users = (*(FIREWALL[family] for family in families), Function.DEMO) if variant is host.variant else ()
+    return (THROUGH[variant], *users)
 
 
 def _rules(host: Host, variant: Variant, family: Family) -> Iterator[Check]:
-    name, serves = f"{variant.value} rules, IPv{family.value}", _serves(host, variant, (family,))
+    name, serves = f"{variant.value} IPv{family.value} rules", _serves(host, variant, (family,))
     if host.trials is None:
         yield _untried(host, name, serves)
         return
@@ -103,13 +106,11 @@ def _rules(host: Host, variant: Variant, family: Family) -> Iterator[Check]:
 
 def _families(host: Host) -> Iterator[Check]:
     for family in Family:
-        serves = (FIREWALL[family],)
+        serves = (FIREWALL[family], Function.DEMO)
         if family not in host.families:
-            mend = f"nothing where no pod has IPv{family.value}: give --enable-ipv{family.value}=false"
-            found = f"this kernel has no IPv{family.value}"
-            yield Check(f"IPv{family.value}", serves, State.WARNING, found, mend)
+            yield _no_family(family)
             continue
-        sets, flows = f"sets, IPv{family.value}", f"connection table, IPv{family.value}"
+        sets, flows = f"IPv{family.value} sets", f"IPv{family.value} connection table"
         if host.trials is None:
             yield _untried(host, sets, serves)
             yield _untried(host, flows, serves)
@@ -118,6 +119,15 @@ def _families(host: Host) -> Iterator[Check]:
             yield from _trials(flows, serves, (host.trials.flow_reads[family],))
         yield from _forwarding(host, family)
         yield from _bridge_calls(host, family)
+
+
+def _no_family(family: Family) -> Check:
+    """A node may do without IPv6; what has no IPv4 is no node, or a container that does not show /proc."""
+    serves = (FIREWALL[family], Function.DEMO)
+    if family is Family.IPV4:
+        return Check("IPv4", serves, State.MISSING, "no /proc/sys/net/ipv4", "mount /proc, or use another kernel")
+    found, mend = "this kernel has no IPv6", "nothing, where no pod has IPv6: give netpol run --enable-ipv6=false"
+    return Check("IPv6", serves, State.WARNING, found, mend)
 
 
 def _forwarding(host: Host, family: Family) -> Iterator[Check]:
@@ -205,7 +215,7 @@ def _trials(name: str, serves: tuple[Function, ...], trials: Sequence[Trial]) ->
 
 
 def _untried(host: Host, name: str, serves: tuple[Function, ...]) -> Check:
-    return Check(name, serves, State.UNKNOWN, f"not tried: {host.untried}", "run netpol doctor as root")
+    return Check(name, serves, State.UNKNOWN, f"not tried: {host.untried}")
 
 
 def _module_mend(module: str) -> str:

@@ -16,6 +16,8 @@ from netpol.errors import NetpolError
 from netpol.model.networks import Family
 from netpol.settings import Variant
 
+NOT_ROOT = "not root"
+
 _SCHEDULER = re.compile(r"\bip_vs_(?!ftp|pe_)(\w+?)(?=\.ko|\s)")
 
 
@@ -25,7 +27,7 @@ def probe(root: Path = Path("/")) -> Host:
     families = tuple(family for family in Family if (root / f"proc/sys/net/ipv{family.value}").is_dir())
     tools = frozenset(tool for variant in Variant for tool in tools_of(variant) if _starts(tool))
     trials, untried = _trials(capabilities, families, tools)
-    variant, trouble = _variant()
+    variant, trouble = _variant() if Capability.NET_ADMIN in capabilities else (None, NOT_ROOT)
     return Host(
         capabilities=capabilities,
         tools=tools,
@@ -65,7 +67,7 @@ def _trials(
     capabilities: frozenset[Capability], families: tuple[Family, ...], tools: frozenset[str]
 ) -> tuple[Trials | None, str]:
     if not capabilities.issuperset(Capability):
-        return None, "not root"
+        return None, NOT_ROOT
     try:
         return try_kernel(families, [each for each in Variant if tools.issuperset(tools_of(each))]), ""
     except NetpolError as refused:

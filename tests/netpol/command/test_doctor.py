@@ -69,7 +69,7 @@ def test_each_check_is_listed_once_with_its_mend_below() -> None:
     assert sum("mend: " in line for line in lines) == sum(bool(check.mend) for check in checks)
     assert len(lines) == len(checks) + sum(bool(check.mend) for check in checks) + 2 * len(Function) + 1
     at = next(index for index, line in enumerate(lines) if "hash:ip: refused" in line)
-    assert lines[at].startswith("  missing  sets, IPv6")
+    assert lines[at].startswith("  missing  IPv6 sets")
     assert lines[at + 1].strip().startswith("mend: modprobe ip_set")
     assert lines[at + 1].index("mend:") == lines[at].index("hash:ip:")
 
@@ -99,13 +99,13 @@ def test_the_verdict_names_what_is_missing() -> None:
 
 def test_the_verdict_offers_ipv4_alone_where_only_ipv6_is_lacking() -> None:
     assert verdict(diagnose(NO_SETS6)).endswith(
-        "cannot run on this host: sets, IPv6; for IPv4 alone it can: netpol run --enable-ipv6=false"
+        "cannot run on this host: IPv6 sets; for IPv4 alone it can: netpol run --enable-ipv6=false"
     )
 
 
 def test_the_verdict_admits_what_is_not_known() -> None:
-    unknown = Check("sets, IPv4", (Function.FIREWALL_IPV4,), State.UNKNOWN, "not tried")
-    assert verdict([unknown]) == "Whether the firewall can run on this host is not known: sets, IPv4"
+    unknown = Check("IPv4 sets", (Function.FIREWALL_IPV4,), State.UNKNOWN, "not tried")
+    assert verdict([unknown]) == "Whether the firewall can run on this host is not known: IPv4 sets"
 
 
 def test_the_verdict_counts_warnings() -> None:

@@ -50,7 +50,8 @@ def test_whatever_is_not_fine_comes_with_a_mend() -> None:
         untried="not root",
     )
     checks = diagnose(nothing)
-    assert all(check.mend for check in checks if check.state is not State.OK)
+    assert all(check.mend for check in checks if check.state in (State.MISSING, State.WARNING))
+    assert any(check.mend for check in checks)
     assert all(check.found for check in checks)
     assert lacking(nothing) == set(Function)
 
@@ -58,8 +59,15 @@ def test_whatever_is_not_fine_comes_with_a_mend() -> None:
 def test_without_root_nothing_can_be_said_of_the_kernel() -> None:
     host = replace(GOOD_HOST, capabilities=frozenset(), trials=None, untried="not root")
     assert "root" in named(host, "privileges", State.MISSING).found
-    assert "not root" in named(host, "sets, IPv6", State.UNKNOWN).found
+    assert "not root" in named(host, "IPv6 sets", State.UNKNOWN).found
     assert not firewall_can_run(diagnose(host))
+
+
+def test_without_root_the_variant_is_not_guessed() -> None:
+    host = replace(
+        GOOD_HOST, capabilities=frozenset(), variant=None, variant_trouble="not root", trials=None, untried="not root"
+    )
+    assert named(host, "variant", State.UNKNOWN).found == "not looked for: not root"
 
 
 def test_without_namespaces_only_the_demo_is_known_to_be_out() -> None:
@@ -84,13 +92,13 @@ def test_the_tools_of_the_other_variant_are_not_needed() -> None:
 
 def test_the_tools_of_the_variant_in_use_are_needed() -> None:
     host = replace(GOOD_HOST, tools=EVERY_TOOL - {"iptables-nft-restore"})
-    assert lacking(host) == {Function.NFT, Function.FIREWALL_IPV4, Function.FIREWALL_IPV6}
+    assert lacking(host) == {Function.NFT, Function.FIREWALL_IPV4, Function.FIREWALL_IPV6, Function.DEMO}
 
 
 def test_a_host_without_iptables_is_told_so() -> None:
     host = replace(GOOD_HOST, tools=frozenset(), variant=None, variant_trouble="iptables is not installed")
     assert named(host, "variant", State.MISSING).found == "iptables is not installed"
-    assert {Function.FIREWALL_IPV4, Function.FIREWALL_IPV6, Function.NFT, Function.LEGACY} == lacking(host)
+    assert lacking(host) == set(Function) - {Function.AUDIT_LOG, Function.SERVICE_PROXY}
 
 
 @pytest.mark.parametrize("variant", Variant)
@@ -102,11 +110,11 @@ def test_every_tool_is_named_for_its_variant(variant: Variant) -> None:
 def test_a_match_that_does_not_load_stops_its_family_alone() -> None:
     refused = (Trial("conntrack", "xt_conntrack"), Trial("set", "xt_set", "No such file or directory"))
     host = replace(GOOD_HOST, trials=replace(GOOD_TRIALS, rules=dict(GOOD_TRIALS.rules) | {NFT4: refused}))
-    check = named(host, "nft rules, IPv4", State.MISSING)
+    check = named(host, "nft IPv4 rules", State.MISSING)
     assert check.found == "set: No such file or directory"
     assert "modprobe xt_set" in check.mend
-    assert named(host, "nft rules, IPv4", State.OK).found == "conntrack"
-    assert lacking(host) == {Function.NFT, Function.FIREWALL_IPV4}
+    assert named(host, "nft IPv4 rules", State.OK).found == "conntrack"
+    assert lacking(host) == {Function.NFT, Function.FIREWALL_IPV4, Function.DEMO}
 
 
 def test_a_table_the_kernel_lacks_is_said_once_and_not_for_every_rule() -> None:
@@ -114,20 +122,20 @@ def test_a_table_the_kernel_lacks_is_said_once_and_not_for_every_rule() -> None:
     rules = {pair: trials for pair, trials in GOOD_TRIALS.rules.items() if pair[0] is Variant.NFT}
     trials = replace(GOOD_TRIALS, tables=dict(GOOD_TRIALS.tables) | tables, rules=rules)
     host = replace(GOOD_HOST, trials=trials)
-    assert named(host, "legacy rules, IPv4", State.MISSING).mend.startswith("modprobe iptable_filter")
+    assert named(host, "legacy IPv4 rules", State.MISSING).mend.startswith("modprobe iptable_filter")
     assert lacking(host) == {Function.LEGACY}
 
 
 def test_a_set_that_cannot_be_made_stops_its_family() -> None:
     refused = (Trial("hash:ip", "ip_set_hash_ip", "no ip_set"),)
     host = replace(GOOD_HOST, trials=replace(GOOD_TRIALS, sets=dict(GOOD_TRIALS.sets) | {Family.IPV6: refused}))
-    assert lacking(host) == {Function.FIREWALL_IPV6}
+    assert lacking(host) == {Function.FIREWALL_IPV6, Function.DEMO}
 
 
 def test_a_connection_table_that_cannot_be_read_stops_its_family() -> None:
     reads = {family: Trial("read by netlink", "nf_conntrack_netlink", "EINVAL") for family in Family}
     host = replace(GOOD_HOST, trials=replace(GOOD_TRIALS, flow_reads=reads))
-    assert lacking(host) == {Function.FIREWALL_IPV4, Function.FIREWALL_IPV6}
+    assert lacking(host) == {Function.FIREWALL_IPV4, Function.FIREWALL_IPV6, Function.DEMO}
 
 
 def test_a_kernel_without_ipv6_runs_the_firewall_for_ipv4() -> None:
@@ -135,6 +143,12 @@ def test_a_kernel_without_ipv6_runs_the_firewall_for_ipv4() -> None:
     assert "--enable-ipv6=false" in named(host, "IPv6", State.WARNING).mend
     assert firewall_can_run(diagnose(host))
     assert not any("IPv6" in check.name for check in diagnose(host) if check.state is State.OK)
+
+
+def test_what_shows_no_ipv4_cannot_run_the_firewall() -> None:
+    host = replace(GOOD_HOST, families=())
+    assert "mount /proc" in named(host, "IPv4", State.MISSING).mend
+    assert Function.FIREWALL_IPV4 in lacking(host)
 
 
 @pytest.mark.parametrize("value", ["0", None])

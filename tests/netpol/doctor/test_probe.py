@@ -45,7 +45,7 @@ def test_an_empty_host_is_found_empty_and_can_be_judged(tmp_path: Path) -> None:
     assert host.capabilities == frozenset()
     assert host.families == ()
     assert host.sysctls == dict.fromkeys(SYSCTLS)
-    assert (host.variant, host.variant_trouble) == (None, "no iptables here")
+    assert (host.variant, host.variant_trouble) == (None, "not root")
     assert (host.trials, host.untried) == (None, "not root")
     assert diagnose(host)
 
@@ -91,6 +91,8 @@ def test_only_the_variants_with_all_their_tools_are_tried(tmp_path: Path, monkey
 
 
 def test_the_variant_of_the_host_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"proc/self/status": EVERYTHING})
+    assert (probe(tmp_path).variant, probe(tmp_path).variant_trouble) == (None, "no iptables here")
     monkeypatch.setattr(module, "detect", lambda: Variant.LEGACY)
     assert probe(tmp_path).variant is Variant.LEGACY
 
