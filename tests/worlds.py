@@ -130,7 +130,7 @@ _PODS = st.builds(
     labels=st.sampled_from(_LABELS),
     finished=st.sampled_from((False,) * 9 + (True,)),
     host_network=st.sampled_from((False,) * 9 + (True,)),
-    ports=st.sampled_from([each for size in range(3) for each in combinations(_CONTAINER_PORTS, size)]),
+    ports=st.sampled_from([each for size in (1, 2, 3, 0) for each in combinations(_CONTAINER_PORTS, size)]),
     created=st.sampled_from(_CREATION_TIMES),
 )
 
@@ -175,13 +175,18 @@ def _entries(whats: Sequence[str], *protocols: Protocol) -> list[PortEntry]:
     return [port(f"{what}/{protocol.value}") for what in whats for protocol in protocols]
 
 
-_BETA_ENTRIES = _entries(("80", "81", "53", "*", "web", "dns", "absent"), Protocol.TCP, Protocol.UDP)
+_BETA_ENTRIES = [
+    *_entries(("80", "81", "53", "*", "absent"), Protocol.TCP, Protocol.UDP),
+    *_entries(("web", "dns") * 2, Protocol.TCP, Protocol.UDP),
+]
 _LATER_ENTRIES = [
     *_entries(("79-80", "81-90", "1-65535"), Protocol.TCP, Protocol.UDP, Protocol.SCTP),
     *_entries(("80", "*", "web"), Protocol.SCTP),
 ]
-_MANY_ENTRIES = tuple(_entries([str(number) for number in range(41, 82, 2)], Protocol.TCP))
-"""More than one multiport match can hold."""
+_MANY_ENTRIES = tuple(
+    _entries([*map(str, range(1, 28, 2)), *map(str, range(52, 54)), *map(str, range(79, 81)), "91", "95"], Protocol.TCP)
+)
+"""More than one multiport match can hold, where a range takes the last place and one too many."""
 
 
 def _port_lists(entries: Sequence[PortEntry]) -> st.SearchStrategy[tuple[PortEntry, ...] | None]:
@@ -190,7 +195,7 @@ def _port_lists(entries: Sequence[PortEntry]) -> st.SearchStrategy[tuple[PortEnt
 
 
 def _peer_lists(peers: st.SearchStrategy[Peer]) -> st.SearchStrategy[tuple[Peer, ...] | None]:
-    return st.one_of(st.none(), *(st.tuples(*[peers] * count) for count in (1, 2, 3, 0)))
+    return st.one_of(st.none(), st.none(), *(st.tuples(*[peers] * count) for count in (1, 2, 3, 0)))
 
 
 def _rules(namespace: str, semantics: Semantics) -> st.SearchStrategy[tuple[PolicyRule, ...]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from zlib import crc32
 
 import pytest
-from builders import address, namespace, node, pod
+from builders import EGRESS, address, block, namespace, node, pod, pods, policy, rule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tracer import Outcome, Packet, State, Trace, Tracer, trace
@@ -22,7 +22,7 @@ from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.ruleset import Hook
 from netpol.model.networks import Address, family_of, parse_network
 from netpol.model.objects import Pod
-from netpol.model.policies import Semantics
+from netpol.model.policies import Policy, Semantics
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
 from netpol.policy.judgement import Connection, End, NodeEnd, PodEnd
@@ -77,18 +77,25 @@ class Cluster:
         packet = replace(packet, local=self.local[hop.node])
         return self.tracers[hop.node].trace(family_of(packet.source), hop.hook, packet)
 
-    def probes(self, salt: int) -> list[Probe]:
-        """Some of all possible probes; whether one is among them hangs on itself only, so that examples shrink."""
+    def every_probe(self) -> Iterator[Probe]:
+        """Every probe between two addresses of the world, or of nobody, of one family."""
         addresses = all_addresses(self.snapshot)
-        pods = {each for held in self.snapshot.pods.values() for each in held.addresses}
-        pairs = [(a, b) for a in addresses for b in addresses if a.version == b.version and (a in pods or b in pods)]
-        share = PROBES_PER_WORLD / (len(pairs) * len(PORTS) + 1) * 2**32
-        return [
-            Probe(source, destination, *port)
-            for source, destination in pairs
-            for index, port in enumerate(PORTS)
-            if crc32(source.packed + destination.packed, index << 8 | salt) < share
-        ]
+        pairs = [(a, b) for a in addresses for b in addresses if a.version == b.version]
+        return (Probe(source, destination, *port) for source, destination in pairs for port in PORTS)
+
+    def probes(self, salt: int) -> list[Probe]:
+        """Some of all probes with a pod at an end, half of them between pods.
+
+        Whether one is among them hangs on itself only, so that examples shrink.
+        """
+        held = {each for known in self.snapshot.pods.values() for each in known.addresses}
+        between: list[Probe] = []
+        at_the_edge: list[Probe] = []
+        for probe in self.every_probe():
+            ends = (probe.source in held) + (probe.destination in held)
+            if ends:
+                (between if ends == 2 and probe.source != probe.destination else at_the_edge).append(probe)
+        return [*_some(between, salt), *_some(at_the_edge, salt)]
 
     def passages(self, salt: int) -> Iterator[tuple[Probe, Hop]]:
         """The same probes at every hop they can pass."""
@@ -102,6 +109,15 @@ class Cluster:
             return False
         in_range = any(address in cidr for cidr in self.snapshot.nodes[name].pod_cidrs)
         return in_range and pod_on(name, self.oracle.end_at(address)) is None
+
+
+def _some(probes: Sequence[Probe], salt: int) -> Iterator[Probe]:
+    """About half of a world's share, all of these."""
+    share = PROBES_PER_WORLD / 2 / (len(probes) + 1) * 2**32
+    for probe in probes:
+        port = f"{salt} {probe.protocol.value} {probe.port}"
+        if crc32(probe.source.packed + probe.destination.packed + port.encode()) < share:
+            yield probe
 
 
 def packet_of(probe: Probe) -> Packet:
@@ -154,6 +170,42 @@ def test_every_hop_of_a_new_connection_agrees_with_the_oracle(snapshot: Snapshot
         assert_hops_agree(cluster, probe)
 
 
+PAIR = (
+    pod("x/a", "10.0.0.2", "fd00::2", labels="app=a", ports="web=80/TCP web=53/UDP", node="n1"),
+    pod("x/b", "10.0.0.10", "fd00::a", labels="app=b", ports="web=81/TCP web=80/SCTP", node="n2"),
+    pod("y/c", "10.0.0.3", labels="app=c", ports="web=80/UDP", node="n1"),
+)
+CORNERS = {
+    "a named port of anybody (V7)": [policy("x/p", egress=[rule(ports=["web/TCP", "web/UDP"])], directions=EGRESS)],
+    "a named port of a block": [policy("x/p", egress=[rule([block("10.0.0.8/29")], ["web/TCP"])], directions=EGRESS)],
+    "a named port of nothing": [policy("x/p", egress=[rule([], ["web/TCP"])], directions=EGRESS)],
+    "named ports of some and of anybody": [
+        policy("x/p", egress=[rule([pods("app=b")], ["web/TCP"]), rule(ports=["web/SCTP"])], directions=EGRESS)
+    ],
+    "a named port beside a peer's every port": [
+        policy(
+            "x/p", egress=[rule([pods()], ["web/TCP"]), rule([pods("app=a")]), rule([block("0.0.0.0/0")], ["*/UDP"])]
+        )
+    ],
+    "a port's name on the pod itself": [policy("x/p", ingress=[rule(ports=["web/TCP", "web/SCTP"])])],
+    "a default route without one half": [policy("x/p", ingress=[rule([block("0.0.0.0/0", "0.0.0.0/1")])])],
+    "a default route without both": [policy("x/p", ingress=[rule([block("::/0", "::/1", "8000::/1")])])],
+    "a hole that another block fills (V5)": [
+        policy("x/p", ingress=[rule([block("10.0.0.0/8", "10.0.0.0/29"), block("10.0.0.0/30")])]),
+        policy("x/q", egress=[rule([block("10.0.0.0/8", "10.0.0.0/29"), block("10.0.0.0/8", "10.0.0.8/29")])]),
+    ],
+    "a hole in a hole": [policy("x/p", egress=[rule([block("0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/24")])])],
+}
+
+
+@pytest.mark.parametrize("policies", CORNERS.values(), ids=CORNERS)
+def test_every_hop_agrees_in_a_corner(policies: list[Policy]) -> None:
+    nodes = [node("n1", "192.0.2.10", "2001:db8::a"), node("n2", "192.0.2.11")]
+    cluster = Cluster(Snapshot.of([namespace("x"), namespace("y")], PAIR, nodes, policies))
+    for probe in cluster.every_probe():
+        assert_hops_agree(cluster, probe)
+
+
 @given(snapshots(), st.integers(0, 255))
 def test_what_belongs_to_a_living_connection_passes_and_meets_few_rules(snapshot: Snapshot, salt: int) -> None:
     cluster = Cluster(snapshot, fail_open=False)
@@ -194,8 +246,8 @@ def is_isolated(tested: Pod, snapshot: Snapshot) -> bool:
     """True where anything isolates the pod, for whichever direction (V1, M4)."""
     own = snapshot.namespaces.get(tested.namespace)
     return (own is not None and own.default_deny) or any(
-        policy.semantics is Semantics.V1 and policy.namespace == tested.namespace and policy.pods.matches(tested.labels)
-        for policy in snapshot.policies.values()
+        each.semantics is Semantics.V1 and each.namespace == tested.namespace and each.pods.matches(tested.labels)
+        for each in snapshot.policies.values()
     )
 
 
