@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import ip_address
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,20 +138,19 @@ Probe = tuple[int, int, int]
 
 def probes(policy: Policy, rules: tuple[PolicyRule, ...]) -> frozenset[Probe]:
     """The connections that these rules of the policy allow to, or from, the pods it selects."""
-    return frozenset(
-        (subject, end, port)
-        for subject, labels in enumerate(LABELS)
-        if policy.pods.matches(labels)
-        for end in range(len(PODS) + len(ADDRESSES))
-        for port in range(len(PORTS) + 1)
-        if any(rule_allows(rule, end, port) for rule in rules)
-    )
+    subjects = [index for index, labels in enumerate(LABELS) if policy.pods.matches(labels)]
+    return frozenset(chain.from_iterable(product(subjects, ends_of(rule), ports_of(rule)) for rule in rules))
 
 
-def rule_allows(rule: PolicyRule, end: int, port: int) -> bool:
-    return (rule.peers is None or any(peer_is(peer, end) for peer in rule.peers)) and (
-        rule.ports is None or (port < len(PORTS) and any(entry_is(entry, *PORTS[port]) for entry in rule.ports))
-    )
+def ends_of(rule: PolicyRule) -> list[int]:
+    ends = range(len(PODS) + len(ADDRESSES))
+    return [end for end in ends if rule.peers is None or any(peer_is(peer, end) for peer in rule.peers)]
+
+
+def ports_of(rule: PolicyRule) -> list[int]:
+    if rule.ports is None:
+        return list(range(len(PORTS) + 1))
+    return [index for index, port in enumerate(PORTS) if any(entry_is(entry, *port) for entry in rule.ports)]
 
 
 def peer_is(peer: Peer, end: int) -> bool:
@@ -213,32 +213,49 @@ V1_PORTS = BETA_PORTS | st.fixed_dictionaries(
 
 
 def rules(peer_field: str, peers: st.SearchStrategy[Any], ports: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.lists(
-        st.fixed_dictionaries(
-            {}, optional={peer_field: st.lists(peers, max_size=3), "ports": st.lists(ports, max_size=3)}
-        ),
-        max_size=3,
-    )
+    part: dict[str, st.SearchStrategy[Any]] = {
+        peer_field: st.lists(peers, min_size=1, max_size=2) | st.just([]),
+        "ports": st.lists(ports, min_size=1, max_size=2) | st.just([]),
+    }
+    one_part = st.fixed_dictionaries({peer_field: part[peer_field]}) | st.fixed_dictionaries({"ports": part["ports"]})
+    return st.lists(one_part | st.fixed_dictionaries(part) | st.just({}), min_size=1, max_size=2)
 
 
-BETA_SPECS = st.fixed_dictionaries(
-    {}, optional={"podSelector": SELECTORS, "ingress": rules("from", POD_PEERS, BETA_PORTS)}
-)
 V1_PEERS = POD_PEERS | BLOCKS | st.fixed_dictionaries({"podSelector": SELECTORS, "namespaceSelector": SELECTORS})
+TYPES = st.sampled_from([[], ["Ingress"], ["Egress"], ["Ingress", "Egress"]])
+BETA_SPECS = st.fixed_dictionaries(
+    {"ingress": rules("from", POD_PEERS, BETA_PORTS)}, optional={"podSelector": SELECTORS}
+)
 V1_SPECS = st.fixed_dictionaries(
-    {},
-    optional={
-        "podSelector": SELECTORS,
-        "ingress": rules("from", V1_PEERS, V1_PORTS),
-        "egress": rules("to", V1_PEERS, V1_PORTS),
-        "policyTypes": st.sampled_from([[], ["Ingress"], ["Egress"], ["Ingress", "Egress"]]),
-    },
+    {"ingress": rules("from", V1_PEERS, V1_PORTS)},
+    optional={"podSelector": SELECTORS, "egress": rules("to", V1_PEERS, V1_PORTS), "policyTypes": TYPES},
 )
-SPECS = st.tuples(st.just(BETA), BETA_SPECS) | st.tuples(st.just(V1), V1_SPECS)
+SPECS = st.tuples(st.just(V1), V1_SPECS) | st.tuples(st.just(BETA), BETA_SPECS)
 
-WRONG = st.sampled_from(
-    [1.5, True, -1, 10**30, "not valid!", ["not valid!"], [None], {"not valid!": 1}, {"not valid!": {}}]
-)
+EVERY_FIELD = {
+    "podSelector": {"matchLabels": {"app": "web"}},
+    "policyTypes": ["Ingress", "Egress"],
+    "ingress": [
+        {"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}], "ports": [{"port": 80}]},
+        {
+            "from": [
+                {
+                    "podSelector": {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["a"]}]},
+                    "namespaceSelector": {"matchLabels": {"team": "b"}},
+                }
+            ],
+            "ports": [{"protocol": "SCTP", "port": 80, "endPort": 90}],
+        },
+    ],
+    "egress": [
+        {
+            "to": [{"podSelector": {"matchExpressions": [{"key": "tier", "operator": "Exists"}]}}],
+            "ports": [{"protocol": "UDP", "port": "dns"}],
+        }
+    ],
+}
+
+WRONG_VALUES = [1.5, True, -1, 10**30, "not valid!", ["not valid!"], [None], {"not valid!": 1}, {"not valid!": {}}]
 """Values that no field of a spec can have."""
 
 
@@ -259,60 +276,65 @@ def at_path(value: Any, path: FieldPath) -> Any:
     return value
 
 
-@st.composite
-def replaced(draw: st.DrawFn, spec: Any) -> tuple[FieldPath, Any]:
-    """The spec with one value, at any depth, replaced by one that its field cannot have."""
-    path = draw(st.sampled_from(list(paths(spec))))
-    wrong = draw(WRONG)
-    if not path:
-        return path, wrong if not isinstance(wrong, dict) else [wrong]
-    at_path(spec, path[:-1])[path[-1]] = wrong
-    return path, spec
+def changed(spec: Any, path: FieldPath) -> tuple[Any, Any]:
+    """A copy of the spec, and in it what holds the value at `path`."""
+    copied = copy.deepcopy(spec)
+    return copied, at_path(copied, path[:-1])
 
 
-@st.composite
-def with_junk_entry(draw: st.DrawFn, spec: Any) -> tuple[FieldPath, Any]:
-    """The spec with an entry that is none put anywhere into one of its lists."""
-    lists = [path for path in paths(spec) if isinstance(at_path(spec, path), list)]
-    if not lists:
-        return draw(replaced(spec))
-    path = draw(st.sampled_from(lists))
-    entries = at_path(spec, path)
-    entries.insert(draw(st.integers(0, len(entries))), draw(WRONG | st.none()))
-    return path, spec
+def replacements(spec: Any, wrong: Any) -> Iterator[tuple[FieldPath, Any]]:
+    """The spec with each of its values, one at a time, replaced by a wrong one."""
+    yield (), [wrong]
+    for path in paths(spec):
+        if path:
+            copied, parent = changed(spec, path)
+            parent[path[-1]] = wrong
+            yield path, copied
 
 
-@st.composite
-def with_misspelt_key(draw: st.DrawFn, spec: Any) -> tuple[FieldPath, Any]:
-    """The spec with one key below its own misspelt; the keys of matchLabels are the author's own."""
-    keys = [
-        path for path in paths(spec) if len(path) > 1 and isinstance(path[-1], str) and "matchLabels" not in path[:-1]
-    ]
-    if not keys:
-        return draw(replaced(spec))
-    path = draw(st.sampled_from(keys))
-    parent = at_path(spec, path[:-1])
-    parent[f"{path[-1]}s"] = parent.pop(path[-1])
-    return path, spec
+def junk_entries(spec: Any, junk: Any) -> Iterator[tuple[FieldPath, Any]]:
+    """The spec with an entry that is none put before or behind the others of each of its lists."""
+    for path in paths(spec):
+        if isinstance(at_path(spec, path), list):
+            for entries in ([junk, *at_path(spec, path)], [*at_path(spec, path), junk]):
+                copied, parent = changed(spec, path)
+                parent[path[-1]] = entries
+                yield path, copied
 
 
-@given(st.data(), SPECS)
-def test_no_mistake_makes_a_policy_wider(data: st.DataObject, chosen: tuple[Semantics, Any]) -> None:
-    """It isolates all the pods it did, for all directions it did, allows nothing it did not, and is noticed.
+def misspellings(spec: Any) -> Iterator[tuple[FieldPath, Any]]:
+    """The spec with each key below its own misspelt; the keys of matchLabels are the author's own."""
+    for path in paths(spec):
+        if len(path) > 1 and isinstance(path[-1], str) and "matchLabels" not in path[:-1]:
+            copied, parent = changed(spec, path)
+            parent[f"{path[-1]}s"] = parent.pop(path[-1])
+            yield path, copied
+
+
+def assert_no_mistake_widens(spec: Any, semantics: Semantics, wrong: Any, junk: Any) -> None:
+    """With any one mistake the policy isolates at least as it did, allows nothing it did not, and is noticed.
 
     Its types are the one part whose loss makes rules count that were inert: both directions are isolated then.
     """
-    semantics, spec = chosen
     right, notices = decoded(spec, semantics)
     assert notices == ()
-    mistake = data.draw(st.sampled_from([replaced, with_junk_entry, with_misspelt_key]))
-    path, mutated = data.draw(mistake(copy.deepcopy(spec)))
-    wrong, notices = decoded(mutated, semantics)
+    for path, mistaken in chain(replacements(spec, wrong), junk_entries(spec, junk), misspellings(spec)):
+        found, notices = decoded(mistaken, semantics)
+        assert notices
+        assert found.directions >= right.directions
+        assert all(found.pods.matches(labels) for labels in LABELS if right.pods.matches(labels))
+        of_types = path[:1] == ("policyTypes",)
+        for direction in Direction:
+            before = getattr(right, direction.value) if of_types else right.rules(direction)
+            assert probes(found, found.rules(direction)) <= probes(right, before)
 
-    assert notices
-    assert wrong.directions >= right.directions
-    assert all(wrong.pods.matches(labels) for labels in LABELS if right.pods.matches(labels))
-    of_types = path[:1] == ("policyTypes",)
-    for direction in Direction:
-        before = getattr(right, direction.value) if of_types else right.rules(direction)
-        assert probes(wrong, wrong.rules(direction)) <= probes(right, before)
+
+@given(SPECS, st.sampled_from(WRONG_VALUES), st.sampled_from([None, *WRONG_VALUES]))
+def test_no_mistake_makes_a_policy_wider(chosen: tuple[Semantics, Any], wrong: Any, junk: Any) -> None:
+    semantics, spec = chosen
+    assert_no_mistake_widens(spec, semantics, wrong, junk)
+
+
+@pytest.mark.parametrize("wrong", WRONG_VALUES)
+def test_no_mistake_in_any_field_there_is_makes_a_policy_wider(wrong: object) -> None:
+    assert_no_mistake_widens(EVERY_FIELD, V1, wrong, wrong)
