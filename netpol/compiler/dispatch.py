@@ -1,9 +1,9 @@
-"""The way from an isolated address to its pod's chain: a binary tree over address bits.
+"""The way from an isolated address to its pod's chain: a decision tree over prefixes.
 
-Each rule decides one bit: it goes to the branch of those addresses that are fewer, or
-falls through to the rules of the others, which follow in the same chain. So the n-th pod
-costs about log2(n) rules, and whatever the addresses, at most log2(n) branches nest: the
-nft variant refuses more than 15 chains below a hook.
+Each rule decides one prefix that holds about half of the addresses still possible: it goes
+to the branch of the smaller part, or falls through to the rules of the larger, which follow
+in the same chain. So the n-th pod costs about log2(n) rules, and branches nest at most
+log2(n) deep, whatever the addresses are: nf_tables refuses more than 15 nested chains.
 """
 
 from __future__ import annotations
@@ -40,12 +40,15 @@ class _Tree:
             return ()
         if len(addresses) == 1:
             return (self._leaf(addresses[0]),)
-        fewer, others, network = _split(addresses)
-        if len(fewer) == 1:
-            return (self._leaf(fewer[0]), *self.rules(others))
-        name = names.branch_chain(network, self._direction)
-        self.branches[name] = self.rules(fewer)
-        return (Rule((InNetwork(self._side, network),), Goto(name)), *self.rules(others))
+        inside, prefix = _split(addresses)
+        within, without = addresses[inside], addresses[: inside.start] + addresses[inside.stop :]
+        smaller, larger = (within, without) if len(within) <= len(without) else (without, within)
+        if len(smaller) == 1:
+            return (self._leaf(smaller[0]), *self.rules(larger))
+        name = names.branch_chain(prefix, self._direction)
+        self.branches[name] = self.rules(smaller)
+        branch = Rule((InNetwork(self._side, prefix, negated=smaller is without),), Goto(name))
+        return (branch, *self.rules(larger))
 
     @property
     def _side(self) -> Side:
@@ -57,13 +60,18 @@ class _Tree:
         return Rule((InNetwork(self._side, own), InNetwork(other, own, negated=True)), Goto(self._chains[address]))
 
 
-def _split(addresses: list[Address]) -> tuple[list[Address], list[Address], Network]:
-    """The addresses on the two sides of the first bit they differ in, the fewer first, and the network of these.
+def _split(addresses: list[Address]) -> tuple[slice, Network]:
+    """The prefix that holds as near half of these sorted, differing addresses as any, and where in the list they are.
 
-    The addresses are sorted and at least two.
+    It lies on the way down the trie into the larger child, until that has at most half: between a third and two
+    thirds of the addresses are inside, whatever they are.
     """
-    first, last = int(addresses[0]), int(addresses[-1])
-    bit = (first ^ last).bit_length() - 1
-    boundary = bisect_left(addresses, (last >> bit) << bit, key=int)
-    fewer, others = sorted((addresses[:boundary], addresses[boundary:]), key=len)
-    return fewer, others, ipaddress.ip_network((fewer[0], fewer[0].max_prefixlen - bit), strict=False)
+    start, stop = 0, len(addresses)
+    ways: list[tuple[slice, Network]] = []
+    while 2 * (stop - start) > len(addresses):
+        bit = (int(addresses[start]) ^ int(addresses[stop - 1])).bit_length() - 1
+        middle = bisect_left(addresses, int(addresses[stop - 1]) >> bit << bit, start, stop, key=int)
+        start, stop = (start, middle) if middle - start > stop - middle else (middle, stop)
+        prefix = ipaddress.ip_network((addresses[start], addresses[start].max_prefixlen - bit), strict=False)
+        ways.append((slice(start, stop), prefix))
+    return min(ways, key=lambda way: abs(2 * (way[0].stop - way[0].start) - len(addresses)))
