@@ -50,6 +50,8 @@ packages:
 	need kernel iproute2     'command -v ip'; \
 	need kernel kmod         'command -v modprobe'; \
 	need kernel procps       'command -v sysctl'; \
+	need kernel nftables     'command -v nft'; \
+	need kernel netbase      'test -e /etc/protocols'; \
 	[ -n "$$builds$$kernel" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing Debian packages:$$builds$$kernel"; \
