@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from netpol.compiler.terms import NamedDestination, Term, peer_terms
 from netpol.model.objects import Pod
 from netpol.model.policies import Direction, PolicyRule
-from netpol.model.ports import NamedPort, PortEntry, PortRange, Protocol
+from netpol.model.ports import ALL_PORTS, NamedPort, PortEntry, PortRange, Protocol
 from netpol.policy.resolve import Standing
 
 
@@ -38,8 +38,9 @@ class Allowance:
         'TCP 80,90-99'
         """
         if self.protocol is None:
-            return "every port"
-        return f"{self.protocol.value} {','.join(map(str, self.ports))}"
+            return "everything" if self.terms is None else "by peer alone"
+        ports = "every port" if self.ports == (ALL_PORTS,) else ",".join(map(str, self.ports))
+        return f"{self.protocol.value} {ports}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _OURS = re.compile(
 
 
 def is_ours(name: str) -> bool:
-    """True for every name this module can make, and for no other.
+    """True for names of the form this module makes, whichever version of it made them.
 
     >>> is_ours("NETPOL-FORWARD"), is_ours("NETPOL-mine")
     (True, False)

@@ -110,6 +110,7 @@ def _port_matches(allowance: Allowance) -> Iterator[tuple[Match, ...]]:
 
 
 def _chunks(ports: Iterable[PortRange]) -> Iterator[tuple[PortRange, ...]]:
+    """The ports, of which there is at least one, by as many as one multiport match holds."""
     chunk: list[PortRange] = []
     slots = 0
     for each in ports:
@@ -119,5 +120,4 @@ def _chunks(ports: Iterable[PortRange]) -> Iterator[tuple[PortRange, ...]]:
             chunk, slots = [], 0
         chunk.append(each)
         slots += size
-    if chunk:
-        yield tuple(chunk)
+    yield tuple(chunk)

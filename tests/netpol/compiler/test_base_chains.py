@@ -1,0 +1,144 @@
+"""The chains before any pod's: what each kind of packet meets there, walked by the tracer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from builders import address
+from tracer import Outcome, Packet, State, Trace, trace
+
+from netpol.compiler import names
+from netpol.compiler.base_chains import DISCOVERY_TYPES, INVALID, UNKNOWN, base_chains, hook_chain, hooks
+from netpol.compiler.ruleset import Action, Hook, IpSet, Log, NetworkMember, Rule, Ruleset, SetType, Table
+from netpol.model.networks import Address, Family, family_of
+from netpol.model.policies import Direction
+from netpol.model.ports import Protocol
+
+OPEN = {Family.IPV4: address("10.0.0.1"), Family.IPV6: address("fd00::1")}
+SENDER = {Family.IPV4: address("10.0.0.2"), Family.IPV6: address("fd00::2")}
+RECEIVER = {Family.IPV4: address("10.0.0.3"), Family.IPV6: address("fd00::3")}
+STRANGER = {Family.IPV4: address("10.0.0.9"), Family.IPV6: address("fd00::9")}
+NODE = {Family.IPV4: address("192.0.2.1"), Family.IPV6: address("2001:db8::1")}
+LOCAL = frozenset(NODE.values())
+"""A pod that nothing isolates, one isolated for egress, one for ingress, one that is not known, and the node."""
+
+IN, OUT = Direction.INGRESS, Direction.EGRESS
+
+
+def ruleset(family: Family) -> Ruleset:
+    """The base chains, with judging chains that drop everything."""
+    isolated = {OUT: SENDER, IN: RECEIVER}
+    sets = [
+        *(
+            IpSet(names.isolated_set(each, family), SetType.ADDRESSES, family, frozenset({held[family].packed}))
+            for each, held in isolated.items()
+        ),
+        IpSet(
+            names.unknown_set(family),
+            SetType.NETWORKS,
+            family,
+            frozenset({NetworkMember(STRANGER[family].packed, family.bits)}),
+        ),
+    ]
+    drop = {names.judging_chain(each): (Rule((), Action.DROP),) for each in Direction}
+    return Ruleset({each.name: each for each in sets}, {family: Table(hooks(), base_chains(family, 7) | drop)})
+
+
+def packet(source: Address, destination: Address) -> Packet:
+    """An opening, on the node."""
+    return Packet(source, destination, Protocol.TCP, 80, local=LOCAL)
+
+
+def way(hook: Hook, walked: Packet) -> Trace:
+    family = family_of(walked.source)
+    return trace(ruleset(family), family, hook, walked)
+
+
+def dropped_in(found: Trace) -> str | None:
+    """The chain that dropped the packet."""
+    return found.path[-1].chain if found.verdict is Outcome.DROPPED else None
+
+
+JUDGED_OUT, JUDGED_IN = names.judging_chain(OUT), names.judging_chain(IN)
+
+OPENINGS = [
+    (Hook.FORWARD, SENDER, OPEN, JUDGED_OUT),
+    (Hook.FORWARD, OPEN, RECEIVER, JUDGED_IN),
+    (Hook.FORWARD, SENDER, RECEIVER, JUDGED_OUT),
+    (Hook.FORWARD, RECEIVER, SENDER, None),
+    (Hook.FORWARD, STRANGER, OPEN, UNKNOWN),
+    (Hook.FORWARD, OPEN, STRANGER, UNKNOWN),
+    (Hook.INPUT, SENDER, NODE, JUDGED_OUT),
+    (Hook.INPUT, OPEN, NODE, None),
+    (Hook.INPUT, STRANGER, NODE, UNKNOWN),
+    (Hook.OUTPUT, NODE, RECEIVER, None),
+    (Hook.OUTPUT, NODE, STRANGER, None),
+    (Hook.OUTPUT, OPEN, RECEIVER, JUDGED_IN),
+    (Hook.OUTPUT, SENDER, OPEN, JUDGED_OUT),
+    (Hook.OUTPUT, OPEN, STRANGER, UNKNOWN),
+]
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize(("hook", "source", "destination", "chain"), OPENINGS)
+def test_an_opening_is_judged_where_an_end_is_isolated_or_unknown(
+    family: Family, hook: Hook, source: dict[Family, Address], destination: dict[Family, Address], chain: str | None
+) -> None:
+    """G8: the node itself passes. X5: what it sends on for others does not. G12."""
+    for protocol, port in ((Protocol.TCP, 80), (Protocol.UDP, 53), (Protocol.ICMP, None)):
+        found = way(hook, replace(packet(source[family], destination[family]), protocol=protocol, port=port))
+        assert dropped_in(found) == chain, str(found)
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("hook", Hook)
+@pytest.mark.parametrize("state", [State.ESTABLISHED, State.RELATED])
+def test_a_living_connection_meets_one_rule(family: Family, hook: Hook, state: State) -> None:
+    """G2."""
+    found = way(hook, replace(packet(SENDER[family], RECEIVER[family]), state=state, opening=False))
+    assert (found.verdict, found.rules_met) == (Outcome.ACCEPTED, 1)
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("hook", Hook)
+@pytest.mark.parametrize("end", [SENDER, RECEIVER])
+def test_nothing_picks_up_a_connection_of_an_isolated_pod(
+    family: Family, hook: Hook, end: dict[Family, Address]
+) -> None:
+    """G11: whichever side speaks next, and the node too."""
+    for source, destination in ((end, OPEN), (OPEN, end), (end, NODE), (NODE, end)):
+        found = way(hook, replace(packet(source[family], destination[family]), opening=False))
+        assert dropped_in(found) == INVALID, str(found)
+        assert found.logs == (Log(7, f"1:{INVALID}"),)
+
+
+@pytest.mark.parametrize("family", Family)
+def test_connections_of_open_pods_may_be_picked_up(family: Family) -> None:
+    picked_up = replace(packet(OPEN[family], NODE[family]), opening=False)
+    assert way(Hook.FORWARD, picked_up).verdict is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize("hook", Hook)
+@pytest.mark.parametrize("kind", DISCOVERY_TYPES)
+def test_discovery_passes_whoever_sends_it(hook: Hook, kind: int) -> None:
+    """G10: even an unknown pod's."""
+    for source, destination in ((SENDER, RECEIVER), (STRANGER, RECEIVER)):
+        opening = packet(source[Family.IPV6], destination[Family.IPV6])
+        found = way(hook, replace(opening, protocol=Protocol.ICMP, port=None, icmpv6_type=kind))
+        assert found.verdict is Outcome.ACCEPTED, str(found)
+
+
+def test_an_unknown_address_is_logged() -> None:
+    found = way(Hook.FORWARD, packet(STRANGER[Family.IPV4], OPEN[Family.IPV4]))
+    assert found.logs == (Log(7, f"1:{UNKNOWN}"),)
+
+
+def test_ipv4_has_no_discovery() -> None:
+    assert set(base_chains(Family.IPV6, 7)) - set(base_chains(Family.IPV4, 7)) == {"NETPOL-ICMPV6"}
+
+
+def test_every_base_chain_is_ours() -> None:
+    chains = {*base_chains(Family.IPV6, 7), *map(names.judging_chain, Direction)}
+    assert chains == {names.PREFIX + each for each in names.BASE_CHAINS}
+    assert {hook_chain(hook) for hook in Hook} <= chains

@@ -1,0 +1,77 @@
+"""Names that are ours, fit the kernel, and never stand for two things."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netpol.compiler import names
+from netpol.model.networks import Family, parse_network
+from netpol.model.policies import Direction
+
+CHAIN_CHARACTERS, SET_CHARACTERS = 28, 31
+IDENTITIES = st.lists(st.text(string.ascii_lowercase + ":0123456789", max_size=4), max_size=4)
+
+CHAINS = [
+    *(names.PREFIX + each for each in names.BASE_CHAINS),
+    *(
+        name
+        for direction in Direction
+        for name in (
+            names.judging_chain(direction),
+            names.pod_chain("n" * 63, "p" * 253, direction),
+            names.branch_chain(parse_network("fd00::/64"), direction),
+        )
+    ),
+]
+SETS = [
+    name
+    for direction in Direction
+    for family in Family
+    for name in (
+        names.shared_set("P", family, "pods [*] of namespace x"),
+        names.group_set("n" * 63, "p" * 253, direction, "TCP 80"),
+        names.isolated_set(direction, family),
+        names.unknown_set(family),
+    )
+]
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_chains_are_ours_and_short_enough_for_the_nft_variant(name: str) -> None:
+    assert names.is_ours(name)
+    assert len(name) <= CHAIN_CHARACTERS
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_sets_are_ours_and_short_enough_for_ipset(name: str) -> None:
+    assert names.is_ours(name)
+    assert len(name) <= SET_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "FORWARD", "NETPOL-", "NETPOL-FORWARD2", "XNETPOL-FORWARD", "NETPOL-PI-short", "NETPOL-ISO-IN-5", "netpol-x"],
+)
+def test_names_of_others_are_not_ours(name: str) -> None:
+    assert not names.is_ours(name)
+
+
+def test_every_kind_of_name_is_told_from_the_others() -> None:
+    assert len(set(CHAINS)) == len(CHAINS) - 2, "the judging chains are among the base chains too"
+    assert len(set(SETS)) == 10
+
+
+@given(IDENTITIES, IDENTITIES)
+def test_identities_share_no_digest(one: list[str], other: list[str]) -> None:
+    assert (names.digest(*one) == names.digest(*other)) == (one == other)
+
+
+def test_directions_families_and_kinds_are_part_of_a_name() -> None:
+    assert len({names.pod_chain("a", "b", direction) for direction in Direction}) == 2
+    assert names.pod_chain("a", "bc", Direction.INGRESS) != names.pod_chain("ab", "c", Direction.INGRESS)
+    shared = {names.shared_set(kind, family, "same") for kind in "PQNB" for family in Family}
+    assert len(shared) == 8
