@@ -13,17 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.manifests import NODE
-from netpol.dataplane.conntrack import NetlinkFlows
-from netpol.source.manifests import load
 
 from netpol.compiler.compile import compile_ruleset
 from netpol.control.cutting import denied_flows
 from netpol.dataplane.apply import Kernel, apply
+from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.plan import plan
 from netpol.dataplane.steps import Step, WriteTable
 from netpol.settings import NodeOptions, PolicyOptions, Variant
+from netpol.source.manifests import load
 
 NETPOL = (sys.executable, "-m", "netpol")
 
