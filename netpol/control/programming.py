@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
 
 from netpol.compiler.names import unknown_set
 from netpol.compiler.ruleset import Ruleset
@@ -82,17 +81,18 @@ def program(target: Programming, kernel: Kernel, superseded: Iterable[Tables] = 
 def _converge(kernel: Kernel, families: Collection[Family], desired: Callable[[Held], Ruleset]) -> tuple[Step, ...]:
     """Apply the difference; where another writer changed what was read, read and plan again."""
     held = kernel.read(families)
-    for attempt in count(1):
+    attempts_left = ATTEMPTS
+    while True:
         steps = plan(desired(held), held)
         try:
             apply(steps, kernel)
         except KernelRefusal:
+            attempts_left -= 1
             before, held = held, kernel.read(families)
-            if attempt == ATTEMPTS or held == before:
+            if not attempts_left or held == before:
                 raise
         else:
-            break
-    return steps
+            return steps
 
 
 def _with_stale_sets(ruleset: Ruleset, held: Held) -> Ruleset:

@@ -132,18 +132,15 @@ class _Difference:
         yield from _remove(self.target, (m for m in self.removed if _is_hole(m) and not self._in_range(m)))
 
     def _in_range(self, hole: Member) -> bool:
-        """True where a range that is to stay or to come is around the hole."""
-        return any(_lies_in(hole, other) for other in self.target.members if not _is_hole(other))
+        """True where a range that is to stay or to come is around the hole, which is one address."""
+        ranges = (m for m in self.target.members if isinstance(m, NetworkMember) and not m.nomatch)
+        return isinstance(hole, NetworkMember) and any(
+            key(each) == key(NetworkMember(hole.packed, each.prefix)) for each in ranges
+        )
 
 
 def _is_hole(member: Member) -> bool:
     return isinstance(member, NetworkMember) and member.nomatch
-
-
-def _lies_in(inner: Member, outer: Member) -> bool:
-    if not isinstance(inner, NetworkMember) or not isinstance(outer, NetworkMember) or outer.prefix > inner.prefix:
-        return False
-    return key(outer) == key(NetworkMember(inner.packed, outer.prefix))
 
 
 def _same_kind(desired: IpSet, held: IpSet | None) -> bool:
