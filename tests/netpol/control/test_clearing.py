@@ -8,7 +8,7 @@ from between import FAMILIES, programmed
 from builders import namespace, node, pod, pods, policy, rule
 
 from netpol.compiler.compile import compile_ruleset
-from netpol.compiler.ruleset import IpSet, Ruleset, SetType
+from netpol.compiler.ruleset import Hook, IpSet, Ruleset, SetType
 from netpol.control.clearing import Cleared, clear, clear_tables
 from netpol.dataplane.kernel import KernelTable
 from netpol.dataplane.memory import MemoryKernel
@@ -84,9 +84,8 @@ def test_a_set_that_a_rule_of_others_matches_stays_and_is_named() -> None:
 
 def test_hooks_moved_and_doubled_by_others_go_too() -> None:
     memory = held()
-    memory.tables.plant(
-        FOUR, "FORWARD", *(rule.text for rule in memory.tables.read(FOUR).hooks[next(iter(RULESET.tables[FOUR].hooks))])
-    )
+    (again,) = memory.tables.read(FOUR).hooks[Hook.FORWARD]
+    memory.tables.plant(FOUR, "FORWARD", again.text)
     memory.tables.plant(FOUR, "INPUT", "-s 10.0.0.0/8 -j NETPOL-INPUT")
     assert clear([memory.tables], memory.sets, FAMILIES).left == ()
     assert memory.tables.rules(FOUR, "FORWARD") == ("-j ACCEPT",)
@@ -104,8 +103,7 @@ def test_half_a_ruleset_goes_as_well() -> None:
 
 def test_every_variant_is_cleared_before_the_sets_that_their_rules_match() -> None:
     memory = held()
-    (other,) = [table for table in [programmed(RULESET)[0].tables]]
-    cleared = clear([other, memory.tables], memory.sets, FAMILIES)
+    cleared = clear([programmed(RULESET)[0].tables, memory.tables], memory.sets, FAMILIES)
     assert cleared == Cleared(2 * CHAINS, len(RULESET.sets), ())
 
 

@@ -120,7 +120,7 @@ def test_a_refusal_leaves_the_kernel_as_it_was(memory: MemoryKernel) -> None:
 
 
 class Meddling:
-    """Tables into which somebody else writes just before each of the first writes."""
+    """Tables in which another run makes a chain just before each of the first writes, which fails for that."""
 
     def __init__(self, memory: MemoryKernel, times: int) -> None:
         self._memory = memory
@@ -132,9 +132,7 @@ class Meddling:
     def write(self, family: Family, lines: Sequence[str]) -> None:
         if self.times:
             self.times -= 1
-            hook = self._memory.tables.read(FOUR).hooks
-            texts = [rule.text for rules in hook.values() for rule in rules]
-            self._memory.tables.plant(FOUR, f"NETPOL-PI-{'ABC'[self.times] * 16}", *texts[:0])
+            self._memory.tables.plant(FOUR, f"NETPOL-PI-{'ABC'[self.times] * 16}")
             raise KernelRefusal("iptables-restore: line 1 failed")
         self._memory.tables.write(family, lines)
 
