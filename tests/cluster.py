@@ -184,9 +184,9 @@ class Cluster:
         variant = self.variant.value
         return "--source", str(self.directory), "--hostname-override", node, "--iptables-variant", variant
 
-    def netpol(self, node: str, *arguments: str) -> CompletedProcess[str]:
-        """A netpol command in the namespace of `node`."""
-        return Command(self._machine(node), arguments).wait()
+    def netpol(self, node: str, *arguments: str, user: int = 0) -> CompletedProcess[str]:
+        """What a netpol command said and returned in the namespace of `node`, run by `user`."""
+        return Command(self._machine(node), arguments, user).wait()
 
     def shell(self, node: str, *command: str, given: str | None = None) -> str:
         """What a command wrote in the namespace of `node`; an AssertionError where it failed."""
@@ -210,7 +210,10 @@ class Cluster:
 
         AssertionError with every probe that went another way.
         """
-        questions = {self._question(asked): asked for asked in self._asked(ports, families, sources, destinations)}
+        questions = {
+            self.question(asked.source, asked.destination, asked.port, asked.family): asked
+            for asked in self._asked(ports, families, sources, destinations)
+        }
         allowed = {question for question in questions if self._allows(question)}
         outcomes = probe(questions, expected=allowed, patience=PATIENCE)
         wrong = {
@@ -223,7 +226,7 @@ class Cluster:
 
     def reaches(self, source: str, destination: str, port: str = "80/TCP", family: Family = Family.IPV4) -> bool:
         """True where one probe gets through, whatever the oracle would say; a refusal is an AssertionError."""
-        question = self._question(Asked(source, destination, port, family))
+        question = self.question(source, destination, port, family)
         outcome = probe([question], patience=UNSURE)[question]
         assert outcome in (Outcome.REACHED, Outcome.SILENT), f"{question}: {outcome}"
         return outcome is Outcome.REACHED
@@ -231,6 +234,10 @@ class Cluster:
     def place(self, destination: str, port: str = "80/TCP", family: Family = Family.IPV4) -> Place:
         """A port of a pod, node or host."""
         return Place(self.lab.endpoint(destination, family), *protocol_and_port(port))
+
+    def question(self, source: str, destination: str, port: str, family: Family = Family.IPV4) -> Probe:
+        """The probe from one pod, node or host to a port of another."""
+        return Probe(self.lab.endpoint(source, family), self.place(destination, port, family))
 
     def _asked(
         self,
@@ -249,11 +256,6 @@ class Cluster:
 
     def _has(self, name: str, family: Family) -> bool:
         return any(family_of(address) is family for address in self.lab.addresses(name))
-
-    def _question(self, asked: Asked) -> Probe:
-        return Probe(
-            self.lab.endpoint(asked.source, asked.family), self.place(asked.destination, asked.port, asked.family)
-        )
 
     def _allows(self, question: Probe) -> bool:
         place = question.place

@@ -18,15 +18,19 @@ BROKE = 70
 
 
 class Command:
-    """`netpol` with these arguments, running in `namespace`."""
+    """`netpol` with these arguments, running in `namespace` as `user`."""
 
-    def __init__(self, namespace: Namespace, arguments: Sequence[str]) -> None:
+    def __init__(self, namespace: Namespace, arguments: Sequence[str], user: int = 0) -> None:
         self._arguments = list(arguments)
         with TemporaryFile("w+") as output, TemporaryFile("w+") as complaints:
             self._output, self._complaints = os.dup(output.fileno()), os.dup(complaints.fileno())
             self.pid = os.fork()
             if self.pid == 0:
-                os._exit(_run(namespace, self._arguments, output, complaints))
+                os._exit(_run(namespace, self._arguments, user, output, complaints))
+
+    def has_ended(self) -> bool:
+        """True once the command has; it still waits to be asked what it returned."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def wait(self) -> CompletedProcess[str]:
         """What the command wrote and returned, once it has ended."""
@@ -39,16 +43,15 @@ class Command:
         return CompletedProcess(self._arguments, os.waitstatus_to_exitcode(status), *texts)
 
 
-def run_netpol(namespace: Namespace, *arguments: str) -> CompletedProcess[str]:
-    """What `netpol` wrote and returned when run in `namespace`."""
-    return Command(namespace, arguments).wait()
-
-
-def _run(namespace: Namespace, arguments: list[str], output: IO[str], complaints: IO[str]) -> int:
+def _run(namespace: Namespace, arguments: list[str], user: int, output: IO[str], complaints: IO[str]) -> int:
     sys.stdout, sys.stderr = output, complaints
     try:
         with namespace.entered():
-            return main(arguments)
+            os.seteuid(user)
+            try:
+                return main(arguments)
+            finally:
+                os.seteuid(0)
     except BaseException:
         traceback.print_exc()
         return BROKE
