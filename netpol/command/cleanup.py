@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001  every command has this signature
     """Remove everything, and say what is left because somebody else uses it."""
     require_root("netpol cleanup")
-    cleared = clear([IptablesTables(variant) for variant in variants_present()], NetlinkSets(), tuple(Family))
+    with NetlinkSets() as sets:
+        cleared = clear([IptablesTables(variant) for variant in variants_present()], sets, tuple(Family))
     print(cleared)
     for line in cleared.left:
         print(f"netpol: left: {line}", file=sys.stderr)

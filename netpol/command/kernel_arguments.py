@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from netpol.dataplane.apply import Kernel
 from netpol.dataplane.conntrack import NetlinkFlows
@@ -27,9 +29,9 @@ def add_kernel_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def require_root(command: str) -> None:
-    """Return where this process may change the kernel's rules."""
+    """Return where this process may see and change the kernel's rules; NetpolError elsewhere."""
     if os.geteuid() != 0:
-        raise NetpolError(f"{command} needs root: it writes ipsets and iptables rules")
+        raise NetpolError(f"{command} needs root: nobody else sees or changes the kernel's ipsets and rules")
 
 
 def chosen_variant(arguments: argparse.Namespace) -> Variant:
@@ -37,6 +39,8 @@ def chosen_variant(arguments: argparse.Namespace) -> Variant:
     return detect() if arguments.iptables_variant == AUTO else Variant(arguments.iptables_variant)
 
 
-def open_kernel(variant: Variant) -> Kernel:
-    """The writers of the current network namespace."""
-    return Kernel(NetlinkSets(), IptablesTables(variant), NetlinkFlows())
+@contextmanager
+def open_kernel(variant: Variant) -> Iterator[Kernel]:
+    """The writers of the current network namespace, for as long as the context lasts."""
+    with NetlinkSets() as sets, NetlinkFlows() as flows:
+        yield Kernel(sets, IptablesTables(variant), flows)

@@ -33,17 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Program the kernel and say what changed."""
     _check(arguments)
+    options = node_options(arguments)
     require_root("netpol run")
     # A start allocates a few hundred thousand objects and frees none: collecting cycles meanwhile finds nothing.
     gc.disable()
     snapshot = load_snapshot(arguments).snapshot
-    options = node_options(arguments)
     if not any(pod.node == options.name for pod in snapshot.pods.values()):
         print(f"warning: no pod is on node {options.name}: --hostname-override names another", file=sys.stderr)
     variant = chosen_variant(arguments)
     target = Programming(snapshot, compile_ruleset(snapshot, options), options.name)
     superseded = [IptablesTables(other) for other in variants_present() if other is not variant]
-    outcome = program(target, open_kernel(variant), superseded)
+    with open_kernel(variant) as kernel:
+        outcome = program(target, kernel, superseded)
     print(f"{options.name} ({variant.value}): {outcome}")
     return 0
 

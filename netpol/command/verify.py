@@ -32,10 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the drift; status 1 where there is any."""
-    require_root("netpol verify")
     options = node_options(arguments)
+    require_root("netpol verify")
     ruleset = compile_ruleset(load_snapshot(arguments).snapshot, options)
-    steps = plan(ruleset, open_kernel(chosen_variant(arguments)).read(options.families))
+    with open_kernel(chosen_variant(arguments)) as kernel:
+        steps = plan(ruleset, kernel.read(options.families))
     for line in drift(steps):
         print(line)
     if not steps:

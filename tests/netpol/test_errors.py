@@ -1,3 +1,7 @@
+"""What an error says, and the status it ends a command with."""
+
+from __future__ import annotations
+
 import pytest
 
 from netpol.errors import InputError, KernelRefusal, NetpolError, UsageError
@@ -5,17 +9,13 @@ from netpol.errors import InputError, KernelRefusal, NetpolError, UsageError
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [
-        (NetpolError("the work failed"), 1),
-        (KernelRefusal("no such table"), 1),
-        (UsageError("no such flag"), 2),
-        (InputError(["a.yaml:1: wrong"]), 2),
-    ],
+    [(NetpolError("x"), 1), (KernelRefusal("x"), 1), (UsageError("x"), 2), (InputError(["x"]), 2)],
 )
-def test_every_error_has_its_exit_status(error: NetpolError, status: int) -> None:
-    assert error.exit_status == status
+def test_wrong_usage_and_input_are_told_from_work_that_failed(error: NetpolError, status: int) -> None:
+    assert isinstance(error, NetpolError)
+    assert (error.exit_status, str(error)) == (status, "x")
 
 
-def test_an_error_of_the_input_has_a_line_for_each_problem() -> None:
-    error = InputError(["a.yaml:1: wrong", "b.yaml:2: wrong too"])
-    assert str(error).splitlines() == list(error.problems) == ["a.yaml:1: wrong", "b.yaml:2: wrong too"]
+def test_an_input_error_is_a_line_for_each_problem() -> None:
+    error = InputError(["a.yaml:1: one", "b.yaml:2: two"])
+    assert str(error).splitlines() == list(error.problems) == ["a.yaml:1: one", "b.yaml:2: two"]

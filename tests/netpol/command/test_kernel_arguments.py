@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import argparse
+import os
+
+import pytest
+
+from netpol.command import kernel_arguments
+from netpol.command.kernel_arguments import add_kernel_arguments, chosen_variant, open_kernel, require_root
+from netpol.dataplane.iptables import IptablesTables
+from netpol.errors import KernelRefusal, NetpolError
+from netpol.settings import Variant
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_kernel_arguments(parser)
+    return parser.parse_args(words)
+
+
+@pytest.mark.parametrize("variant", Variant)
+def test_a_variant_that_is_named_is_not_looked_for(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_variant() -> Variant:
+        raise KernelRefusal("nobody is to look")
+
+    monkeypatch.setattr(kernel_arguments, "detect", no_variant)
+    assert chosen_variant(parsed("--iptables-variant", variant.value)) is variant
+    for words in ([], ["--iptables-variant=auto"]):
+        with pytest.raises(KernelRefusal, match="nobody is to look"):
+            chosen_variant(parsed(*words))
+
+
+@pytest.mark.parametrize("variant", Variant)
+def test_the_hosts_own_variant_is_the_default(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_arguments, "detect", lambda: variant)
+    assert chosen_variant(parsed()) is variant
+
+
+def test_root_is_enough_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    require_root("netpol run")
+    monkeypatch.setattr(os, "geteuid", lambda: 1)
+    with pytest.raises(NetpolError, match="netpol run needs root"):
+        require_root("netpol run")
+
+
+@pytest.mark.parametrize("variant", Variant)
+def test_a_kernel_is_opened_for_the_variant_and_closed_again(variant: Variant) -> None:
+    """Opening takes no root and changes nothing; a socket that stays open fails the run of the tests."""
+    with open_kernel(variant) as kernel:
+        assert isinstance(kernel.tables, IptablesTables)
+        assert kernel.tables.variant is variant

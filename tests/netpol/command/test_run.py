@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import manifest_directory
+import pytest
+from between import FAMILIES, kernel_of
+
+from netpol.command import run as command
+from netpol.compiler.compile import compile_ruleset
+from netpol.control import programming
+from netpol.dataplane.apply import Kernel, apply
+from netpol.dataplane.memory import MemoryKernel
+from netpol.dataplane.plan import plan
+from netpol.errors import KernelRefusal, UsageError
+from netpol.model.networks import Family
+from netpol.settings import NodeOptions, PolicyOptions, Variant
+from netpol.source.manifests import load
+
+
+@pytest.fixture(name="kernels")
+def _kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Variant, MemoryKernel]]:
+    """A host with both variants; the command opens the kernel of the one it chooses."""
+    kernels = {variant: MemoryKernel() for variant in Variant}
+
+    @contextmanager
+    def opened(variant: Variant) -> Iterator[Kernel]:
+        yield kernel_of(kernels[variant])
+
+    monkeypatch.setattr(command, "open_kernel", opened)
+    monkeypatch.setattr(command, "IptablesTables", lambda variant: kernels[variant].tables)
+    monkeypatch.setattr(command, "variants_present", lambda: tuple(Variant))
+    monkeypatch.setattr(programming, "local_addresses", frozenset)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    yield kernels
+    gc.enable()
+
+
+@pytest.fixture(name="directory")
+def _directory(tmp_path: Path) -> Path:
+    return manifest_directory.write(tmp_path)
+
+
+def run(directory: Path, *words: str) -> int:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    command.add_arguments(parser)
+    chosen = ["-f", str(directory), "--once", "--hostname-override", "n1", "--iptables-variant", "nft", *words]
+    return command.run(parser.parse_args(chosen))
+
+
+def drift(memory: MemoryKernel, directory: Path) -> tuple[object, ...]:
+    """What the kernel lacks of what the manifests ask for."""
+    ruleset = compile_ruleset(load(directory, PolicyOptions()).snapshot, NodeOptions("n1"))
+    return plan(ruleset, kernel_of(memory).read(FAMILIES))
+
+
+def test_the_kernel_is_programmed_and_a_second_run_changes_nothing(
+    kernels: dict[Variant, MemoryKernel], directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(directory) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("n1 (nft): ")
+    assert " sets created, " in printed.out
+    assert printed.err == ""
+    assert drift(kernels[Variant.NFT], directory) == ()
+    assert run(directory) == 0
+    assert capsys.readouterr().out == "n1 (nft): nothing to change\n"
+
+
+def test_the_variant_that_is_named_is_written_and_the_other_is_not(
+    kernels: dict[Variant, MemoryKernel], directory: Path
+) -> None:
+    assert run(directory, "--iptables-variant", "legacy") == 0
+    assert drift(kernels[Variant.LEGACY], directory) == ()
+    assert kernels[Variant.NFT].journal.operations == []
+
+
+def test_what_an_earlier_run_wrote_through_the_other_variant_goes(
+    kernels: dict[Variant, MemoryKernel], directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    former = kernel_of(kernels[Variant.LEGACY])
+    ruleset = compile_ruleset(load(directory, PolicyOptions()).snapshot, NodeOptions("n1"))
+    apply(plan(ruleset, former.read(FAMILIES)), former)
+    assert run(directory) == 0
+    assert "chains of another variant removed" in capsys.readouterr().out
+    assert not any(former.tables.read(family).chains for family in FAMILIES)
+
+
+def test_a_family_that_is_off_gets_no_rule(kernels: dict[Variant, MemoryKernel], directory: Path) -> None:
+    assert run(directory, "--enable-ipv6=false") == 0
+    assert not kernels[Variant.NFT].tables.read(Family.IPV6).chains
+    assert kernels[Variant.NFT].tables.read(Family.IPV4).chains
+
+
+def test_a_node_without_pods_is_worth_a_warning(
+    kernels: dict[Variant, MemoryKernel], directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong name would enforce nothing and say nothing."""
+    assert run(directory, "--hostname-override", "elsewhere") == 0
+    assert capsys.readouterr().err == ("warning: no pod is on node elsewhere: --hostname-override names another\n")
+
+
+def test_a_refusal_is_passed_on_with_nothing_written(kernels: dict[Variant, MemoryKernel], directory: Path) -> None:
+    memory = kernels[Variant.NFT]
+    memory.journal.refuse(after=10)
+    with pytest.raises(KernelRefusal, match="as the test told the kernel to"):
+        run(directory)
+    assert kernel_of(memory).read(()).sets == {}
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("--run-router", "the pod network is the CNI's"),
+        ("--run-service-proxy=true", "no service proxy"),
+        ("--run-firewall=false", "leaves nothing to run"),
+    ],
+)
+def test_what_this_version_does_not_do_is_said_before_anything_is_done(
+    word: str, says: str, kernels: dict[Variant, MemoryKernel], directory: Path
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        run(directory, word)
+    assert all(memory.journal.operations == [] for memory in kernels.values())
+
+
+def test_the_agent_that_stays_is_not_there_yet(kernels: dict[Variant, MemoryKernel], directory: Path) -> None:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    command.add_arguments(parser)
+    with pytest.raises(UsageError, match="add --once"):
+        command.run(parser.parse_args(["-f", str(directory)]))
+    assert all(memory.journal.operations == [] for memory in kernels.values())
+
+
+def test_the_flags_of_a_daemon_set_are_taken(kernels: dict[Variant, MemoryKernel], directory: Path) -> None:
+    words = ["--run-firewall=true", "--run-router=false", "--run-service-proxy=false"]
+    assert run(directory, *words, "--enable-ipv4", "--fail-open=false") == 0
+    assert drift(kernels[Variant.NFT], directory) == ()

@@ -1,0 +1,32 @@
+"""The addresses of a network namespace."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from builders import address
+
+from netpol.dataplane.addresses import local_addresses
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.mark.usefixtures("private_network")
+def test_loopback_is_all_there_is_in_a_new_namespace() -> None:
+    assert local_addresses() == {address("127.0.0.1"), address("::1")}
+
+
+@pytest.mark.usefixtures("private_network")
+def test_every_address_of_every_link_is_found() -> None:
+    """A link to a peer has the peer's address too, which is not the node's."""
+    for words in (
+        "link add east type veth peer name west",
+        "address add 10.0.0.1/24 dev east",
+        "address add 10.0.0.2/24 dev east",
+        "address add 192.0.2.1 peer 192.0.2.2/32 dev west",
+        "address add fd00::1/64 dev west nodad",
+    ):
+        subprocess.run(["ip", *words.split()], check=True)
+    expected = {"127.0.0.1", "::1", "10.0.0.1", "10.0.0.2", "192.0.2.1", "fd00::1"}
+    assert local_addresses() == set(map(address, expected))
