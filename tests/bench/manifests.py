@@ -73,7 +73,7 @@ metadata:
     app: app-{app}
     tier: tier-{tier}
     stage: stage-{stage}
-    pod-template-hash: {app:08x}
+    pod-template-hash: "{app:08x}"
 spec:
   nodeName: node-{node}
   containers:
