@@ -22,9 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001  every command has this signature
     """Remove everything, and say what is left because somebody else uses it."""
     require_root("netpol cleanup")
+    variants = variants_present()
     with NetlinkSets() as sets:
-        cleared = clear([IptablesTables(variant) for variant in variants_present()], sets, tuple(Family))
+        cleared = clear([IptablesTables(variant) for variant in variants], sets, tuple(Family))
     print(cleared)
     for line in cleared.left:
         print(f"netpol: left: {line}", file=sys.stderr)
+    if cleared.left and not variants:
+        print("netpol: left: every chain: no iptables works here: install the package iptables", file=sys.stderr)
     return 1 if cleared.left else 0

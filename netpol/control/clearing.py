@@ -78,14 +78,15 @@ def _refusals(tables: Tables, family: Family, lines: Iterable[str]) -> Iterator[
 
 
 def _clear_sets(sets: Sets) -> tuple[int, list[str]]:
+    """All at once: a set in use is waited for, and many are waited for together."""
     try:
         held = sets.read()
     except KernelRefusal as refusal:
         return 0, [str(refusal)]
-    refused = []
-    for each in references_first(held.values()):
-        try:
-            sets.destroy([each.name])
-        except KernelRefusal as refusal:
-            refused.append(str(refusal))
-    return len(held) - len(refused), refused
+    try:
+        sets.destroy([each.name for each in references_first(held.values())])
+    except KernelRefusal as refusal:
+        names = sorted(sets.read())
+        others = (f"ipset {name} cannot be destroyed either" for name in names if name not in str(refusal))
+        return len(held) - len(names), [str(refusal), *others]
+    return len(held), []

@@ -131,25 +131,35 @@ def test_a_directory_without_manifests_opens_nothing(cluster: Cluster, tmp_path:
     assert kernel_text(cluster) == before
 
 
-@pytest.mark.parametrize("command", ["run", "cleanup", "verify"])
+def without_iptables(cluster: Cluster, tmp_path: Path, *arguments: str) -> CompletedProcess[str]:
+    """What netpol says on node one where the directory of iptables is empty."""
+    found = which("iptables-nft")
+    assert found is not None
+    line = join([sys.executable, "-m", "netpol", *arguments])
+    return with_files_hidden(cluster.lab.namespace("node/one"), [(tmp_path, str(Path(found).parent))], line)
+
+
+@pytest.mark.parametrize("command", ["run", "verify"])
 def test_a_host_without_iptables(cluster: Cluster, tmp_path: Path, command: str) -> None:
     cluster.enforce(FIRST)
     before = kernel_text(cluster)
-    iptables = which("iptables-nft")
-    assert iptables is not None
-    line = {
-        "run": run_line(cluster),
-        "cleanup": join([sys.executable, "-m", "netpol", "cleanup"]),
-        "verify": join([sys.executable, "-m", "netpol", "verify", *cluster.arguments("one")]),
-    }[command]
-    there = cluster.lab.namespace("node/one")
-    answer = with_files_hidden(there, [(tmp_path, str(Path(iptables).parent))], line)
-    assert "Traceback" not in answer.stderr
-    if command != "cleanup":
-        assert_one_line(answer, 1, "is not installed: install the package iptables")
-        assert kernel_text(cluster) == before
-    else:
-        assert answer.returncode == 1
+    arguments = cluster.run_arguments("one") if command == "run" else ["verify", *cluster.arguments("one")]
+    answer = without_iptables(cluster, tmp_path, *arguments)
+    assert_one_line(answer, 1, "is not installed: install the package iptables")
+    assert kernel_text(cluster) == before
+
+
+def test_cleaning_up_on_a_host_without_iptables(cluster: Cluster, tmp_path: Path) -> None:
+    """Rules hold the sets, so nothing can go, and every line says what is left."""
+    cluster.enforce(FIRST)
+    before = kernel_text(cluster)
+    answer = without_iptables(cluster, tmp_path, "cleanup")
+    assert answer.returncode == 1
+    lines = answer.stderr.splitlines()
+    assert all(line.startswith("netpol: left: ") for line in lines)
+    assert "install the package iptables" in lines[-1]
+    assert kernel_text(cluster).tables == before.tables
+    assert_first_in_force(cluster)
 
 
 @pytest.mark.parametrize("command", ["run", "cleanup", "verify"])
