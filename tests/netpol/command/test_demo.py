@@ -150,9 +150,12 @@ def test_a_firewall_that_does_nothing_is_found_out(
 @pytest.mark.kernel
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing(environment: dict[str, str], end: signal.Signals) -> None:
+    # What runs in the background of a shell ignores Ctrl-C, and so would its children.
+    ours = signal.signal(signal.SIGINT, signal.SIG_DFL)
     running = subprocess.Popen(
         [*NETPOL, "demo"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    signal.signal(signal.SIGINT, ours)
     assert running.stdout is not None
     assert running.stdout.readline().startswith("2 nodes, 6 pods")
     time.sleep(0.2)

@@ -172,7 +172,7 @@ def test_writers_at_the_same_moment_lose_nothing(variant: Variant, family: Famil
         try:
             while time.monotonic() < until:
                 chain = f"NETPOL-PI-{'ABCDEFGHIJKLMNOPQRSTUVWXYZ'[ours % 26] * 16}"
-                rules = [f"-A {chain} -s 10.{ours}.0.0/16 -j RETURN" for _ in range(3)]
+                rules = [f"-A {chain} -s 10.{ours % 256}.0.0/16 -j RETURN" for _ in range(3)]
                 if family is Family.IPV6:
                     rules = [f"-A {chain} -s fd00:{ours:x}::/32 -j RETURN" for _ in range(3)]
                 tables.write(
