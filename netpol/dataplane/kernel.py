@@ -28,8 +28,8 @@ class KernelTable:
     """What one family's filter table holds of ours, as normalised iptables-save text.
 
     `chains` maps a chain's name to its rules, each as `render` writes it, without `-A NAME`.
-    `strays` are rules leading to our chains from chains that others made, by chain: a
-    clean-up deletes them, since a chain somebody refers to cannot go.
+    `strays` are rules leading to our chains from chains that others made, by chain: they
+    are theirs, and a chain that one of them leads to cannot go.
     """
 
     hooks: Mapping[Hook, tuple[HookRule, ...]]
