@@ -10,6 +10,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Self
 
@@ -41,6 +42,7 @@ _REASONS = {
     errno.EPERM: "it takes root (CAP_NET_ADMIN)",
     errno.EINVAL: "the kernel cannot tell its connections (modprobe nf_conntrack_netlink)",
     errno.ENOBUFS: "the kernel's answers were lost",
+    errno.EMSGSIZE: "the kernel's answer was cut short",
     errno.EINTR: "the kernel kept changing while it told them",
     errno.ETIMEDOUT: "the kernel did not answer",
 }
@@ -67,10 +69,8 @@ class NetlinkFlows:
 
     def read(self, family: Family) -> Sequence[Flow]:
         """Every flow of TCP, UDP, SCTP and ICMP of the family."""
-        try:
+        with _refusing("the connections cannot be read"):
             answers = self._netlink.dump(Request(_GET, family=_FAMILIES[family]))
-        except NetlinkError as refused:
-            raise KernelRefusal(f"the connections cannot be read: {_reason(refused)}") from refused
         return tuple(_flows(answers, family))
 
     def delete(self, family: Family, flows: Iterable[Flow]) -> None:
@@ -83,7 +83,9 @@ class NetlinkFlows:
             # To the kernel, a deletion that names no flow means all of them.
             raise KernelRefusal("a connection that was not read from the kernel cannot be deleted there")
         requests = (Request(_DELETE, flow.handle, _FAMILIES[family]) for flow in wanted)
-        for flow, refused in zip(wanted, self._netlink.call_all(requests), strict=True):
+        with _refusing("connections cannot be deleted"):
+            refusals = list(self._netlink.call_all(requests))
+        for flow, refused in zip(wanted, refusals, strict=True):
             if refused is not None and refused.number != errno.ENOENT:
                 raise KernelRefusal(
                     f"the connection from {flow.source} to {flow.destination} cannot be deleted: {_reason(refused)}"
@@ -119,6 +121,15 @@ def _source(tuple_fields: dict[int, bytes], family: Family) -> Address:
 def _address(packed: bytes) -> Address:
     """The address; of many flows most have the same ends."""
     return ipaddress.ip_address(packed)
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """A NetlinkError inside becomes a KernelRefusal: `what`, and why."""
+    try:
+        yield
+    except NetlinkError as refused:
+        raise KernelRefusal(f"{what}: {_reason(refused)}") from refused
 
 
 def _reason(refused: NetlinkError) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 from netpol.compiler.names import is_ours
@@ -27,6 +28,8 @@ _REASONS = {
     errno.EINVAL: "the kernel has no ip_set (modprobe ip_set), or none that understands this",
     errno.ENOMEM: "the kernel has no memory for it",
     errno.ENOBUFS: "the kernel's answer was lost",
+    errno.EMSGSIZE: "the kernel's answer was cut short",
+    errno.EINTR: "the sets kept changing while the kernel told them",
     errno.ETIMEDOUT: "the kernel did not answer",
     _TOO_MANY_SETS: "the kernel holds as many sets as it can",
     _IN_USE: "a rule or another set refers to it",
@@ -67,20 +70,19 @@ class NetlinkSets:
         A set that is named like ours but of a type we never make is left out: creating
         one of that name will be refused.
         """
-        try:
+        with _refusing("the ipsets cannot be read"):
             names = list(map(messages.decode_name, self._netlink.dump(messages.names_request())))
-        except NetlinkError as refused:
-            raise KernelRefusal(f"the ipsets cannot be read: {_reason(refused)}") from refused
         found = (self._read_one(name) for name in names if is_ours(name))
         return {each.name: each for each in found if each is not None}
 
     def _read_one(self, name: str) -> IpSet | None:
-        try:
-            return messages.decode_set(self._netlink.dump(messages.list_request(name)))
-        except NetlinkError as refused:
-            if refused.number == errno.ENOENT:
-                return None
-            raise KernelRefusal(f"ipset {name} cannot be read: {_reason(refused)}") from refused
+        with _refusing(f"ipset {name} cannot be read"):
+            try:
+                return messages.decode_set(self._netlink.dump(messages.list_request(name)))
+            except NetlinkError as refused:
+                if refused.number != errno.ENOENT:
+                    raise
+        return None
 
     def create(self, sets: Iterable[IpSet]) -> None:
         """Create each set, empty: a set that exists is refused."""
@@ -91,7 +93,9 @@ class NetlinkSets:
                     f"ipset {each.name} cannot be created: its name has over {_NAME_CHARACTERS} characters"
                 )
         requests = (messages.create_request(each, self._max_members) for each in wanted)
-        for each, refusal in zip(wanted, self._netlink.call_all(requests), strict=True):
+        with _refusing("ipsets cannot be created"):
+            refusals = list(self._netlink.call_all(requests))
+        for each, refusal in zip(wanted, refusals, strict=True):
             if refusal is not None:
                 raise KernelRefusal(f"ipset {each.name} cannot be created: {_reason(refusal, each.type)}") from refusal
 
@@ -136,10 +140,11 @@ class NetlinkSets:
         deadline = time.monotonic() + _RELEASE_SECONDS
         pause_seconds = _FIRST_PAUSE_SECONDS
         while remaining:
-            answers = self._netlink.call_all(map(messages.destroy_request, remaining))
+            with _refusing("ipsets cannot be destroyed"):
+                refusals = list(self._netlink.call_all(map(messages.destroy_request, remaining)))
             refused = [
                 (name, refusal)
-                for name, refusal in zip(remaining, answers, strict=True)
+                for name, refusal in zip(remaining, refusals, strict=True)
                 if refusal is not None and refusal.number != errno.ENOENT
             ]
             for name, refusal in refused:
@@ -150,6 +155,15 @@ class NetlinkSets:
                 time.sleep(pause_seconds)
                 pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
             remaining = [name for name, _ in refused]
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """A NetlinkError inside becomes a KernelRefusal: `what`, and why."""
+    try:
+        yield
+    except NetlinkError as refused:
+        raise KernelRefusal(f"{what}: {_reason(refused)}") from refused
 
 
 def _lacks_set(refused: NetlinkError, kind: SetType) -> bool:

@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple, Self
 
@@ -140,13 +141,17 @@ class NetfilterSocket:
         self._socket.close()
 
     def call(self, request: Request) -> None:
-        """The kernel has done what was asked; NetlinkError where it refused."""
+        """The kernel has done what was asked; NetlinkError where it refused, or where its answer was lost."""
         for refusal in self.call_all((request,)):
             if refusal is not None:
                 raise refusal
 
     def call_all(self, requests: Iterable[Request]) -> Iterator[NetlinkError | None]:
-        """Each request's refusal or None, in order; many are under way at once, and none depends on the others."""
+        """Each request's refusal or None, in order; many are under way at once, and none depends on the others.
+
+        NetlinkError where a request could not be sent or its answer was lost: it, and those
+        after it, may or may not have been carried out.
+        """
         pending = iter(requests)
         while batch := _batch(pending):
             yield from self._call_batch(batch)
@@ -208,21 +213,29 @@ class NetfilterSocket:
                 body,
                 bytes(-length & 3),
             )
-        self._socket.send(b"".join(parts))
+        with _as_netlink_error():
+            self._socket.send(b"".join(parts))
         return sent
 
     def _receive(self) -> list[_Message]:
         """The messages of one datagram of the kernel's; NetlinkError where one was lost or none came in time."""
-        try:
+        with _as_netlink_error():
             length, _, flags, sender = self._socket.recvmsg_into((self._buffer,))
-        except TimeoutError as silence:
-            raise NetlinkError(errno.ETIMEDOUT) from silence
-        except OSError as lost:
-            raise NetlinkError(lost.errno or errno.EIO) from lost
         if flags & socket.MSG_TRUNC:
             raise NetlinkError(errno.EMSGSIZE)
         # Any process may write to this address; only the kernel's is 0.
         return list(_messages(bytes(self._buffer[:length]))) if sender[0] == 0 else []
+
+
+@contextmanager
+def _as_netlink_error() -> Iterator[None]:
+    """What the socket itself refuses, or waits for in vain, is a NetlinkError too."""
+    try:
+        yield
+    except TimeoutError as silence:
+        raise NetlinkError(errno.ETIMEDOUT) from silence
+    except OSError as refused:
+        raise NetlinkError(refused.errno or errno.EIO) from refused
 
 
 def _batch(pending: Iterator[Request]) -> list[Request]:

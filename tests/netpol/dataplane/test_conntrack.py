@@ -9,6 +9,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
+from dying_socket import DEATHS, Death, bury
 from flow_entries import Entry, establish
 
 from netpol.dataplane.conntrack import NetlinkFlows
@@ -101,3 +102,13 @@ def test_without_a_socket_the_refusal_says_what_for(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(NetfilterSocket, "__init__", refuse)
     with pytest.raises(KernelRefusal, match=r"^no netlink socket for conntrack: Protocol not supported"):
         NetlinkFlows()
+
+
+@pytest.mark.parametrize("death", DEATHS.values(), ids=DEATHS)
+def test_a_socket_that_dies_is_a_refusal_in_words(death: Death, monkeypatch: pytest.MonkeyPatch) -> None:
+    bury(monkeypatch, death)
+    with NetlinkFlows() as flows:
+        with pytest.raises(KernelRefusal, match=f"^the connections cannot be read: .*({death.says})"):
+            flows.read(Family.IPV4)
+        with pytest.raises(KernelRefusal, match=f"^connections cannot be deleted: .*({death.says})"):
+            flows.delete(Family.IPV4, [FLOW])

@@ -6,8 +6,10 @@ import base64
 import errno
 import os
 import subprocess
+from collections.abc import Callable
 
 import pytest
+from dying_socket import DEATHS, Death, bury
 
 from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.dataplane import ipset
@@ -211,3 +213,22 @@ def test_without_a_socket_the_refusal_says_what_for(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(NetfilterSocket, "__init__", refuse)
     with pytest.raises(KernelRefusal, match=r"^no netlink socket for ipset: Protocol not supported"):
         NetlinkSets()
+
+
+WRITES: dict[str, Callable[[NetlinkSets], object]] = {
+    "the ipsets cannot be read": NetlinkSets.read,
+    "ipsets cannot be created": lambda sets: sets.create([numbered(1)]),
+    f"ipset {numbered(1).name}: cannot add members": lambda sets: sets.add(numbered(1), [bytes([10, 0, 0, 1])]),
+    f"ipset {numbered(1).name}: cannot remove members": lambda sets: sets.remove(numbered(1), [bytes([10, 0, 0, 1])]),
+    "ipsets cannot be destroyed": lambda sets: sets.destroy([numbered(1).name]),
+}
+
+
+@pytest.mark.parametrize("death", DEATHS.values(), ids=DEATHS)
+@pytest.mark.parametrize(("what", "write"), WRITES.items(), ids=WRITES)
+def test_a_socket_that_dies_is_a_refusal_in_words(
+    what: str, write: Callable[[NetlinkSets], object], death: Death, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury(monkeypatch, death)
+    with NetlinkSets() as sets, pytest.raises(KernelRefusal, match=f"^{what}: .*({death.says})"):
+        write(sets)
