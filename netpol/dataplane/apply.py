@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from netpol.dataplane.kernel import Flows, KernelTable, Sets, Tables
+from netpol.dataplane.patch import is_written
 from netpol.dataplane.plan import Held
 from netpol.dataplane.steps import (
     AddMembers,
@@ -65,22 +66,22 @@ def apply(steps: Sequence[Step], kernel: Kernel) -> None:
 def _take_back(failed: Step, done: Sequence[Step], kernel: Kernel) -> list[str]:
     """What was refused on the way back, in words; the rest of the way is gone all the same."""
     refused: list[str] = []
-    steps = [] if isinstance(failed, WriteTable) else [failed]
-    for step in (*steps, *reversed(done)):
+    for step in (failed, *reversed(done)):
         try:
             part = _part_done(step, kernel) if step is failed else step
-            for back in inverse(part):
+            for back in () if part is None else inverse(part):
                 _carry_out(back, kernel)
         except KernelRefusal as refusal:
             refused.append(f"not taken back: {refusal}")
     return refused
 
 
-def _part_done(step: Step, kernel: Kernel) -> Step:
-    """The part of a refused step that was carried out, or may have been.
+def _part_done(step: Step, kernel: Kernel) -> Step | None:
+    """The part of a refused step that was carried out, or may have been; None where nothing was.
 
     Members that are not there can be removed, and those that are can be added. Sets are
-    looked for: a set that is here and has members is not one that was just created.
+    looked for: a set that is here and has members is not one that was just created. A table
+    is written all or nothing, but the tool that did it may have been killed before it said so.
     """
     match step:
         case CreateSets(sets):
@@ -89,6 +90,8 @@ def _part_done(step: Step, kernel: Kernel) -> Step:
         case DestroySets(sets):
             held = kernel.sets.read()
             return DestroySets(tuple(each for each in sets if each.name not in held))
+        case WriteTable(family=family):
+            return step if is_written(step, kernel.tables.read(family)) else None
         case _:
             return step
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netpol.dataplane.kernel import HookRule, KernelTable
 from netpol.dataplane.render import RenderedTable
-from netpol.dataplane.steps import WriteTable
+from netpol.dataplane.steps import WriteTable, changed_chains
 from netpol.model.networks import Family
 
 
@@ -15,14 +15,15 @@ def write_table(family: Family, desired: RenderedTable, held: KernelTable) -> Wr
     lines = tuple(_patch(desired, held))
     if not lines:
         return None
-    undo = tuple(_patch(_as_rendered(held), _as_held(desired)))
-    return WriteTable(family, lines, undo, _changed(desired, held))
+    before = _as_rendered(held)
+    return WriteTable(family, lines, tuple(_patch(before, _as_held(desired))), before, desired)
 
 
-def _changed(desired: RenderedTable, held: KernelTable) -> tuple[str, ...]:
-    """The chains that differ, whether they change, come or go."""
-    return tuple(
-        name for name in sorted({*desired.chains, *held.chains}) if desired.chains.get(name) != held.chains.get(name)
+def is_written(step: WriteTable, held: KernelTable) -> bool:
+    """True where the table holds what the step writes, whatever others have changed around it meanwhile."""
+    found = _as_rendered(held)
+    return found.hooks == step.after.hooks and all(
+        found.chains.get(name) == step.after.chains.get(name) for name in step.chains
     )
 
 
@@ -32,7 +33,7 @@ def _patch(desired: RenderedTable, held: KernelTable) -> Iterator[str]:
     `:NAME` creates a chain or empties it. A hook's rule is deleted by its text, never by
     its place, which another writer may have moved meanwhile.
     """
-    changed = _changed(desired, held)
+    changed = changed_chains(held.chains, desired.chains)
     yield from (f":{name} - [0:0]" for name in changed)
     for name in changed:
         yield from (f"-A {name} {rule}" for rule in desired.chains.get(name, ()))

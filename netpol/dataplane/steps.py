@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from netpol.compiler.ruleset import IpSet, Member, SetType
+from netpol.dataplane.render import RenderedTable
 from netpol.model.networks import Family
+
+
+Chains = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +47,18 @@ class RemoveMembers:
 
 @dataclass(frozen=True, slots=True)
 class WriteTable:
-    """Apply `lines` to the family's filter table at once; `undo` are the lines that take it back.
-
-    `chains` names what changes, for people.
-    """
+    """Apply `lines` to the family's filter table at once, and `before` becomes `after`; `undo` takes it back."""
 
     family: Family
     lines: tuple[str, ...]
     undo: tuple[str, ...]
-    chains: tuple[str, ...]
+    before: RenderedTable
+    after: RenderedTable
+
+    @property
+    def chains(self) -> tuple[str, ...]:
+        """The names of the chains that change, come or go."""
+        return changed_chains(self.before.chains, self.after.chains)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,11 @@ class DestroySets:
 
 
 Step = CreateSets | AddMembers | ReplaceMembers | RemoveMembers | WriteTable | DestroySets
+
+
+def changed_chains(before: Chains, after: Chains) -> tuple[str, ...]:
+    """The names of the chains that differ, whether they change, come or go."""
+    return tuple(name for name in sorted({*before, *after}) if before.get(name) != after.get(name))
 
 
 def inverse(step: Step) -> tuple[Step, ...]:
@@ -75,8 +87,8 @@ def inverse(step: Step) -> tuple[Step, ...]:
             return (ReplaceMembers(target, former, members),)
         case RemoveMembers(target, members):
             return (AddMembers(target, members),)
-        case WriteTable(family, lines, undo, chains):
-            return (WriteTable(family, undo, lines, chains),)
+        case WriteTable(family, lines, undo, before, after):
+            return (WriteTable(family, undo, lines, after, before),)
         case DestroySets(sets):
             in_order = references_last(sets)
             filled = (AddMembers(each, tuple(each.members)) for each in in_order if each.members)

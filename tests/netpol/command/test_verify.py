@@ -17,6 +17,7 @@ from netpol.compiler.ruleset import IpSet, SetReference, SetType
 from netpol.dataplane.apply import Kernel, apply
 from netpol.dataplane.memory import MemoryKernel
 from netpol.dataplane.plan import plan
+from netpol.dataplane.render import RenderedTable
 from netpol.dataplane.steps import (
     AddMembers,
     CreateSets,
@@ -33,6 +34,7 @@ from netpol.source.manifests import load
 SET = IpSet("set", SetType.ADDRESSES, Family.IPV4, meaning="pods of x")
 LIST = IpSet("list", SetType.SETS, None, meaning="ingress of x/a")
 MEMBER = b"\x0a\0\0\1"
+NOTHING, CHAINS = RenderedTable({}, {}), RenderedTable({}, {"A": (), "B": ()})
 
 
 @pytest.mark.parametrize(
@@ -46,8 +48,8 @@ MEMBER = b"\x0a\0\0\1"
             (ReplaceMembers(LIST, (SetReference("set", "new"),), (SetReference("set"),)),),
             ["set list has 1 members with another comment or flag (ingress of x/a)"],
         ),
-        ((WriteTable(Family.IPV6, (), (), ("A", "B")),), ["IPv6 filter table: chains A, B differ"]),
-        ((WriteTable(Family.IPV4, (), (), ()),), ["IPv4 filter table: the hooks differ"]),
+        ((WriteTable(Family.IPV6, (), (), NOTHING, CHAINS),), ["IPv6 filter table: chains A, B differ"]),
+        ((WriteTable(Family.IPV4, (), (), NOTHING, NOTHING),), ["IPv4 filter table: the hooks differ"]),
         ((DestroySets((SET, LIST)),), ["set set is left over", "set list is left over"]),
     ],
 )

@@ -17,6 +17,7 @@ from netpol.dataplane.apply import Kernel
 from netpol.dataplane.kernel import Flow, KernelTable
 from netpol.dataplane.memory import MemoryKernel
 from netpol.dataplane.plan import Held, plan
+from netpol.dataplane.render import RenderedTable
 from netpol.dataplane.steps import ReplaceMembers, WriteTable
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address, Family
@@ -26,6 +27,7 @@ from netpol.model.snapshot import Snapshot
 from netpol.settings import NodeOptions
 
 FOUR = Family.IPV4
+NOTHING = RenderedTable({}, {})
 OPEN: tuple[Policy, ...] = ()
 CLOSED = (policy("x/p", "app=server", ingress=[rule([pods("app=friend")], ["80/TCP"])]),)
 OTHERWISE = (policy("x/p", "app=server", ingress=[rule([pods("app=other")], ["80/TCP"])]),)
@@ -92,7 +94,7 @@ def test_a_change_writes_the_difference(memory: MemoryKernel) -> None:
 
 def test_an_outcome_counts_every_kind_of_step() -> None:
     named = IpSet("a", SetType.SETS, None)
-    hooked = WriteTable(FOUR, ("-I INPUT 1 -j NETPOL-INPUT",), (), ())
+    hooked = WriteTable(FOUR, ("-I INPUT 1 -j NETPOL-INPUT",), (), NOTHING, NOTHING)
     assert str(Outcome((ReplaceMembers(named, (), ()), hooked))) == "1 tables hooked anew"
     assert str(Outcome((), superseded_chains=3, flows_cut=2)) == (
         "3 chains of another variant removed, 2 connections cut"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -99,6 +99,60 @@ def test_a_refused_write_undoes_the_other_family_too() -> None:
         apply(plan(Ruleset({}, {}), held), kernel)
     assert kernel.read(FAMILIES).sets == held.sets
     assert kernel.read(FAMILIES).tables[Family.IPV4] == held.tables[Family.IPV4]
+
+
+class Killed:
+    """Tables whose tool is killed at one of its writes, before or after what it writes is there."""
+
+    def __init__(self, memory: MemoryKernel, at: int, *, late: bool) -> None:
+        self.read = memory.tables.read
+        self._write = memory.tables.write
+        self._writes_left = at
+        self._late = late
+
+    def write(self, family: Family, lines: Sequence[str]) -> None:
+        """The tool's outcome is the same whether or not the kernel had carried it out."""
+        self._writes_left -= 1
+        is_last = self._writes_left == -1
+        if self._late or not is_last:
+            self._write(family, lines)
+        if is_last:
+            raise KernelRefusal("iptables-nft-restore did not end within 60 s and was killed")
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("desired", [AFTER, Ruleset({}, {})])
+def test_a_table_is_as_it_was_whether_or_not_the_killed_tool_had_written_it(
+    desired: Ruleset, at: int, late: bool
+) -> None:
+    memory, kernel = programmed(BEFORE)
+    held = kernel.read(FAMILIES)
+    killed = Kernel(memory.sets, Killed(memory, at, late=late), memory.flows)
+    with pytest.raises(KernelRefusal, match=r"and was killed$"):
+        apply(plan(desired, held), killed)
+    assert kernel.read(FAMILIES) == held
+
+
+def test_what_others_do_around_it_does_not_hide_what_the_killed_tool_had_written() -> None:
+    memory, kernel = programmed(BEFORE)
+
+    class KilledBesideAnother(Killed):
+        """Somebody puts a rule before our hook at that moment."""
+
+        def write(self, family: Family, lines: Sequence[str]) -> None:
+            try:
+                super().write(family, lines)
+            except KernelRefusal:
+                memory.tables.write(family, ["-I INPUT 1 -j ACCEPT"])
+                raise
+
+    held = kernel.read(FAMILIES)
+    with pytest.raises(KernelRefusal, match=r"and was killed$"):
+        apply(plan(AFTER, held), Kernel(memory.sets, KilledBesideAnother(memory, 1, late=True), memory.flows))
+    assert kernel.read(FAMILIES).sets == held.sets
+    for family in FAMILIES:
+        assert kernel.read(FAMILIES).tables[family].chains == held.tables[family].chains
 
 
 # --- what cannot be taken back, and what must not
