@@ -11,13 +11,17 @@ from netpol.model.ports import Protocol
 
 _CREATE = 0x400
 _ESTABLISHED = 3
+_EXPERIMENTAL = 253
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A connection to a service's address and port, which `backend` and its port answer."""
+    """A connection to a service's address and port, which `backend` and its port answer.
 
-    protocol: Protocol
+    `protocol` is None for one that no policy can name.
+    """
+
+    protocol: Protocol | None
     client: Address
     service: Address
     backend: Address
@@ -25,6 +29,11 @@ class Entry:
     service_port: int = 80
     backend_port: int = 8080
     zone: int = 0
+
+    @property
+    def has_ports(self) -> bool:
+        """True where its packets have ports, as far as netpol is concerned."""
+        return self.protocol is not None and self.protocol.has_ports
 
     @property
     def family(self) -> Family:
@@ -66,6 +75,8 @@ def _tuple(
         first = 7 if six else 4
         transport = attribute(1, bytes([58 if six else 1])) + attribute(first, entry.client_port.to_bytes(2, "big"))
         transport += attribute(first + 1, bytes([kinds])) + attribute(first + 2, b"\0")
+    elif entry.protocol is None:
+        transport = attribute(1, bytes([_EXPERIMENTAL]))
     else:
         number = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}[entry.protocol]
         transport = attribute(1, bytes([number]))

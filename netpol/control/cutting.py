@@ -11,6 +11,7 @@ from netpol.compiler.ruleset import IpSet, NetworkMember
 from netpol.dataplane.kernel import Flow
 from netpol.model.networks import Address, Network
 from netpol.model.objects import Node
+from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
 from netpol.policy.judgement import Connection, End, NodeEnd, PodEnd
 from netpol.policy.verdict import Oracle
@@ -69,7 +70,8 @@ def denied_flows(
         here = [isinstance(end, PodEnd) and end.pod.node == node for end in (source, destination)]
         if not any(here):
             return False
-        verdict = oracle.judge(Connection(source, destination, flow.protocol, flow.port))
+        # A protocol that no policy can name is allowed as ICMP is: by rules without ports alone (G10).
+        verdict = oracle.judge(Connection(source, destination, flow.protocol or Protocol.ICMP, flow.port))
         sides = (verdict.egress, verdict.ingress)
         return any(local and not side.allowed for local, side in zip(here, sides, strict=True))
 

@@ -68,7 +68,7 @@ class NetlinkFlows:
         self._netlink.close()
 
     def read(self, family: Family) -> Sequence[Flow]:
-        """Every flow of TCP, UDP, SCTP and ICMP of the family."""
+        """Every flow of the family, whatever its protocol."""
         with _refusing("the connections cannot be read"):
             answers = self._netlink.dump(Request(_GET, family=_FAMILIES[family]))
         return tuple(_flows(answers, family))
@@ -98,8 +98,7 @@ def _flows(answers: Iterable[bytes], family: Family) -> Iterator[Flow]:
         original, reply = attributes(fields[_ORIGINAL]), attributes(fields[_REPLY])
         transport = attributes(reply[_TRANSPORT])
         protocol = _PROTOCOLS.get(transport[_NUMBER][0])
-        if protocol is None:
-            continue
+        has_ports = protocol is not None and protocol.has_ports
         handle = attribute(NESTED | _ORIGINAL, fields[_ORIGINAL]) + attribute(_ID, fields[_ID])
         if _ZONE in fields:
             handle += attribute(_ZONE, fields[_ZONE])
@@ -108,7 +107,7 @@ def _flows(answers: Iterable[bytes], family: Family) -> Iterator[Flow]:
             # Who answers is who was reached: the backend, where a service address was translated.
             destination=_source(reply, family),
             protocol=protocol,
-            port=int.from_bytes(transport[_SOURCE_PORT], "big") if protocol.has_ports else None,
+            port=int.from_bytes(transport[_SOURCE_PORT], "big") if has_ports else None,
             handle=handle,
         )
 

@@ -70,12 +70,13 @@ class Tables(Protocol):
 class Flow:
     """A connection that conntrack knows, by the addresses and ports after service translation (G5).
 
+    `protocol` is None for one that no policy can name, such as GRE; only TCP, UDP and SCTP have a `port`.
     `handle` is what the writer needs to delete exactly this entry.
     """
 
     source: Address
     destination: Address
-    protocol: TransportProtocol
+    protocol: TransportProtocol | None
     port: int | None
     handle: bytes
 
@@ -84,7 +85,7 @@ class Flows(Protocol):
     """The kernel's connection table."""
 
     def read(self, family: Family) -> Sequence[Flow]:
-        """Every flow of TCP, UDP, SCTP and ICMP of the family."""
+        """Every flow of the family, whatever its protocol."""
 
     def delete(self, family: Family, flows: Iterable[Flow]) -> None:
         """Forget these flows; those already gone are no error."""

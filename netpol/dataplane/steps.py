@@ -9,7 +9,6 @@ from netpol.compiler.ruleset import IpSet, Member, SetType
 from netpol.dataplane.render import RenderedTable
 from netpol.model.networks import Family
 
-
 Chains = Mapping[str, tuple[str, ...]]
 
 

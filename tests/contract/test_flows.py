@@ -15,6 +15,9 @@ from netpol.dataplane.memory import MemoryKernel
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 
+PROTOCOLS = (*Protocol, None)
+"""Those that policies name, and one that they cannot."""
+
 Table = tuple[Flows, Callable[..., None]]
 
 
@@ -25,7 +28,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
 
         def remember(*entries: Entry) -> None:
             for entry in entries:
-                port = entry.backend_port if entry.protocol.has_ports else None
+                port = entry.backend_port if entry.has_ports else None
                 handle = repr(entry).encode()
                 kernel.flows.open(entry.family, Flow(entry.client, entry.backend, entry.protocol, port, handle))
 
@@ -36,29 +39,31 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
         yield netlink, establish
 
 
-def entry(family: Family, protocol: Protocol = Protocol.TCP, number: int = 1) -> Entry:
+def entry(family: Family, protocol: Protocol | None = Protocol.TCP, number: int = 1) -> Entry:
     prefix = "10.0.{}.{}" if family is Family.IPV4 else "fd00:0:{}::{}"
     client, service, backend = (ip_address(prefix.format(side, number)) for side in (1, 2, 3))
-    backend = service if protocol is Protocol.ICMP else backend
+    backend = backend if protocol is not None and protocol.has_ports else service
     return Entry(protocol, client, service, backend, client_port=40000 + number)
 
 
 @pytest.mark.parametrize("family", Family)
-@pytest.mark.parametrize("protocol", Protocol)
-def test_a_flow_is_told_by_its_addresses_after_translation(table: Table, family: Family, protocol: Protocol) -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_flow_is_told_by_its_addresses_after_translation(
+    table: Table, family: Family, protocol: Protocol | None
+) -> None:
     flows, establish_all = table
     opened = entry(family, protocol)
     establish_all(opened)
     (flow,) = flows.read(family)
     assert (flow.source, flow.destination) == (opened.client, opened.backend)
-    assert (flow.protocol, flow.port) == (protocol, None if protocol is Protocol.ICMP else 8080)
+    assert (flow.protocol, flow.port) == (protocol, 8080 if opened.has_ports else None)
     assert flows.read(Family.IPV6 if family is Family.IPV4 else Family.IPV4) == ()
 
 
 @pytest.mark.parametrize("family", Family)
 def test_exactly_the_named_flows_are_forgotten(table: Table, family: Family) -> None:
     flows, establish_all = table
-    opened = [entry(family, protocol, number) for protocol in Protocol for number in range(1, 101)]
+    opened = [entry(family, protocol, number) for protocol in PROTOCOLS for number in range(1, 101)]
     establish_all(*opened)
     known = flows.read(family)
     assert len(known) == len(opened)

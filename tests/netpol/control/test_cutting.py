@@ -33,7 +33,7 @@ BRIDGE = address("10.0.0.1")
 LOCAL = frozenset({BRIDGE, address("192.0.2.1"), address("127.0.0.1")})
 
 
-def flow(source: str, destination: str, protocol: Protocol = Protocol.TCP, port: int | None = 80) -> Flow:
+def flow(source: str, destination: str, protocol: Protocol | None = Protocol.TCP, port: int | None = 80) -> Flow:
     return Flow(address(source), address(destination), protocol, port, handle=f"{source}>{destination}".encode())
 
 
@@ -42,6 +42,7 @@ DENIED = {
     "to a port that is not": flow("10.0.0.3", "10.0.0.2", port=81),
     "of a protocol that is not": flow("10.0.0.3", "10.0.0.2", Protocol.SCTP),
     "pings": flow("10.0.0.3", "10.0.0.2", Protocol.ICMP, None),
+    "of a protocol that no policy can name": flow("10.0.0.3", "10.0.0.2", None, None),
     "from outside": flow("198.51.100.7", "10.0.0.2"),
     "from another node": flow("192.0.2.2", "10.0.0.2"),
     "to what the pod may not reach": flow("10.0.0.2", "198.51.100.7"),
@@ -54,6 +55,7 @@ ALLOWED = {
     "of UDP": flow("10.0.0.3", "10.0.0.2", Protocol.UDP, 53),
     "of IPv6": flow("fd00::3", "fd00::2"),
     "to what the pod may reach": flow("10.0.0.2", "10.0.0.3", port=9999),
+    "of a protocol that no policy can name, by a rule without ports": flow("10.0.0.2", "10.0.0.3", None, None),
     "of pods that nothing isolates": flow("10.0.0.4", "10.0.0.3"),
     "from its own node": flow("192.0.2.1", "10.0.0.2"),
     "from its bridge": flow("10.0.0.1", "10.0.0.2"),

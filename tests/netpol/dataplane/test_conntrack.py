@@ -40,11 +40,25 @@ def test_a_new_flow_of_the_same_tuple_stays(family: Family, private_network: Non
 
 
 @pytest.mark.kernel
-def test_other_protocols_are_passed_over(private_network: None) -> None:
-    command = "conntrack -I -p gre -s 10.0.0.1 -d 10.0.0.2 --srckey 1 --dstkey 1 -t 600"
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        "gre --srckey 1 --dstkey 1",
+        "udplite --sport 40000 --dport 80",
+        "dccp --sport 40000 --dport 80 --state OPEN --role client",
+        "50",
+        "253",
+    ],
+)
+def test_a_protocol_that_no_policy_can_name_has_flows_too(protocol: str, private_network: None) -> None:
+    command = f"conntrack -I -s 10.0.0.1 -d 10.0.0.2 -t 600 -p {protocol}"
     made = subprocess.run(command.split(), capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     with NetlinkFlows() as flows:
+        (flow,) = flows.read(Family.IPV4)
+        assert (flow.source, flow.destination) == (ip_address("10.0.0.1"), ip_address("10.0.0.2"))
+        assert (flow.protocol, flow.port) == (None, None)
+        flows.delete(Family.IPV4, [flow])
         assert flows.read(Family.IPV4) == ()
 
 
