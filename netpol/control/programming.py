@@ -12,7 +12,7 @@ from netpol.compiler.ruleset import Ruleset
 from netpol.control.clearing import clear_tables
 from netpol.control.cutting import UnknownAddresses, denied_flows
 from netpol.dataplane.addresses import local_addresses
-from netpol.dataplane.apply import Kernel, apply
+from netpol.dataplane.apply import Kernel, apply, left_in
 from netpol.dataplane.kernel import Tables
 from netpol.dataplane.plan import Held, plan
 from netpol.dataplane.steps import (
@@ -71,7 +71,7 @@ def program(target: Programming, kernel: Kernel, superseded: Iterable[Tables] = 
     Raises KernelRefusal. Refused rules leave the kernel as it was.
     """
     ruleset = target.ruleset
-    former = [tables for tables in superseded if any(_left_in(tables, family) for family in Family)]
+    former = [tables for tables in superseded if any(left_in(tables, family) for family in Family)]
     steps = _converge(kernel, ruleset.tables, partial(_with_stale_sets, ruleset)) if former else ()
     cleared = sum(map(_clear, former))
     steps += _converge(kernel, ruleset.tables, lambda _: ruleset)
@@ -100,18 +100,9 @@ def _with_stale_sets(ruleset: Ruleset, held: Held) -> Ruleset:
     return replace(ruleset, sets={**held.sets, **ruleset.sets})
 
 
-def _left_in(tables: Tables, family: Family) -> bool:
-    """True where an earlier run left something; where nothing can be read, nothing was written."""
-    try:
-        held = tables.read(family)
-    except KernelRefusal:
-        return False
-    return bool(held.chains)
-
-
 def _clear(tables: Tables) -> int:
     """How many chains are gone; KernelRefusal where some are not."""
-    cleared = clear_tables(tables, [family for family in Family if _left_in(tables, family)])
+    cleared = clear_tables(tables, [family for family in Family if left_in(tables, family)])
     if cleared.left:
         raise KernelRefusal("; ".join(cleared.left))
     return cleared.chains

@@ -37,15 +37,20 @@ class Kernel:
         left something in it; one that cannot be read has nothing of ours.
         """
         tables = {family: self.tables.read(family) for family in families}
-        others = {family: self._left_in(family) for family in Family if family not in families}
+        others = {family: left_in(self.tables, family) for family in Family if family not in families}
         return Held(self.sets.read(), tables | {family: table for family, table in others.items() if table is not None})
 
-    def _left_in(self, family: Family) -> KernelTable | None:
-        try:
-            table = self.tables.read(family)
-        except KernelRefusal:
-            return None
-        return table if table.chains or any(table.hooks.values()) else None
+
+def left_in(tables: Tables, family: Family) -> KernelTable | None:
+    """What an earlier run left in a family's table that need not be there: None where that is nothing.
+
+    Where nothing can be read, nothing was written.
+    """
+    try:
+        table = tables.read(family)
+    except KernelRefusal:
+        return None
+    return table if table.chains or any(table.hooks.values()) else None
 
 
 def apply(steps: Sequence[Step], kernel: Kernel) -> None:

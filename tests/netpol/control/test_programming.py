@@ -225,6 +225,13 @@ def test_another_variant_without_rules_of_ours_is_left_alone(memory: MemoryKerne
     assert holds(memory, target(CLOSED))
 
 
+def test_a_hook_alone_of_another_variant_goes_too() -> None:
+    host = TwoVariants()
+    host.former.tables.plant(FOUR, "INPUT", "-j ACCEPT", "-j NETPOL-INPUT")
+    program(target(CLOSED), host.kernel(), [host.former.tables])
+    assert host.former.tables.rules(FOUR, "INPUT") == ("-j ACCEPT",)
+
+
 def test_chains_of_another_variant_that_others_hold_are_told() -> None:
     host = TwoVariants()
     program(target(CLOSED), host.former_kernel())

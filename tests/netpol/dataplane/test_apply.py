@@ -11,7 +11,7 @@ from builders import address, namespace, node, pod, pods, policy, rule
 
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.ruleset import IpSet, Ruleset, SetReference, SetType
-from netpol.dataplane.apply import Kernel, apply
+from netpol.dataplane.apply import Kernel, apply, left_in
 from netpol.dataplane.kernel import KernelTable, Sets
 from netpol.dataplane.memory import MemoryKernel
 from netpol.dataplane.plan import Held, plan
@@ -226,6 +226,8 @@ def memory_of_nothing() -> KernelTable:
 def test_a_hook_alone_is_something_left_too() -> None:
     memory = MemoryKernel()
     memory.tables.plant(Family.IPV6, "INPUT", "-j NETPOL-INPUT")
+    assert left_in(memory.tables, Family.IPV4) is None
+    assert left_in(memory.tables, Family.IPV6) == memory.tables.read(Family.IPV6)
     assert set(kernel_of(memory).read([]).tables) == {Family.IPV6}
 
 
