@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from netpol.dataplane.kernel import Sets, Tables
+from netpol.dataplane.kernel import HookRule, Sets, Tables
 from netpol.dataplane.patch import write_table
 from netpol.dataplane.render import RenderedTable
+from netpol.dataplane.ruletext import destination, split
 from netpol.dataplane.steps import WriteTable, references_first
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
@@ -62,19 +63,28 @@ def _write_removal(tables: Tables, step: WriteTable) -> tuple[int, list[str]]:
     try:
         tables.write(step.family, step.lines)
     except KernelRefusal:
-        deletions = [line for line in step.lines if line.startswith("-X ")]
         tables.write(step.family, [line for line in step.lines if not line.startswith("-X ")])
-        refused = list(_refusals(tables, step.family, deletions))
-        return len(deletions) - len(refused), refused
+        left = list(_remove_chains(tables, step.family, step.chains))
+        return len(step.chains) - len(left), left
     return len(step.chains), []
 
 
-def _refusals(tables: Tables, family: Family, lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
+def _remove_chains(tables: Tables, family: Family, names: Iterable[str]) -> Iterator[str]:
+    """Each chain is gone, or is told with the rules of others that lead to it."""
+    strays = tables.read(family).strays
+    for name in names:
         try:
-            tables.write(family, [line])
+            tables.write(family, [f"-X {name}"])
         except KernelRefusal as refusal:
-            yield str(refusal)
+            leading = "; ".join(_leading_to(name, strays)) or str(refusal)
+            yield f"chain {name} of IPv{family.value} cannot be removed: {leading}"
+
+
+def _leading_to(name: str, strays: Mapping[str, Sequence[HookRule]]) -> Iterator[str]:
+    for chain, rules in strays.items():
+        for rule in rules:
+            if destination(split(rule.text)) == name:
+                yield f"rule {rule.position} of chain {chain} leads to it ({rule.text})"
 
 
 def _clear_sets(sets: Sets) -> tuple[int, list[str]]:

@@ -65,10 +65,45 @@ def test_a_chain_that_rules_of_others_lead_to_stays_empty_and_is_named() -> None
     memory.tables.plant(FOUR, "DOCKER-USER", JUMP)
     cleared = clear([memory.tables], memory.sets, FAMILIES)
     assert (cleared.chains, cleared.sets) == (CHAINS - 1, len(RULESET.sets))
-    (left,) = cleared.left
-    assert "NETPOL-FORWARD" in left
+    assert cleared.left == (
+        "chain NETPOL-FORWARD of IPv4 cannot be removed: rule 2 of chain DOCKER-USER leads to it (-j NETPOL-FORWARD)",
+    )
     assert memory.tables.read(FOUR).chains == {"NETPOL-FORWARD": ()}
     assert memory.tables.rules(FOUR, "DOCKER-USER") == ("-j RETURN", JUMP)
+
+
+def test_every_rule_of_others_that_holds_a_chain_is_named_beside_that_chain() -> None:
+    memory = held()
+    conditional = '-s 10.0.0.0/8 -m comment --comment "not -j NETPOL-EGRESS" -g NETPOL-INPUT'
+    memory.tables.plant(FOUR, "DOCKER-USER", JUMP, conditional)
+    memory.tables.plant(FOUR, "CNI-FORWARD", JUMP)
+    cleared = clear_tables(memory.tables, [FOUR])
+    forward, entry = cleared.left
+    assert forward == (
+        "chain NETPOL-FORWARD of IPv4 cannot be removed: rule 2 of chain DOCKER-USER leads to it (-j NETPOL-FORWARD);"
+        " rule 1 of chain CNI-FORWARD leads to it (-j NETPOL-FORWARD)"
+    )
+    assert entry == (
+        f"chain NETPOL-INPUT of IPv4 cannot be removed: rule 3 of chain DOCKER-USER leads to it ({conditional})"
+    )
+
+
+def test_a_chain_that_stays_for_another_reason_is_told_with_it() -> None:
+    memory = held()
+
+    class Stubborn:
+        """Tables in which one chain cannot be removed."""
+
+        read = memory.tables.read
+
+        def write(self, family: Family, lines: Sequence[str]) -> None:
+            if "-X NETPOL-INPUT" in lines:
+                raise KernelRefusal("iptables-restore: line 2 failed")
+            memory.tables.write(family, lines)
+
+    assert clear_tables(Stubborn(), [FOUR]).left == (
+        "chain NETPOL-INPUT of IPv4 cannot be removed: iptables-restore: line 2 failed",
+    )
 
 
 def test_a_set_that_a_rule_of_others_matches_stays_and_is_named() -> None:
