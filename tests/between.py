@@ -8,20 +8,13 @@ from dataclasses import replace
 from tracer import Outcome, Packet, Tracer
 
 from netpol.compiler import names
-from netpol.compiler.ruleset import Hook, IpSet, Member, Ruleset
+from netpol.compiler.ruleset import Hook, Member, Ruleset, Table
 from netpol.dataplane.apply import Kernel, apply
-from netpol.dataplane.members import key
+from netpol.dataplane.kernel import HookRule, KernelTable
 from netpol.dataplane.memory import MemoryKernel
 from netpol.dataplane.plan import plan
-from netpol.dataplane.steps import (
-    AddMembers,
-    CreateSets,
-    DestroySets,
-    RemoveMembers,
-    ReplaceMembers,
-    Step,
-    WriteTable,
-)
+from netpol.dataplane.render import render_table
+from netpol.dataplane.steps import Step, WriteTable
 from netpol.model.networks import Family, family_of
 from netpol.model.policies import Direction
 
@@ -43,34 +36,34 @@ def programmed(ruleset: Ruleset) -> tuple[MemoryKernel, Kernel]:
 
 
 class Between:
-    """Carries out steps on values: sets as changed so far, each table as before or after."""
+    """A kernel in memory that goes from one ruleset to another, step by step.
+
+    Its sets are what they hold; of its tables, a rule's values are known where the text of
+    all rules is exactly what these values render to.
+    """
 
     def __init__(self, before: Ruleset, after: Ruleset) -> None:
-        self._sets = dict(before.sets)
-        self._tables = dict(before.tables)
+        _, self._kernel = programmed(before)
+        self._tables = {family: self._written(before, family) for family in before.tables}
         self._after = after
+
+    def plan(self) -> tuple[Step, ...]:
+        """The steps from what the kernel holds to the ruleset it is to hold."""
+        return plan(self._after, self._kernel.read(FAMILIES))
 
     def carry_out(self, step: Step) -> Ruleset:
         """What the kernel holds after the step."""
-        match step:
-            case CreateSets(sets):
-                self._sets |= {each.name: replace(each, members=frozenset()) for each in sets}
-            case AddMembers(target, members) | ReplaceMembers(target, members):
-                self._change(target, {key(member): member for member in members}, ())
-            case RemoveMembers(target, members):
-                self._change(target, {}, members)
-            case WriteTable(family=family):
-                self._tables[family] = self._after.tables[family]
-            case DestroySets(sets):
-                for each in sets:
-                    del self._sets[each.name]
-        return Ruleset(dict(self._sets), dict(self._tables))
+        apply((step,), self._kernel)
+        if isinstance(step, WriteTable):
+            self._tables[step.family] = self._written(self._after, step.family)
+        return Ruleset(self._kernel.sets.read(), dict(self._tables))
 
-    def _change(self, target: IpSet, added: dict[Member, Member], removed: tuple[Member, ...]) -> None:
-        held = {key(member): member for member in self._sets[target.name].members} | added
-        gone = set(map(key, removed))
-        members = frozenset(member for each, member in held.items() if each not in gone)
-        self._sets[target.name] = replace(target, members=members)
+    def _written(self, ruleset: Ruleset, family: Family) -> Table:
+        """The ruleset's table, which the kernel holds to the letter."""
+        rendered = render_table(ruleset.tables[family], family)
+        hooks = {hook: (HookRule(1, text),) for hook, text in rendered.hooks.items()}
+        assert self._kernel.tables.read(family) == KernelTable(hooks, rendered.chains)
+        return ruleset.tables[family]
 
 
 def one_end(ruleset: Ruleset, direction: Direction) -> Ruleset:
@@ -97,7 +90,7 @@ def assert_no_gap(old: Ruleset, new: Ruleset, openings: Sequence[Opening]) -> No
     """After no step is an end more open, or more closed, than it is before and after all of them."""
     first, last = verdicts(old, openings), verdicts(new, openings)
     between = Between(old, new)
-    for step in plan(new, programmed(old)[1].read(FAMILIES)):
+    for step in between.plan():
         found = verdicts(between.carry_out(step), openings)
         for direction in Direction:
             for index, (hook, packet) in enumerate(openings):
