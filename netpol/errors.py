@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from netpol.listing import first_lines
+
+MOST_PROBLEMS = 50
+"""A person mends the first problems first, and thousands of the same kind come from one mistake."""
+
 
 class NetpolError(Exception):
     """The work failed; `str()` of it is the line a person reads."""
@@ -16,12 +21,15 @@ class UsageError(NetpolError):
 
 
 class InputError(NetpolError):
-    """Manifests could not be read; `problems` names each by file, document, line and field."""
+    """Manifests could not be read; `problems` names each by file, document, line and field.
+
+    A person reads the first of them, and how many more there are.
+    """
 
     exit_status = 2
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
+        super().__init__("\n".join(first_lines(problems, MOST_PROBLEMS)))
         self.problems = tuple(problems)
 
 

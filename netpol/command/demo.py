@@ -21,14 +21,15 @@ from netpol.command.contacts import Reached, contact_legend, contact_table, tota
 from netpol.command.kernel_arguments import add_kernel_arguments
 from netpol.command.table import Look, Paint, grid, legend, look_of
 from netpol.demo.agents import run_agents
-from netpol.demo.completion import complete, listed
-from netpol.demo.measurement import Contact, Measurement, Port, measure
+from netpol.demo.completion import MOST_NAMES, complete
+from netpol.demo.measurement import Measurement, Port, measure
 from netpol.demo.ports import MOST_PORTS, ports_worth_probing
 from netpol.demo.walk import STEPS, Step, apply
 from netpol.errors import NetpolError
 from netpol.lab.lab import Lab
 from netpol.lab.namespace import require_namespaces
 from netpol.lab.topology import Outside
+from netpol.listing import first_lines, listed
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
 from netpol.policy.judgement import Connection
@@ -175,9 +176,10 @@ def _not_probed(snapshot: Snapshot) -> Iterable[str]:
     finished = [pod for pod in snapshot.pods.values() if pod.finished]
     on_hosts = [pod for pod in snapshot.pods.values() if pod.host_network and not pod.finished]
     if finished:
-        yield f"not probed, because they have finished: {listed(finished)}"
+        yield f"not probed, because they have finished: {listed(finished, MOST_NAMES)}"
     if on_hosts:
-        yield f"not probed, because they use their node's network, where no policy selects them: {listed(on_hosts)}"
+        names = listed(on_hosts, MOST_NAMES)
+        yield f"not probed, because they use their node's network, where no policy selects them: {names}"
 
 
 def _compare(measurement: Measurement) -> None:
@@ -189,13 +191,8 @@ def _compare(measurement: Measurement) -> None:
         _say(f"All {asked} connections tried over {over} went as the policies say.")
     else:
         _say(f"{len(differences)} of {asked} connections tried over {over} did NOT go as the policies say:")
-        _say(*(f"  {contact}" for contact in differences[:MOST_DIFFERENCES]), *_rest(differences))
+        _say(*(f"  {line}" for line in first_lines(differences, MOST_DIFFERENCES)))
     _say(*(f"Not the same for every address: {source} -> {destination}" for source, destination in measurement.divided))
-
-
-def _rest(differences: Sequence[Contact]) -> Iterable[str]:
-    more = len(differences) - MOST_DIFFERENCES
-    return [f"  and {more} more"] if more > 0 else []
 
 
 def _agents_words(said: Iterable[str]) -> Iterable[str]:

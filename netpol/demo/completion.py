@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
@@ -12,6 +12,7 @@ from netpol.demo.addressing import free_addresses, spare_ranges
 from netpol.demo.raw import Fields, at, name_of, read_objects, text
 from netpol.demo.workloads import pods_of_workloads
 from netpol.errors import NetpolError
+from netpol.listing import listed
 from netpol.model.networks import Address, Network
 from netpol.model.objects import Node, Pod
 from netpol.model.snapshot import Snapshot
@@ -31,8 +32,8 @@ class Completed:
 
     def write(self, path: Path) -> None:
         """`path` holds the objects as one list."""
-        listed = {"apiVersion": "v1", "kind": "List", "items": self.objects}
-        path.write_text(json.dumps(listed, default=dict), encoding="utf-8")
+        as_list = {"apiVersion": "v1", "kind": "List", "items": self.objects}
+        path.write_text(json.dumps(as_list, default=dict), encoding="utf-8")
 
 
 def complete(path: Path, snapshot: Snapshot) -> Completed:
@@ -57,7 +58,7 @@ class _Completion:
     def run(self) -> Completed:
         made = pods_of_workloads(self._given, list(self._nodes))
         for workload in made:
-            names = listed(["/".join(name_of(pod)) for pod in workload.pods])
+            names = listed(("/".join(name_of(pod)) for pod in workload.pods), MOST_NAMES)
             self._additions.append(f"{workload.workload} has no pods here: {names} made from its template")
         pods = [self._completed(fields) for fields in self._given if text(fields, "kind") == "Pod"]
         pods += [self._completed(fields) for workload in made for fields in workload.pods]
@@ -69,7 +70,7 @@ class _Completion:
         named = sorted({pod.node for pod in self._snapshot.pods.values() if pod.node and not pod.finished})
         unknown = [name for name in named if name not in nodes]
         if unknown:
-            self._additions.append(f"nodes made for the pods that run on them: {listed(unknown)}")
+            self._additions.append(f"nodes made for the pods that run on them: {listed(unknown, MOST_NAMES)}")
         if not nodes and not unknown:
             unknown = [MADE_UP_NODE]
             self._additions.append(f"no node is known: all pods run on one called {MADE_UP_NODE}")
@@ -100,7 +101,9 @@ class _Completion:
         node = self._nodes[name]
         if not node.pod_cidrs:
             node = self._nodes[name] = replace(node, pod_cidrs=next(self._spare))
-            self._additions.append(f"node {name} has no pod range: its pods are in {listed(node.pod_cidrs)}")
+            self._additions.append(
+                f"node {name} has no pod range: its pods are in {listed(node.pod_cidrs, MOST_NAMES)}"
+            )
         found = []
         for network in {network.version: network for network in reversed(node.pod_cidrs)}.values():
             source = self._sources.setdefault(network, free_addresses(network, self._taken))
@@ -130,10 +133,3 @@ def _bare(fields: Fields) -> Pod:
     namespace, name = name_of(fields)
     spec = at(fields, "spec")
     return Pod(namespace, name, node=text(spec, "nodeName"), host_network=spec.get("hostNetwork") is True)
-
-
-def listed(names: Iterable[object]) -> str:
-    """The names in one line, the first of them and how many more there are where they are many."""
-    words = [str(name) for name in names]
-    shown = words if len(words) <= MOST_NAMES else [*words[: MOST_NAMES - 1], f"{len(words) - MOST_NAMES + 1} more"]
-    return ", ".join(shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 
+from netpol.listing import listed
 from netpol.model.networks import Address
 from netpol.model.objects import Node
 from netpol.model.policies import Direction
@@ -23,7 +24,7 @@ from netpol.policy.judgement import (
     Verdict,
 )
 
-_LISTED_AT_MOST = 3
+_MOST_LISTED = 3
 
 
 def port_words(protocol: Protocol, port: int | None) -> str:
@@ -51,7 +52,9 @@ def _decision_sentences(decision: Decision, own: End, peer: End) -> Iterable[str
     ingress = decision.direction is Direction.INGRESS
     match decision.reason:
         case Reason.RULE:
-            rules = _listed([_rule_words(reference, decision.direction) for reference in decision.policies])
+            rules = listed(
+                (_rule_words(reference, decision.direction) for reference in decision.policies), _MOST_LISTED
+            )
             yield f"It may {'enter' if ingress else 'leave'} {own} by {rules}."
         case Reason.NOT_ISOLATED:
             yield f"Nothing isolates {own} for {decision.direction.value}."
@@ -70,7 +73,7 @@ def _decision_sentences(decision: Decision, own: End, peer: End) -> Iterable[str
 
 def _refusal_sentences(decision: Decision, own: End) -> Iterable[str]:
     direction, miss = decision.direction, decision.nearest_miss
-    isolating = _listed([_isolation_words(reference) for reference in decision.isolating])
+    isolating = listed(map(_isolation_words, decision.isolating), _MOST_LISTED)
     refusal = f"{own} refuses it: it is isolated for {direction.value} by {isolating}, and"
     if miss is None:
         yield f"{refusal} no rule allows it anything."
@@ -95,13 +98,6 @@ def _isolation_words(reference: Reference) -> str:
 
 def _policy_words(reference: PolicyReference) -> str:
     return f"{reference.kind} {reference.namespace}/{reference.name}"
-
-
-def _listed(words: list[str]) -> str:
-    """All of the words where they are few, else the first ones and how many more there are."""
-    if len(words) > _LISTED_AT_MOST:
-        words = [*words[: _LISTED_AT_MOST - 1], f"{len(words) - _LISTED_AT_MOST + 1} more"]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def note_sentences(asked: str, meant: End, judged: End, nodes: Iterable[Node]) -> list[str]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TypeVar
 
+from netpol.listing import listed
 from netpol.model.notices import Notice
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy
@@ -99,11 +100,9 @@ def _objects(kind: str, names: Sequence[str]) -> str:
     """The number, the kind and the first names.
 
     >>> _objects("Pod", ["x/a", "x/b"])
-    '2 Pod objects (x/a, x/b)'
+    '2 Pod objects (x/a and x/b)'
     """
-    listed = ", ".join(names[:_MOST_NAMES])
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f"{len(names)} {kind} object{'s' if len(names) > 1 else ''} ({listed}{more})"
+    return f"{len(names)} {kind} object{'s' if len(names) > 1 else ''} ({listed(names, _MOST_NAMES)})"
 
 
 def _name_of(fields: Fields) -> str:

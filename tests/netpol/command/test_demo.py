@@ -117,7 +117,7 @@ def test_a_person_s_own_manifests_are_completed_and_carried_out(environment: dic
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert "ports probed: 80/TCP, 8080/TCP" in lines
-    assert "Deployment shop/web has no pods here: shop/web-1, shop/web-2 made from its template" in lines
+    assert "Deployment shop/web has no pods here: shop/web-1 and shop/web-2 made from its template" in lines
     assert "80/TCP: 2 of 6 pairs of 3 pods allowed, 4 refused" in lines
     assert "8080/TCP: 4 of 6 pairs of 3 pods allowed, 2 refused" in lines
     assert "All 24 connections tried over IPv4 and IPv6 went as the policies say." in lines

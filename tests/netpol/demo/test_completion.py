@@ -129,7 +129,7 @@ def test_workloads_become_pods(tmp_path: Path) -> None:
     assert sorted(name for _, name in snapshot.pods) == ["web-1", "web-2"]
     assert only(snapshot, "web-1").labels == {"app": "web"}
     assert [port.number for port in only(snapshot, "web-1").ports] == [80]
-    assert result.additions == ("Deployment x/web has no pods here: x/web-1, x/web-2 made from its template",)
+    assert result.additions == ("Deployment x/web has no pods here: x/web-1 and x/web-2 made from its template",)
 
 
 def test_policies_and_namespaces_go_along_and_secrets_do_not(tmp_path: Path) -> None:
@@ -161,4 +161,4 @@ def test_many_names_are_cut_short(tmp_path: Path) -> None:
         pod(name, nodeName=f"n{name}", status={"podIP": f"10.0.0.{number}"}) for number, name in enumerate("abcdef")
     ]
     _, result = completed(tmp_path, *pods)
-    assert result.additions == ("nodes made for the pods that run on them: na, nb, nc, 3 more",)
+    assert result.additions == ("nodes made for the pods that run on them: na, nb, nc and 3 more",)
