@@ -51,7 +51,7 @@ EVERYBODY = {"x/web", "x/api", "x/far", "y/job", "y/other", "outside/client", "o
 
 BOTH_FAMILIES = tuple(Family)
 AS_DEFAULT = PolicyOptions()
-PATIENCE = Patience(silent=0.4, retry=0.15)
+PATIENCE = Patience(silent=0.25, retry=0.1)
 UNSURE = Patience(silent=0.8, retry=0.15)
 
 
@@ -106,7 +106,7 @@ class Cluster:
     """A lab of the nodes and pods of `base`, and the firewall on every node.
 
     `base` exists whatever a test adds; an object of the same kind and name takes the place of one of it.
-    `directory` is where the manifests are.
+    `directory` is where the manifests are. Nodes that `variants` names write by theirs, all others by `variant`.
     """
 
     def __init__(
@@ -116,10 +116,12 @@ class Cluster:
         outside: Iterable[Outside] = (CLIENT, SERVER),
         *,
         variant: Variant = Variant.NFT,
+        variants: Mapping[str, Variant] | None = None,
         wiring: Wiring = Wiring.ROUTED,
     ) -> None:
         self.directory = directory
         self.variant = variant
+        self._variants = variants or {}
         self._base = tuple(base)
         self._snapshot = world(*self._base)
         self._oracle = Oracle(self._snapshot)
@@ -181,8 +183,8 @@ class Cluster:
 
     def arguments(self, node: str) -> tuple[str, ...]:
         """What `run` and `verify` are told on this node."""
-        variant = self.variant.value
-        return "--source", str(self.directory), "--hostname-override", node, "--iptables-variant", variant
+        variant = self._variants.get(node, self.variant)
+        return "--source", str(self.directory), "--hostname-override", node, "--iptables-variant", variant.value
 
     def netpol(self, node: str, *arguments: str, user: int = 0) -> CompletedProcess[str]:
         """What a netpol command said and returned in the namespace of `node`, run by `user`."""

@@ -28,3 +28,10 @@ def cluster(
     """The usual cluster, once for each variant of iptables; every test enforces over what the one before left."""
     with Cluster(tmp_path_factory.mktemp("manifests"), variant=request.param) as built:
         yield built
+
+
+@pytest.fixture(scope="module")
+def mixed_cluster(tmp_path_factory: pytest.TempPathFactory, namespaces: None) -> Iterator[Cluster]:
+    """The usual cluster, its first node writing by nft and its second by legacy: for what variants have no part in."""
+    with Cluster(tmp_path_factory.mktemp("manifests"), variants={"two": Variant.LEGACY}) as built:
+        yield built

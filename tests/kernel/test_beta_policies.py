@@ -11,6 +11,12 @@ from netpol.model.policies import Policy
 
 pytestmark = pytest.mark.kernel
 
+
+@pytest.fixture
+def cluster(mixed_cluster: Cluster) -> Cluster:
+    return mixed_cluster
+
+
 ISOLATED_X = namespace("x", "team=red", deny=True)
 
 

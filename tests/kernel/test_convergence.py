@@ -149,7 +149,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(cluster: Cluster) -> None
     cluster.enforce(*ALL)
     whole = kernel_text(cluster).of_ours
     other: tuple[Policy, ...] = (policy("x/deny", "app=api"), policy("y/deny", directions=EGRESS))
-    for milliseconds in range(40, 400, 40):
+    for milliseconds in range(40, 400, 60):
         cluster.write(*other)
         kill_after(cluster.lab.namespace("node/one"), cluster.run_arguments("one"), milliseconds / 1000)
         cluster.write(*ALL)

@@ -10,6 +10,12 @@ from netpol.model.networks import Family, IPBlock
 
 pytestmark = pytest.mark.kernel
 
+
+@pytest.fixture
+def cluster(mixed_cluster: Cluster) -> Cluster:
+    return mixed_cluster
+
+
 IPV4, IPV6 = Family.IPV4, Family.IPV6
 INSIDE = EVERYBODY - {"outside/client", "outside/server"}
 

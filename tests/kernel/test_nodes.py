@@ -20,8 +20,8 @@ from netpol.settings import Variant
 pytestmark = pytest.mark.kernel
 
 CUT_OFF = policy("x/cut-off", directions=BOTH)
-SHORT = Patience(silent=0.4, expected=6.0, retry=0.15)
-UNSURE = Patience(silent=1.0, retry=0.15)
+SHORT = Patience(silent=0.25, retry=0.1)
+UNSURE = Patience(silent=0.6, retry=0.1)
 SERVICE = {Family.IPV4: parse_address("10.96.0.10"), Family.IPV6: parse_address("fd96::10")}
 HOST = pod("y/host", node="one", host_network=True)
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kernel
 
 STRANGER = pod("x/stranger", "10.1.0.77", "fd01::77", node="one")
 PLACES = ("80/TCP", "53/UDP", "ICMP")
-PATIENCE = Patience(silent=0.4, retry=0.15)
+PATIENCE = Patience(silent=0.25, retry=0.1)
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,12 @@ from netpol.model.policies import PodPeer, Policy, PolicyRule
 
 pytestmark = pytest.mark.kernel
 
+
+@pytest.fixture
+def cluster(mixed_cluster: Cluster) -> Cluster:
+    return mixed_cluster
+
+
 X_PODS = {"x/web", "x/api", "x/far"}
 
 
