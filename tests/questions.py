@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netpol.model.ports import Protocol
+from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
 from netpol.policy.ends import common
 from netpol.policy.judgement import Connection, Decision, Verdict
@@ -14,7 +14,8 @@ def ask(snapshot: Snapshot, source: str, destination: str, port: str = "80/TCP")
     oracle = Oracle(snapshot)
     pair = common(oracle.ends_named(source), oracle.ends_named(destination))
     assert pair is not None, f"{source} and {destination} have no address family in common"
-    return oracle.judge(Connection(*pair, *_protocol_and_port(port)), Detail.FULL)
+    asked = ProtocolPort.parse(port)
+    return oracle.judge(Connection(*pair, asked.protocol, asked.port), Detail.FULL)
 
 
 def ingress(snapshot: Snapshot, source: str, destination: str, port: str = "80/TCP") -> Decision:
@@ -25,8 +26,3 @@ def ingress(snapshot: Snapshot, source: str, destination: str, port: str = "80/T
 def egress(snapshot: Snapshot, source: str, destination: str, port: str = "80/TCP") -> Decision:
     """The source's side of the verdict."""
     return ask(snapshot, source, destination, port).egress
-
-
-def _protocol_and_port(text: str) -> tuple[Protocol, int | None]:
-    number, _, protocol = text.rpartition("/")
-    return Protocol(protocol), int(number) if number else None

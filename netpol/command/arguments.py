@@ -3,54 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from netpol.errors import UsageError
 from netpol.model.policies import Semantics
-from netpol.model.ports import FIRST_PORT, LAST_PORT, Protocol
-from netpol.policy.prose import port_words
+from netpol.model.ports import ProtocolPort
 from netpol.settings import PolicyOptions
 from netpol.source.manifests import Loaded, load
 
-_WITH_PORT = re.compile(r"(?P<port>[0-9]+)/(?P<protocol>[A-Za-z]+)")
 
-
-@dataclass(frozen=True, slots=True)
-class ProtocolPort:
-    """What `PORT/PROTO` on the command line names; ICMP has no port."""
-
-    protocol: Protocol
-    port: int | None
-
-    @classmethod
-    def parse(cls, text: str) -> ProtocolPort:
-        """The protocol and port `text` names, in either case; UsageError where it names none.
-
-        >>> str(ProtocolPort.parse("53/udp")), str(ProtocolPort.parse("icmp"))
-        ('53/UDP', 'ICMP')
-        """
-        if text.upper() == Protocol.ICMP.value:
-            return cls(Protocol.ICMP, None)
-        found = _WITH_PORT.fullmatch(text)
-        if found is None:
-            raise UsageError(f"{text!r} is no PORT/PROTO such as 80/TCP or 53/UDP, and not ICMP")
-        protocol = found["protocol"].upper()
-        if protocol not in _PROTOCOLS_WITH_PORTS:
-            raise UsageError(f"{text!r}: the protocols with ports are {', '.join(_PROTOCOLS_WITH_PORTS)}")
-        # Leading zeros aside, more than five digits are beyond the last port, and int() need not see them.
-        digits = found["port"].lstrip("0")
-        if not digits or len(digits) > 5 or not FIRST_PORT <= int(digits) <= LAST_PORT:
-            raise UsageError(f"{text!r}: ports go from {FIRST_PORT} to {LAST_PORT}")
-        return cls(Protocol(protocol), int(digits))
-
-    def __str__(self) -> str:
-        return port_words(self.protocol, self.port)
-
-
-_PROTOCOLS_WITH_PORTS = [protocol.value for protocol in Protocol if protocol.has_ports]
+def protocol_port(text: str) -> ProtocolPort:
+    """What `PORT/PROTO` on the command line names; UsageError where it names none."""
+    try:
+        return ProtocolPort.parse(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,13 +16,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from textwrap import fill
 
-from netpol.command.arguments import ProtocolPort, add_policy_arguments, policy_options
+from netpol.command.arguments import add_policy_arguments, policy_options, protocol_port
 from netpol.command.contacts import Reached, contact_legend, contact_table, totals
 from netpol.command.kernel_arguments import add_kernel_arguments
 from netpol.command.table import Look, Paint, grid, legend, look_of
 from netpol.demo.agents import run_agents
 from netpol.demo.completion import MOST_NAMES, complete
-from netpol.demo.measurement import Measurement, Port, measure
+from netpol.demo.measurement import Measurement, measure
 from netpol.demo.ports import MOST_PORTS, ports_worth_probing
 from netpol.demo.walk import STEPS, Step, apply
 from netpol.errors import NetpolError
@@ -30,21 +30,22 @@ from netpol.lab.lab import Lab
 from netpol.lab.namespace import require_namespaces
 from netpol.lab.topology import Outside
 from netpol.listing import first_lines, listed
-from netpol.model.ports import Protocol
+from netpol.model.ports import Protocol, ProtocolPort
 from netpol.model.snapshot import Snapshot
 from netpol.policy.judgement import Connection
-from netpol.policy.prose import port_words, verdict_sentences
+from netpol.policy.prose import verdict_sentences
 from netpol.policy.verdict import Detail, Oracle
 from netpol.source.manifests import Loaded, load
 
 HELP = "show the firewall at work: pods as network namespaces, every pair probed with packets"
 
-WALK_PORTS: tuple[Port, ...] = ((Protocol.TCP, 80), (Protocol.TCP, 6379), (Protocol.UDP, 53))
+HTTP, REDIS, DNS = ProtocolPort(Protocol.TCP, 80), ProtocolPort(Protocol.TCP, 6379), ProtocolPort(Protocol.UDP, 53)
+WALK_PORTS = (HTTP, REDIS, DNS)
 VISITOR = Outside("laptop", (ip_address("203.0.113.7"), ip_address("2001:db8:113::7")))
-EXPLAINED: tuple[tuple[str, str, Port], ...] = (
-    ("production/toolbox", "production/redis-1", (Protocol.TCP, 6379)),
-    ("staging/client", "production/redis-1", (Protocol.TCP, 6379)),
-    ("production/frontend-1", "production/toolbox", (Protocol.TCP, 80)),
+EXPLAINED = (
+    ("production/toolbox", "production/redis-1", REDIS),
+    ("staging/client", "production/redis-1", REDIS),
+    ("production/frontend-1", "production/toolbox", HTTP),
 )
 MOST_PODS = 100
 MOST_DIFFERENCES = 20
@@ -76,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 where every packet went as the policies say, 1 where one did not."""
-    ports = [(port.protocol, port.port) for port in map(ProtocolPort.parse, arguments.ports or ())]
+    ports = [protocol_port(text) for text in arguments.ports or ()]
     require_namespaces()
     _allow_many_sockets()
     begun = time.monotonic()
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if differences else 0
 
 
-def _walk(arguments: argparse.Namespace, directory: Path, ports: Sequence[Port], look: Look) -> int:
+def _walk(arguments: argparse.Namespace, directory: Path, ports: Sequence[ProtocolPort], look: Look) -> int:
     """The number of differences that the guestbook's steps showed."""
     differences = 0
     before: Reached | None = None
@@ -114,7 +115,7 @@ def _walk(arguments: argparse.Namespace, directory: Path, ports: Sequence[Port],
             _introduce(number, step, look)
             _say(*_agents_words(run_agents(lab, directory, _agent_flags(arguments))), "")
             measurement = measure(lab, snapshot, ports, [str(VISITOR)])
-            reached = {port_words(*port): measurement.reachability(port) for port in ports}
+            reached = {str(port): measurement.reachability(port) for port in ports}
             _say(*contact_table(reached, before, look), "", totals(reached, before, look))
             _compare(measurement)
             differences += len(measurement.differences)
@@ -133,15 +134,15 @@ def _explain(snapshot: Snapshot, look: Look) -> None:
     """Why some of the last step's pairs were refused, as `netpol explain` says it."""
     oracle = Oracle(snapshot)
     _say(look.painted("Why?", Paint.HEADING))
-    for source, destination, (protocol, port) in EXPLAINED:
+    for source, destination, port in EXPLAINED:
         ends = [oracle.ends_named(name)[0] for name in (source, destination)]
-        connection = Connection(ends[0], ends[1], protocol, port)
+        connection = Connection(ends[0], ends[1], port.protocol, port.port)
         sentences = verdict_sentences(connection, oracle.judge(connection, Detail.FULL))
-        _say(f"   $ netpol explain -f manifests/examples {source} {destination} {port_words(protocol, port)}")
+        _say(f"   $ netpol explain -f manifests/examples {source} {destination} {port}")
         _say(*(fill(text, look.width, initial_indent="   ", subsequent_indent="     ") for text in sentences))
 
 
-def _carry_out(arguments: argparse.Namespace, directory: Path, ports: Sequence[Port], look: Look) -> int:
+def _carry_out(arguments: argparse.Namespace, directory: Path, ports: Sequence[ProtocolPort], look: Look) -> int:
     """The number of differences that a person's own manifests showed."""
     completed = complete(arguments.source, load(arguments.source, policy_options(arguments)).snapshot)
     completed.write(directory / "completed.json")
@@ -158,7 +159,7 @@ def _carry_out(arguments: argparse.Namespace, directory: Path, ports: Sequence[P
         _say(*_agents_words(run_agents(lab, directory, _agent_flags(arguments))), "")
         measurement = measure(lab, snapshot, ports)
     for port in ports:
-        _say(*grid(port_words(*port), measurement.reachability(port), look), "")
+        _say(*grid(str(port), measurement.reachability(port), look), "")
     _say(legend(look), "")
     _compare(measurement)
     return len(measurement.differences)
@@ -209,8 +210,8 @@ def _warn(loaded: Loaded) -> None:
         print(f"warning: {message}", file=sys.stderr)
 
 
-def _words(ports: Iterable[Port]) -> str:
-    return ", ".join(port_words(*port) for port in ports)
+def _words(ports: Iterable[ProtocolPort]) -> str:
+    return ", ".join(map(str, ports))
 
 
 def _say(*lines: str) -> None:

@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netpol.command.arguments import ProtocolPort, add_output_argument, add_source_arguments, load_snapshot
+from netpol.command.arguments import add_output_argument, add_source_arguments, load_snapshot, protocol_port
+from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
 from netpol.policy.ends import common
 from netpol.policy.judgement import (
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 once the question is answered, whatever the answer."""
-    port = ProtocolPort.parse(arguments.port)
+    port = protocol_port(arguments.port)
     explanation = explain(load_snapshot(arguments).snapshot, arguments.source, arguments.destination, port)
     if arguments.output == "json":
         print(json.dumps(explanation_json(explanation), indent=2))
@@ -95,7 +96,7 @@ def explanation_json(explanation: Explanation) -> Json:
     return {
         "source": str(explanation.source),
         "destination": str(explanation.destination),
-        "port": str(ProtocolPort(connection.protocol, connection.port)),
+        "port": str(connection.protocol_port),
         "allowed": verdict.allowed,
         "egress": _decision_json(verdict.egress),
         "ingress": _decision_json(verdict.ingress),

@@ -8,8 +8,9 @@ import os
 import shutil
 import sys
 
-from netpol.command.arguments import ProtocolPort, add_output_argument, add_source_arguments, load_snapshot
+from netpol.command.arguments import add_output_argument, add_source_arguments, load_snapshot, protocol_port
 from netpol.command.table import Look, grid, legend, look_of
+from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
 from netpol.policy.reachability import Reachability, reachability
 from netpol.policy.verdict import Oracle
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 once the matrix is printed, whatever it says."""
-    ports = [ProtocolPort.parse(text) for text in arguments.ports]
+    ports = [protocol_port(text) for text in arguments.ports]
     matrix = matrix_of(load_snapshot(arguments).snapshot, ports)
     if arguments.output == "json":
         print(json.dumps(matrix, indent=2))
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 def matrix_of(snapshot: Snapshot, ports: list[ProtocolPort]) -> Matrix:
     """The reachability of all pods for each port, once where a port is asked for twice."""
     oracle = Oracle(snapshot)
-    return {str(port): reachability(oracle, snapshot.pods.values(), port.protocol, port.port) for port in ports}
+    return {str(port): reachability(oracle, snapshot.pods.values(), port) for port in ports}
 
 
 def matrix_text(matrix: Matrix, look: Look) -> list[str]:

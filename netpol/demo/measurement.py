@@ -10,15 +10,11 @@ from netpol.lab.listeners import Place
 from netpol.lab.prober import Outcome, Probe, probe
 from netpol.lab.topology import Endpoint
 from netpol.model.networks import family_of
-from netpol.model.ports import Protocol
+from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
 from netpol.policy.judgement import Connection
-from netpol.policy.prose import port_words
 from netpol.policy.reachability import Reachability
 from netpol.policy.verdict import Oracle
-
-Port = tuple[Protocol, int | None]
-"""A protocol and one of its ports; ICMP has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +23,7 @@ class Contact:
 
     source: Endpoint
     destination: Endpoint
-    port: Port
+    port: ProtocolPort
     outcome: Outcome
     allowed: bool
 
@@ -44,9 +40,7 @@ class Contact:
     def __str__(self) -> str:
         """The difference in words, for a contact that makes one."""
         expected = "allowed" if self.allowed else "refused"
-        return (
-            f"{self.source} -> {self.destination} {port_words(*self.port)}: {self.outcome.value}, should be {expected}"
-        )
+        return f"{self.source} -> {self.destination} {self.port}: {self.outcome.value}, should be {expected}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +59,13 @@ class Measurement:
     @property
     def divided(self) -> tuple[tuple[str, str], ...]:
         """The pairs of which one family or address reaches what another does not."""
-        answers: dict[tuple[str, str, Port], set[bool]] = {}
+        answers: dict[tuple[str, str, ProtocolPort], set[bool]] = {}
         for contact in self.contacts:
             pair = contact.source.name, contact.destination.name, contact.port
             answers.setdefault(pair, set()).add(contact.reached)
         return tuple(dict.fromkeys(pair[:2] for pair, reached in answers.items() if len(reached) > 1))
 
-    def reachability(self, port: Port) -> Reachability:
+    def reachability(self, port: ProtocolPort) -> Reachability:
         """Who reached whom on `port`, at the destination's first address that the source has a family for."""
         reach: Reachability = {
             source: {destination: False for destination in self.destinations if destination != source}
@@ -86,14 +80,14 @@ class Measurement:
         return reach
 
 
-def measure(lab: Lab, snapshot: Snapshot, ports: Sequence[Port], visitors: Iterable[str] = ()) -> Measurement:
+def measure(lab: Lab, snapshot: Snapshot, ports: Sequence[ProtocolPort], visitors: Iterable[str] = ()) -> Measurement:
     """What packets do between all actionable pods, and from `visitors`, hosts of the lab, to all of them."""
     oracle = Oracle(snapshot)
     pods = sorted(str(pod) for pod in snapshot.pods.values() if pod.actionable)
     sources = (*pods, *visitors)
     judged = {
-        Probe(source, Place(destination, *port)): oracle.judge(
-            Connection(oracle.end_at(source.address), oracle.end_at(destination.address), *port)
+        Probe(source, Place(destination, port.protocol, port.port)): oracle.judge(
+            Connection(oracle.end_at(source.address), oracle.end_at(destination.address), port.protocol, port.port)
         ).allowed
         for source, destination in _pairs(lab, sources, pods)
         for port in ports
@@ -103,7 +97,7 @@ def measure(lab: Lab, snapshot: Snapshot, ports: Sequence[Port], visitors: Itera
         Contact(
             question.source,
             question.place.endpoint,
-            (question.place.protocol, question.place.port),
+            ProtocolPort(question.place.protocol, question.place.port),
             outcomes[question],
             allowed,
         )

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netpol.demo.measurement import Port
 from netpol.demo.raw import Fields, at, sequence, text
 from netpol.model.policies import Direction
-from netpol.model.ports import ALL_PORTS, FIRST_PORT, LAST_PORT, NumericPorts, PortEntry, Protocol
+from netpol.model.ports import (
+    ALL_PORTS,
+    FIRST_PORT,
+    LAST_PORT,
+    PROTOCOLS_WITH_PORTS,
+    NumericPorts,
+    PortEntry,
+    Protocol,
+    ProtocolPort,
+)
 from netpol.model.snapshot import Snapshot
 
 MOST_PORTS = 6
-ALWAYS: Port = (Protocol.TCP, 80)
-
-_PROTOCOLS = {protocol.value: protocol for protocol in Protocol if protocol.has_ports}
+ALWAYS = ProtocolPort(Protocol.TCP, 80)
 
 
-def ports_worth_probing(snapshot: Snapshot, objects: Iterable[Fields]) -> list[Port]:
+def ports_worth_probing(snapshot: Snapshot, objects: Iterable[Fields]) -> list[ProtocolPort]:
     """80/TCP, then the ports that policies name, then those of containers, each once; of a range the first."""
     named = dict.fromkeys([ALWAYS, *sorted(_of_policies(snapshot), key=_order), *sorted(_of(objects), key=_order)])
     return list(named)
 
 
-def _order(port: Port) -> tuple[str, int]:
-    protocol, number = port
-    return protocol.value, number or 0
+def _order(port: ProtocolPort) -> tuple[str, int]:
+    return port.protocol.value, port.port or 0
 
 
-def _of_policies(snapshot: Snapshot) -> set[Port]:
+def _of_policies(snapshot: Snapshot) -> set[ProtocolPort]:
     entries = {
         entry
         for policy in snapshot.policies.values()
@@ -38,18 +43,18 @@ def _of_policies(snapshot: Snapshot) -> set[Port]:
     return {port for entry in entries for port in _numbers(entry, snapshot)}
 
 
-def _numbers(entry: PortEntry, snapshot: Snapshot) -> Iterator[Port]:
+def _numbers(entry: PortEntry, snapshot: Snapshot) -> Iterator[ProtocolPort]:
     if not isinstance(entry, NumericPorts):
         for pod in snapshot.pods.values():
-            yield from ((entry.protocol, number) for number in pod.numbers_of(entry.name, entry.protocol))
+            yield from (ProtocolPort(entry.protocol, number) for number in pod.numbers_of(entry.name, entry.protocol))
     elif entry.ports != ALL_PORTS:
-        yield entry.protocol, entry.ports.first
+        yield ProtocolPort(entry.protocol, entry.ports.first)
 
 
-def _of(objects: Iterable[Fields]) -> set[Port]:
+def _of(objects: Iterable[Fields]) -> set[ProtocolPort]:
     """The ports that the containers of pods declare."""
     return {
-        (_PROTOCOLS[protocol], number)
+        ProtocolPort(PROTOCOLS_WITH_PORTS[protocol], number)
         for fields in objects
         if text(fields, "kind") == "Pod"
         for container in sequence(at(fields, "spec"), "containers")
@@ -57,5 +62,5 @@ def _of(objects: Iterable[Fields]) -> set[Port]:
         for port in sequence(container, "ports")
         if isinstance(port, dict)
         for protocol, number in [(text(port, "protocol") or Protocol.TCP.value, port.get("containerPort"))]
-        if protocol in _PROTOCOLS and isinstance(number, int) and FIRST_PORT <= number <= LAST_PORT
+        if protocol in PROTOCOLS_WITH_PORTS and isinstance(number, int) and FIRST_PORT <= number <= LAST_PORT
     }

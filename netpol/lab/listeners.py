@@ -14,7 +14,7 @@ from netpol.lab import sctp
 from netpol.lab.namespace import LabError
 from netpol.lab.topology import Endpoint
 from netpol.model.networks import Family, family_of
-from netpol.model.ports import Protocol
+from netpol.model.ports import Protocol, ProtocolPort
 
 AF = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 ANSWER_BYTES = 512
@@ -34,7 +34,7 @@ class Place:
     port: int | None
 
     def __str__(self) -> str:
-        return f"{self.endpoint} {'' if self.port is None else f'{self.port}/'}{self.protocol.value}"
+        return f"{self.endpoint} {ProtocolPort(self.protocol, self.port)}"
 
 
 class Listeners:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 
 
@@ -21,6 +22,43 @@ class Protocol(enum.Enum):
 
 
 FIRST_PORT, LAST_PORT = 1, 65535
+
+PROTOCOLS_WITH_PORTS = {protocol.value: protocol for protocol in Protocol if protocol.has_ports}
+"""The protocols that a port entry can name, by the API's words."""
+
+_PORT_AND_PROTOCOL = re.compile(r"(?P<port>[0-9]+)/(?P<protocol>[A-Za-z]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolPort:
+    """What a connection opens to: one port of a protocol; ICMP has none."""
+
+    protocol: Protocol
+    port: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> ProtocolPort:
+        """The protocol and port that `text` names, in either case; ValueError, in words, where it names none.
+
+        >>> str(ProtocolPort.parse("53/udp")), str(ProtocolPort.parse("icmp"))
+        ('53/UDP', 'ICMP')
+        """
+        if text.upper() == Protocol.ICMP.value:
+            return cls(Protocol.ICMP, None)
+        found = _PORT_AND_PROTOCOL.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is no PORT/PROTO such as 80/TCP or 53/UDP, and not ICMP")
+        protocol = PROTOCOLS_WITH_PORTS.get(found["protocol"].upper())
+        if protocol is None:
+            raise ValueError(f"{text!r}: the protocols with ports are {', '.join(PROTOCOLS_WITH_PORTS)}")
+        # Leading zeros aside, more than five digits are beyond the last port, and int() need not see them.
+        digits = found["port"].lstrip("0")
+        if not digits or len(digits) > 5 or not FIRST_PORT <= int(digits) <= LAST_PORT:
+            raise ValueError(f"{text!r}: ports go from {FIRST_PORT} to {LAST_PORT}")
+        return cls(protocol, int(digits))
+
+    def __str__(self) -> str:
+        return self.protocol.value if self.port is None else f"{self.port}/{self.protocol.value}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

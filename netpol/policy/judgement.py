@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from netpol.model.networks import Address
 from netpol.model.objects import ISOLATION_ANNOTATION, Node, Pod
 from netpol.model.policies import Direction, Policy
-from netpol.model.ports import Protocol
+from netpol.model.ports import Protocol, ProtocolPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,11 @@ class Connection:
     destination: End
     protocol: Protocol
     port: int | None
+
+    @property
+    def protocol_port(self) -> ProtocolPort:
+        """What it opens to."""
+        return ProtocolPort(self.protocol, self.port)
 
 
 class Reason(enum.Enum):

@@ -55,12 +55,8 @@ def _port_shortfall(rule: PolicyRule, connection: Connection) -> _Shortfall:
     if not rule.ports:
         return _Shortfall((Lack.PORT,), 1, ("it allows no port at all",))
     allowed = ", ".join(_entry_words(entry, connection.destination) for entry in rule.ports)
-    wanted = (
-        f"{connection.protocol.value}, which needs a rule without ports"
-        if connection.port is None
-        else f"{connection.port}/{connection.protocol.value}"
-    )
-    return _Shortfall((Lack.PORT,), 1, (f"it allows {allowed}, not {wanted}",))
+    need = "" if connection.protocol.has_ports else ", which needs a rule without ports"
+    return _Shortfall((Lack.PORT,), 1, (f"it allows {allowed}, not {connection.protocol_port}{need}",))
 
 
 def _entry_words(entry: PortEntry, destination: End) -> str:

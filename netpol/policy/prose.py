@@ -9,7 +9,6 @@ from netpol.listing import listed
 from netpol.model.networks import Address
 from netpol.model.objects import Node
 from netpol.model.policies import Direction
-from netpol.model.ports import Protocol
 from netpol.policy.judgement import (
     AnnotationReference,
     Connection,
@@ -27,20 +26,14 @@ from netpol.policy.judgement import (
 _MOST_LISTED = 3
 
 
-def port_words(protocol: Protocol, port: int | None) -> str:
-    """`80/TCP`, or `ICMP`, which has no ports."""
-    return protocol.value if port is None else f"{port}/{protocol.value}"
-
-
 def verdict_sentences(connection: Connection, verdict: Verdict) -> list[str]:
     """The answer, then why each side gives it; what is said of both sides is said once."""
     source, destination = connection.source, connection.destination
     may = "may" if verdict.allowed else "may not"
-    what = port_words(connection.protocol, connection.port)
     return list(
         dict.fromkeys(
             (
-                f"{source} {may} connect to {destination} on {what}.",
+                f"{source} {may} connect to {destination} on {connection.protocol_port}.",
                 *_decision_sentences(verdict.egress, source, destination),
                 *_decision_sentences(verdict.ingress, destination, source),
             )

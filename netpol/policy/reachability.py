@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from netpol.model.objects import Pod
-from netpol.model.ports import Protocol
+from netpol.model.ports import ProtocolPort
 from netpol.policy.ends import common
 from netpol.policy.judgement import Connection, End, PodEnd
 from netpol.policy.verdict import Oracle
@@ -14,13 +14,13 @@ Reachability = dict[str, dict[str, bool]]
 """For each pod `ns/name`, by namespace and name, whether it may connect to each other pod."""
 
 
-def reachability(oracle: Oracle, pods: Iterable[Pod], protocol: Protocol, port: int | None) -> Reachability:
+def reachability(oracle: Oracle, pods: Iterable[Pod], port: ProtocolPort) -> Reachability:
     """The answer for every ordered pair of different actionable pods; no common address family is a no."""
     actionable = sorted((pod for pod in pods if pod.actionable), key=lambda pod: (pod.namespace, pod.name))
     parties = [(str(pod), tuple(PodEnd(pod, address) for address in pod.addresses)) for pod in actionable]
     return {
         source: {
-            destination: _may_connect(oracle, senders, receivers, protocol, port)
+            destination: _may_connect(oracle, senders, receivers, port)
             for destination, receivers in parties
             if destination != source
         }
@@ -28,8 +28,6 @@ def reachability(oracle: Oracle, pods: Iterable[Pod], protocol: Protocol, port: 
     }
 
 
-def _may_connect(
-    oracle: Oracle, sources: tuple[End, ...], destinations: tuple[End, ...], protocol: Protocol, port: int | None
-) -> bool:
+def _may_connect(oracle: Oracle, sources: tuple[End, ...], destinations: tuple[End, ...], port: ProtocolPort) -> bool:
     pair = common(sources, destinations)
-    return pair is not None and oracle.judge(Connection(*pair, protocol, port)).allowed
+    return pair is not None and oracle.judge(Connection(*pair, port.protocol, port.port)).allowed

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from netpol.model.networks import Address, parse_address, parse_network
 from netpol.model.notices import Notice
 from netpol.model.objects import ISOLATION_ANNOTATION, ContainerPort, Namespace, Node, Pod
-from netpol.model.ports import Protocol
+from netpol.model.ports import PROTOCOLS_WITH_PORTS, Protocol
 from netpol.source.annotation import UnreadableAnnotation, isolates
 from netpol.source.fields import FieldPath, Fields, Reading, render, shown
-from netpol.source.ports import PROTOCOLS, is_port
+from netpol.source.ports import is_port
 from netpol.source.selectors import is_subdomain
 
 DEFAULT_NAMESPACE = "default"
@@ -163,7 +163,7 @@ def _container_ports(container: Fields, at: FieldPath, reading: Reading) -> Iter
             reading.wrong((*path, "containerPort"), f"must be a port from 1 to 65535, not {shown(number)}")
             continue
         name = reading.text(port, path, "name")
-        protocol = PROTOCOLS.get(reading.text(port, path, "protocol") or Protocol.TCP.value)
+        protocol = PROTOCOLS_WITH_PORTS.get(reading.text(port, path, "protocol") or Protocol.TCP.value)
         if protocol is None:
             reading.wrong((*path, "protocol"), f"{shown(port.get('protocol'))} is no protocol of a port")
         elif name:

@@ -6,15 +6,23 @@ import re
 from typing import TypeGuard
 
 from netpol.model.policies import Semantics
-from netpol.model.ports import ALL_PORTS, FIRST_PORT, LAST_PORT, NamedPort, NumericPorts, PortEntry, PortRange, Protocol
+from netpol.model.ports import (
+    ALL_PORTS,
+    FIRST_PORT,
+    LAST_PORT,
+    PROTOCOLS_WITH_PORTS,
+    NamedPort,
+    NumericPorts,
+    PortEntry,
+    PortRange,
+    Protocol,
+)
 from netpol.source.fields import FieldPath, Fields, Reading, is_integer, shown
-
-PROTOCOLS = {protocol.value: protocol for protocol in Protocol if protocol.has_ports}
 
 _FIELDS = {Semantics.ANNOTATION: ("protocol", "port"), Semantics.V1: ("protocol", "port", "endPort")}
 _PROTOCOLS = {
-    Semantics.ANNOTATION: {name: PROTOCOLS[name] for name in ("TCP", "UDP")},
-    Semantics.V1: PROTOCOLS,
+    Semantics.ANNOTATION: {name: PROTOCOLS_WITH_PORTS[name] for name in ("TCP", "UDP")},
+    Semantics.V1: PROTOCOLS_WITH_PORTS,
 }
 _PORT_NAME = re.compile(r"(?=.{1,15}\Z)(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")
 

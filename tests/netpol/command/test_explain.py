@@ -9,8 +9,8 @@ import pytest
 from builders import BOTH, beta, namespace, node, pod, pods, policy, rule, world
 
 from netpol.command import explain
-from netpol.command.arguments import ProtocolPort
 from netpol.errors import UsageError
+from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
 
 

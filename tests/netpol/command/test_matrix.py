@@ -9,9 +9,9 @@ import pytest
 from builders import namespace, pod, policy, rule, world
 
 from netpol.command import matrix
-from netpol.command.arguments import ProtocolPort
 from netpol.command.table import Look
 from netpol.errors import UsageError
+from netpol.model.ports import ProtocolPort
 
 
 def run(directory: Path, *words: str) -> int:

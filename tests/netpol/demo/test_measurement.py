@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 from builders import address, namespace, node, pod, policy, rule
 
-from netpol.demo.measurement import Contact, Measurement, Port, measure
+from netpol.demo.measurement import Contact, Measurement, measure
 from netpol.lab.lab import Lab
 from netpol.lab.prober import Outcome
 from netpol.lab.topology import Outside
-from netpol.model.ports import Protocol
+from netpol.model.ports import Protocol, ProtocolPort
 from netpol.model.snapshot import Snapshot
 
-TCP_80: Port = (Protocol.TCP, 80)
-UDP_53: Port = (Protocol.UDP, 53)
+TCP_80 = ProtocolPort(Protocol.TCP, 80)
+UDP_53 = ProtocolPort(Protocol.UDP, 53)
 NODE = node("n", pod_cidrs=["10.1.0.0/24", "fd01::/64"])
 PODS = [
     pod("x/a", "10.1.0.10", "fd01::10", node="n"),

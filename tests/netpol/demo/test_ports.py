@@ -6,10 +6,11 @@ from builders import pod, policy, rule
 
 from netpol.demo.ports import ports_worth_probing
 from netpol.demo.raw import Fields
-from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
 
-TCP, UDP, SCTP = Protocol.TCP, Protocol.UDP, Protocol.SCTP
+
+def worth(snapshot: Snapshot, *objects: Fields) -> list[str]:
+    return [str(port) for port in ports_worth_probing(snapshot, objects)]
 
 
 def container(*ports: object) -> dict[str, object]:
@@ -17,7 +18,7 @@ def container(*ports: object) -> dict[str, object]:
 
 
 def test_there_is_always_one() -> None:
-    assert ports_worth_probing(Snapshot.of(), []) == [(TCP, 80)]
+    assert worth(Snapshot.of()) == ["80/TCP"]
 
 
 def test_policies_name_ports_by_number_range_and_name() -> None:
@@ -28,13 +29,13 @@ def test_policies_name_ports_by_number_range_and_name() -> None:
             policy("x/q", egress=[rule(ports=["132/SCTP"])]),
         ],
     )
-    assert ports_worth_probing(snapshot, []) == [
-        (TCP, 80),
-        (SCTP, 132),
-        (TCP, 443),
-        (TCP, 8000),
-        (TCP, 8080),
-        (TCP, 9090),
+    assert worth(snapshot) == [
+        "80/TCP",
+        "132/SCTP",
+        "443/TCP",
+        "8000/TCP",
+        "8080/TCP",
+        "9090/TCP",
     ]
 
 
@@ -44,4 +45,4 @@ def test_containers_declare_ports() -> None:
         container({"containerPort": "http"}, {"containerPort": 0}, {"containerPort": 1, "protocol": "ICMP"}, "no port"),
         {"kind": "Node", "spec": {"containers": [{"ports": [{"containerPort": 99}]}]}},
     ]
-    assert ports_worth_probing(Snapshot.of(), objects) == [(TCP, 80), (TCP, 22), (UDP, 53)]
+    assert worth(Snapshot.of(), *objects) == ["80/TCP", "22/TCP", "53/UDP"]

@@ -9,7 +9,7 @@ import pytest
 from netpol.demo.agents import CODE
 from netpol.demo.walk import EXAMPLES, STEPS, apply
 from netpol.errors import NetpolError
-from netpol.model.ports import Protocol
+from netpol.model.ports import Protocol, ProtocolPort
 from netpol.model.snapshot import Snapshot
 from netpol.policy.reachability import Reachability, reachability
 from netpol.policy.verdict import Oracle
@@ -33,7 +33,7 @@ def snapshots(directory: Path) -> list[Snapshot]:
 
 def reached(snapshot: Snapshot, port: int, protocol: Protocol = Protocol.TCP) -> set[tuple[str, str]]:
     """The pairs of which the first reaches the second."""
-    rows: Reachability = reachability(Oracle(snapshot), snapshot.pods.values(), protocol, port)
+    rows: Reachability = reachability(Oracle(snapshot), snapshot.pods.values(), ProtocolPort(protocol, port))
     return {(source, name) for source, row in rows.items() for name, allowed in row.items() if allowed}
 
 

@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from builders import port
 
-from netpol.model.ports import ALL_PORTS, FIRST_PORT, LAST_PORT, NamedPort, NumericPorts, PortRange, Protocol
+from netpol.model.ports import (
+    ALL_PORTS,
+    FIRST_PORT,
+    LAST_PORT,
+    NamedPort,
+    NumericPorts,
+    PortRange,
+    Protocol,
+    ProtocolPort,
+)
 
 
 @pytest.mark.parametrize(("number", "inside"), [(7999, False), (8000, True), (8001, True), (8002, False)])
@@ -40,3 +51,46 @@ def test_ranges_are_ordered_by_their_first_port() -> None:
         PortRange(90, 91),
     ]
     assert port("80-99/TCP") == NumericPorts(Protocol.TCP, PortRange(80, 99))
+
+
+@pytest.mark.parametrize(
+    ("text", "protocol", "port", "key"),
+    [
+        ("80/TCP", Protocol.TCP, 80, "80/TCP"),
+        ("53/udp", Protocol.UDP, 53, "53/UDP"),
+        ("1/Sctp", Protocol.SCTP, 1, "1/SCTP"),
+        ("0080/TCP", Protocol.TCP, 80, "80/TCP"),
+        ("65535/TCP", Protocol.TCP, 65535, "65535/TCP"),
+        ("icmp", Protocol.ICMP, None, "ICMP"),
+    ],
+)
+def test_port_and_protocol(text: str, protocol: Protocol, port: int | None, key: str) -> None:
+    assert ProtocolPort.parse(text) == ProtocolPort(protocol, port)
+    assert str(ProtocolPort.parse(text)) == key
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("80", "'80' is no PORT/PROTO"),
+        ("", "'' is no PORT/PROTO"),
+        ("TCP", "'TCP' is no PORT/PROTO"),
+        ("/TCP", "'/TCP' is no PORT/PROTO"),
+        ("80/", "'80/' is no PORT/PROTO"),
+        ("http/TCP", "'http/TCP' is no PORT/PROTO"),
+        ("-1/TCP", "'-1/TCP' is no PORT/PROTO"),
+        ("80-90/TCP", "'80-90/TCP' is no PORT/PROTO"),
+        ("80/TCP/UDP", "'80/TCP/UDP' is no PORT/PROTO"),
+        ("80/TCP\n", r"'80/TCP\n' is no PORT/PROTO"),
+        ("٨٠/TCP", "'٨٠/TCP' is no PORT/PROTO"),
+        ("8/ICMP", "'8/ICMP': the protocols with ports are TCP, UDP, SCTP"),
+        ("80/TPC", "'80/TPC': the protocols with ports are TCP, UDP, SCTP"),
+        ("0/TCP", "'0/TCP': ports go from 1 to 65535"),
+        ("65536/TCP", "'65536/TCP': ports go from 1 to 65535"),
+        (f"{'9' * 5000}/TCP", "ports go from 1 to 65535"),
+    ],
+)
+def test_what_is_no_port_and_protocol_is_refused(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(complaint)) as refusal:
+        ProtocolPort.parse(text)
+    assert "\n" not in str(refusal.value)

@@ -14,7 +14,7 @@ from builders import BOTH, EGRESS, beta, block, namespace, pod, pods, policy, ru
 
 from netpol.model.objects import Namespace
 from netpol.model.policies import Direction, Policy
-from netpol.model.ports import Protocol
+from netpol.model.ports import ProtocolPort
 from netpol.policy.reachability import reachability
 from netpol.policy.verdict import Oracle
 
@@ -83,9 +83,7 @@ def outcome(case: Case) -> set[tuple[str, str, str]]:
     return {
         (source, destination, port)
         for port in PORTS
-        for source, row in reachability(
-            oracle, snapshot.pods.values(), Protocol(port.partition("/")[2]), int(port.partition("/")[0])
-        ).items()
+        for source, row in reachability(oracle, snapshot.pods.values(), ProtocolPort.parse(port)).items()
         for destination, allowed in row.items()
         if not allowed
     }

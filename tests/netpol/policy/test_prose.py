@@ -24,7 +24,7 @@ from netpol.policy.judgement import (
     Reason,
     Verdict,
 )
-from netpol.policy.prose import note_sentences, port_words, verdict_sentences
+from netpol.policy.prose import note_sentences, verdict_sentences
 from netpol.policy.verdict import Oracle, no_common_family
 
 PODS = (pod("web/a", "10.0.0.1", labels="app=a", node="n1"), pod("db/b", "10.0.0.2", node="n1"))
@@ -150,11 +150,6 @@ def test_every_reason_has_words_for_both_sides(reason: Reason, direction: Direct
     lines = verdict_sentences(Connection(end, end, Protocol.TCP, 80), verdict)
     assert len(lines) == 3
     assert all("web/a" in line for line in lines)
-
-
-def test_ports_in_words() -> None:
-    assert port_words(Protocol.UDP, 53) == "53/UDP"
-    assert port_words(Protocol.ICMP, None) == "ICMP"
 
 
 NODES = (node("n1", "192.168.0.1", pod_cidrs=["10.0.0.0/24", "fd00::/64"]), node("n2", pod_cidrs=["10.0.1.0/24"]))

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from builders import namespace, pod, pods, policy, rule, world
 
-from netpol.model.ports import Protocol
+from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
 from netpol.policy.reachability import Reachability, reachability
 from netpol.policy.verdict import Oracle
 
 
-def reach(snapshot: Snapshot, protocol: Protocol = Protocol.TCP, port: int | None = 80) -> Reachability:
-    return reachability(Oracle(snapshot), snapshot.pods.values(), protocol, port)
+def reach(snapshot: Snapshot, port: str = "80/TCP") -> Reachability:
+    return reachability(Oracle(snapshot), snapshot.pods.values(), ProtocolPort.parse(port))
 
 
 def test_every_ordered_pair_of_different_actionable_pods_is_answered() -> None:
@@ -42,8 +42,8 @@ def test_the_protocol_and_the_port_count() -> None:
         namespace("x"), pod("x/a", "10.0.0.1"), pod("x/b", "10.0.0.2"), policy("x/p", ingress=[rule(ports=["80/TCP"])])
     )
     assert reach(snapshot)["x/a"]["x/b"]
-    assert not reach(snapshot, Protocol.UDP)["x/a"]["x/b"]
-    assert not reach(snapshot, Protocol.ICMP, None)["x/a"]["x/b"]
+    assert not reach(snapshot, "80/UDP")["x/a"]["x/b"]
+    assert not reach(snapshot, "ICMP")["x/a"]["x/b"]
 
 
 def test_g4_pods_without_a_common_family_do_not_reach_each_other() -> None:
