@@ -9,13 +9,14 @@ from itertools import cycle
 from pathlib import Path
 
 from netpol.demo.addressing import free_addresses, spare_ranges
-from netpol.demo.raw import Fields, at, name_of, read_objects, text
+from netpol.demo.raw import at, name_of, read_objects, text
 from netpol.demo.workloads import pods_of_workloads
 from netpol.errors import NetpolError
 from netpol.listing import listed
 from netpol.model.networks import Address, Network
 from netpol.model.objects import Node, Pod
 from netpol.model.snapshot import Snapshot
+from netpol.source.fields import Fields
 
 MADE_UP_NODE = "node-1"
 POLICIES = "Policy"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netpol.demo.raw import Fields, at, sequence, text
+from netpol.demo.raw import at, sequence, text
 from netpol.model.policies import Direction
 from netpol.model.ports import (
     ALL_PORTS,
@@ -17,6 +17,7 @@ from netpol.model.ports import (
     ProtocolPort,
 )
 from netpol.model.snapshot import Snapshot
+from netpol.source.fields import Fields
 
 MOST_PORTS = 6
 ALWAYS = ProtocolPort(Protocol.TCP, 80)

@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from netpol.source.composer import DOCUMENT, ITEMS
-from netpol.source.documents import Broken, json_parts, yaml_parts
-from netpol.source.manifests import SUFFIXES
-
-Fields = Mapping[str, object]
+from netpol.source.fields import Fields
+from netpol.source.files import objects
+from netpol.source.objects import DEFAULT_NAMESPACE
 
 
 def read_objects(path: Path) -> list[Fields]:
-    """Every object of a file, or of a directory's files, those of lists one by one.
+    """Every object of a file, or of a directory's files, each with the type that it or its list states.
 
     What cannot be read is left out: `source.manifests.load` has complained of it before.
     """
-    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES) if path.is_dir() else [path]
-    return [found for file in files for found in _objects_of(file)]
-
-
-def _objects_of(file: Path) -> Iterator[Fields]:
-    text = file.read_bytes()
-    items: list[object] = []
-    for part in json_parts(text) if file.suffix == ".json" else yaml_parts(text):
-        if isinstance(part, Broken):
-            items.clear()
-        elif part.place.path != DOCUMENT:
-            # The list's own kind, which its items may leave out, can come after them.
-            items.append(part.value)
-        elif isinstance(part.value, dict):
-            yield from _flattened({**part.value, ITEMS: items} if items else part.value)
-            items = []
-
-
-def _flattened(fields: Fields) -> Iterator[Fields]:
-    kind = text(fields, "kind")
-    if not kind.endswith("List"):
-        yield fields
-        return
-    own_kind = kind.removesuffix("List")
-    inherited = {"apiVersion": fields.get("apiVersion"), "kind": own_kind} if own_kind else {}
-    for item in sequence(fields, ITEMS):
-        if isinstance(item, dict):
-            yield from _flattened({**inherited, **item})
+    return [{**found.fields, "apiVersion": found.api_version, "kind": found.kind} for found in objects(path)]
 
 
 def at(fields: Fields, *path: str) -> Fields:
@@ -68,6 +38,6 @@ def text(fields: Fields, key: str) -> str:
 
 
 def name_of(fields: Fields) -> tuple[str, str]:
-    """Namespace and name of an object; the namespace is `default` where none is named."""
+    """Namespace and name of an object; the namespace is `default` where none is named, as kubectl has it."""
     metadata = at(fields, "metadata")
-    return text(metadata, "namespace") or "default", text(metadata, "name")
+    return text(metadata, "namespace") or DEFAULT_NAMESPACE, text(metadata, "name")

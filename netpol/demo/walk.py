@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netpol.demo.agents import CODE
-from netpol.demo.raw import Fields, at, read_objects
+from netpol.demo.raw import at, read_objects
 from netpol.errors import NetpolError
+from netpol.source.fields import Fields
 
 EXAMPLES = CODE / "manifests" / "examples"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from netpol.demo.raw import Fields, at, name_of, sequence, text
+from netpol.demo.raw import at, name_of, sequence, text
+from netpol.source.fields import Fields
 
 MOST_REPLICAS = 2
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from netpol.demo.completion import Completed, complete
-from netpol.demo.raw import Fields
 from netpol.errors import NetpolError
 from netpol.model.objects import Node, Pod
 from netpol.model.snapshot import Snapshot
 from netpol.settings import PolicyOptions
+from netpol.source.fields import Fields
 from netpol.source.manifests import load
 
 

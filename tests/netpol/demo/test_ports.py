@@ -5,8 +5,8 @@ from __future__ import annotations
 from builders import pod, policy, rule
 
 from netpol.demo.ports import ports_worth_probing
-from netpol.demo.raw import Fields
 from netpol.model.snapshot import Snapshot
+from netpol.source.fields import Fields
 
 
 def worth(snapshot: Snapshot, *objects: Fields) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from netpol.demo.raw import Fields, at, name_of
+from netpol.demo.raw import at, name_of
 from netpol.demo.workloads import pods_of_workloads
+from netpol.source.fields import Fields
 
 NODES = ["one", "two"]
 
