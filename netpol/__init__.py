@@ -1,7 +1,7 @@
 """netpol: a Kubernetes network-policy firewall for one node.
 
-Data flows one way: source -> control -> compiler -> dataplane -> kernel. The
-packages `model`, `policy` and `compiler` are pure: no I/O, no clock, no logging.
+Data flows one way: source -> compiler -> control -> dataplane -> kernel; `command`
+leads it. The packages `model`, `policy` and `compiler` are pure: no I/O, no clock, no logging.
 """
 
 __version__ = "0.1.0"

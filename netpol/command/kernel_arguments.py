@@ -11,7 +11,8 @@ from netpol.dataplane.apply import Kernel
 from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
-from netpol.dataplane.variant import detect
+from netpol.dataplane.kernel import Tables
+from netpol.dataplane.variant import detect, variants_present
 from netpol.errors import NetpolError
 from netpol.settings import Variant
 
@@ -32,6 +33,11 @@ def require_root(command: str) -> None:
     """Return where this process may see and change the kernel's rules; NetpolError elsewhere."""
     if os.geteuid() != 0:
         raise NetpolError(f"{command} needs root: nobody else sees or changes the kernel's ipsets and rules")
+
+
+def other_tables(variant: Variant) -> dict[Variant, Tables]:
+    """The tables of the variants that are not chosen, where an earlier run may have left rules."""
+    return {other: IptablesTables(other) for other in variants_present() if other is not variant}
 
 
 def chosen_variant(arguments: argparse.Namespace) -> Variant:

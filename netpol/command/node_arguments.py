@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import sys
 
+from netpol.command.arguments import load_snapshot
 from netpol.command.switches import Switch, add_switch
 from netpol.errors import UsageError
+from netpol.listing import listed
 from netpol.model.networks import Family, Network, parse_network
+from netpol.model.snapshot import Snapshot
 from netpol.settings import NodeOptions
+
+MOST_NODES = 5
 
 
 def add_node_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +44,21 @@ def node_options(arguments: argparse.Namespace) -> NodeOptions:
         raise UsageError("--enable-ipv4 and --enable-ipv6 are both false: nothing is left to do")
     name = arguments.hostname_override or os.environ.get("NODE_NAME") or socket.gethostname().lower()
     return NodeOptions(name, families, tuple(arguments.pod_cidr), fail_open=arguments.fail_open)
+
+
+def load_for_node(arguments: argparse.Namespace, options: NodeOptions) -> Snapshot:
+    """The manifests' snapshot; UsageError where they name nodes and this one is none of them.
+
+    A mistyped name means a ruleset without pods, which opens every pod that is here. Manifests
+    without Node objects cannot tell: then a node without a pod is only warned of.
+    """
+    snapshot = load_snapshot(arguments).snapshot
+    if options.name not in snapshot.nodes and all(pod.node != options.name for pod in snapshot.pods.values()):
+        if snapshot.nodes:
+            known = listed(sorted(snapshot.nodes), MOST_NODES)
+            raise UsageError(f"no node is named {options.name}; the manifests name {known} (--hostname-override)")
+        print(f"warning: no pod is on node {options.name}: --hostname-override names another", file=sys.stderr)
+    return snapshot
 
 
 def _network(text: str) -> Network:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import gc
-import sys
 
-from netpol.command.arguments import add_source_arguments, load_snapshot
-from netpol.command.kernel_arguments import add_kernel_arguments, chosen_variant, open_kernel, require_root
-from netpol.command.node_arguments import add_node_arguments, node_options
+from netpol.command.arguments import add_source_arguments
+from netpol.command.kernel_arguments import (
+    add_kernel_arguments,
+    chosen_variant,
+    open_kernel,
+    other_tables,
+    require_root,
+)
+from netpol.command.node_arguments import add_node_arguments, load_for_node, node_options
 from netpol.command.switches import Switch, add_switch
 from netpol.compiler.compile import compile_ruleset
 from netpol.control.programming import Programming, program
-from netpol.dataplane.iptables import IptablesTables
-from netpol.dataplane.variant import variants_present
 from netpol.errors import UsageError
 
 HELP = "program this node's kernel, in the current network namespace"
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_switch(parser, "--run-firewall", Switch.ON, "enforce network policies")
     add_switch(parser, "--run-service-proxy", Switch.OFF, "carry the service proxy")
     add_switch(parser, "--run-router", Switch.OFF, "route the pod network: never; the CNI's own does")
-    parser.add_argument("--once", action="store_true", help="program the kernel once and exit")
+    add_switch(parser, "--once", Switch.OFF, "program the kernel once and exit")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,16 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     options = node_options(arguments)
     require_root("netpol run")
-    # A start allocates a few hundred thousand objects and frees none: collecting cycles meanwhile finds nothing.
-    gc.disable()
-    snapshot = load_snapshot(arguments).snapshot
-    if not any(pod.node == options.name for pod in snapshot.pods.values()):
-        print(f"warning: no pod is on node {options.name}: --hostname-override names another", file=sys.stderr)
+    snapshot = load_for_node(arguments, options)
     variant = chosen_variant(arguments)
     target = Programming(snapshot, compile_ruleset(snapshot, options), options.name)
-    superseded = [IptablesTables(other) for other in variants_present() if other is not variant]
     with open_kernel(variant) as kernel:
-        outcome = program(target, kernel, superseded)
+        outcome = program(target, kernel, superseded=other_tables(variant).values())
     print(f"{options.name} ({variant.value}): {outcome}")
     return 0
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from netpol.command.arguments import add_source_arguments, load_snapshot
-from netpol.command.kernel_arguments import add_kernel_arguments, chosen_variant, open_kernel, require_root
-from netpol.command.node_arguments import add_node_arguments, node_options
+from netpol.command.arguments import add_source_arguments
+from netpol.command.kernel_arguments import (
+    add_kernel_arguments,
+    chosen_variant,
+    open_kernel,
+    other_tables,
+    require_root,
+)
+from netpol.command.node_arguments import add_node_arguments, load_for_node, node_options
 from netpol.compiler.compile import compile_ruleset
+from netpol.dataplane.apply import left_in
 from netpol.dataplane.plan import plan
 from netpol.dataplane.steps import (
     AddMembers,
@@ -19,6 +26,8 @@ from netpol.dataplane.steps import (
     Step,
     WriteTable,
 )
+from netpol.model.networks import Family
+from netpol.settings import Variant
 
 HELP = "compare this node's kernel with what the manifests ask for"
 
@@ -34,14 +43,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the drift; status 1 where there is any."""
     options = node_options(arguments)
     require_root("netpol verify")
-    ruleset = compile_ruleset(load_snapshot(arguments).snapshot, options)
-    with open_kernel(chosen_variant(arguments)) as kernel:
-        steps = plan(ruleset, kernel.read(options.families))
-    for line in drift(steps):
-        print(line)
-    if not steps:
-        print(f"{options.name}: the kernel holds what the manifests ask for")
-    return 1 if steps else 0
+    ruleset = compile_ruleset(load_for_node(arguments, options), options)
+    variant = chosen_variant(arguments)
+    with open_kernel(variant) as kernel:
+        lines = [*drift(plan(ruleset, kernel.read(options.families))), *_superseded(variant)]
+    print("\n".join(lines) or f"{options.name}: the kernel holds what the manifests ask for")
+    return 1 if lines else 0
+
+
+def _superseded(variant: Variant) -> Iterator[str]:
+    """A line for each table of another variant whose rules still judge packets too."""
+    for other, tables in other_tables(variant).items():
+        for family in Family:
+            if left_in(tables, family):
+                yield f"IPv{family.value} filter table: the {other.value} variant holds rules of ours too"
 
 
 def drift(steps: tuple[Step, ...]) -> Iterator[str]:

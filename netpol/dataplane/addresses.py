@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Protocol, cast
 
+from pyroute2.iproute.linux import IPRoute
+
 from netpol.model.networks import Address, parse_address
 
 
@@ -20,12 +22,7 @@ class _RouteSocket(Protocol):
 
 
 def local_addresses() -> frozenset[Address]:
-    """Every address of every link of this network namespace.
-
-    pyroute2 is imported here: it costs a quarter of a second that most commands need not spend.
-    """
-    from pyroute2.iproute.linux import IPRoute  # noqa: PLC0415  for the reason above
-
+    """Every address of every link of this network namespace."""
     with contextlib.closing(cast(Callable[[], _RouteSocket], IPRoute)()) as route:
         texts = [message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS") for message in route.get_addr()]
     return frozenset(parse_address(text) for text in texts if text)

@@ -187,7 +187,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    assert all(command.HELP.split()[0] in text and name in text for name, command in COMMANDS.items())
+    assert all(cli.command(name).HELP.split()[0] in text and name in text for name in COMMANDS)
 
 
 # --- how it ends
@@ -236,4 +236,10 @@ def test_a_reader_that_goes_away_is_no_error(directory: str) -> None:
 
 
 def test_every_command_has_what_the_parser_needs() -> None:
-    assert all(command.HELP and callable(command.run) for command in cli.COMMANDS.values())
+    assert all(cli.command(name).HELP and callable(cli.command(name).run) for name in COMMANDS)
+
+
+def test_only_the_command_that_is_asked_for_is_imported() -> None:
+    seen = "import sys; from netpol.cli import main; main(['matrix', '-p', 'x']); print('pyroute2' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", seen], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "False\n"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from netpol.source.manifests import load
 
 
 @pytest.fixture(name="kernels")
-def _kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Variant, MemoryKernel]]:
+def _kernels(monkeypatch: pytest.MonkeyPatch) -> dict[Variant, MemoryKernel]:
     """A host with both variants; the command opens the kernel of the one it chooses."""
     kernels = {variant: MemoryKernel() for variant in Variant}
 
@@ -33,12 +32,12 @@ def _kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Variant, MemoryKe
         yield kernel_of(kernels[variant])
 
     monkeypatch.setattr(command, "open_kernel", opened)
-    monkeypatch.setattr(command, "IptablesTables", lambda variant: kernels[variant].tables)
-    monkeypatch.setattr(command, "variants_present", lambda: tuple(Variant))
+    monkeypatch.setattr(
+        command, "other_tables", lambda chosen: {v: kernels[v].tables for v in Variant if v is not chosen}
+    )
     monkeypatch.setattr(programming, "local_addresses", frozenset)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    yield kernels
-    gc.enable()
+    return kernels
 
 
 @pytest.fixture(name="directory")
@@ -97,12 +96,24 @@ def test_a_family_that_is_off_gets_no_rule(kernels: dict[Variant, MemoryKernel],
     assert kernels[Variant.NFT].tables.read(Family.IPV4).chains
 
 
-def test_a_node_without_pods_is_worth_a_warning(
-    kernels: dict[Variant, MemoryKernel], directory: Path, capsys: pytest.CaptureFixture[str]
+def test_a_node_that_the_manifests_do_not_name_is_refused(
+    kernels: dict[Variant, MemoryKernel], directory: Path
 ) -> None:
-    """A wrong name would enforce nothing and say nothing."""
-    assert run(directory, "--hostname-override", "elsewhere") == 0
-    assert capsys.readouterr().err == ("warning: no pod is on node elsewhere: --hostname-override names another\n")
+    """A wrong name would open every pod that is here."""
+    assert run(directory) == 0
+    written = len(kernels[Variant.NFT].journal.operations)
+    with pytest.raises(UsageError, match="no node is named elsewhere; the manifests name n1"):
+        run(directory, "--hostname-override", "elsewhere")
+    assert len(kernels[Variant.NFT].journal.operations) == written
+
+
+def test_a_node_without_pods_is_worth_a_warning_where_no_node_is_named(
+    kernels: dict[Variant, MemoryKernel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Manifests without nodes cannot tell a wrong name."""
+    (tmp_path / "x.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n")
+    assert run(tmp_path, "--hostname-override", "elsewhere") == 0
+    assert capsys.readouterr().err == "warning: no pod is on node elsewhere: --hostname-override names another\n"
 
 
 def test_a_refusal_is_passed_on_with_nothing_written(kernels: dict[Variant, MemoryKernel], directory: Path) -> None:

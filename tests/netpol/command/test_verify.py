@@ -57,8 +57,14 @@ def test_every_step_that_would_mend_it_is_a_line(steps: tuple[Step, ...], lines:
     assert list(drift(steps)) == lines
 
 
+@pytest.fixture(name="other")
+def _other() -> MemoryKernel:
+    """The tables of the variant that is not chosen."""
+    return MemoryKernel()
+
+
 @pytest.fixture(name="memory")
-def _memory(monkeypatch: pytest.MonkeyPatch) -> MemoryKernel:
+def _memory(monkeypatch: pytest.MonkeyPatch, other: MemoryKernel) -> MemoryKernel:
     """The kernel that the command opens."""
     memory = MemoryKernel()
 
@@ -67,6 +73,7 @@ def _memory(monkeypatch: pytest.MonkeyPatch) -> MemoryKernel:
         yield kernel_of(memory)
 
     monkeypatch.setattr(verify, "open_kernel", opened)
+    monkeypatch.setattr(verify, "other_tables", lambda _: {Variant.LEGACY: other.tables})
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     return memory
 
@@ -121,3 +128,13 @@ def test_a_kernel_without_anything_lacks_all(
     assert "set NETPOL-ISO-IN-4 is missing (pods of this node isolated for ingress)" in lines
     assert [line[:18] for line in lines[-2:]] == ["IPv4 filter table:", "IPv6 filter table:"]
     assert memory.journal.operations == []
+
+
+def test_rules_left_in_the_other_variant_are_drift_too(
+    memory: MemoryKernel, other: MemoryKernel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = manifest_directory.write(tmp_path)
+    program(memory, directory)
+    other.tables.write(Family.IPV6, [":NETPOL-FORWARD - [0:0]"])
+    assert run(directory) == 1
+    assert capsys.readouterr().out == "IPv6 filter table: the legacy variant holds rules of ours too\n"
