@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from pathlib import Path
 
 from netpol.model.networks import Family, Network
 from netpol.model.policies import Semantics
@@ -29,7 +28,7 @@ class PolicyOptions:
 class NodeOptions:
     """What the compiler is told of a node.
 
-    `pod_cidrs` are used where the Node object states none; `fail_open` turns G12 off.
+    `pod_cidrs` are used for a family that the Node object states none of; `fail_open` turns G12 off.
     """
 
     name: str
@@ -37,13 +36,3 @@ class NodeOptions:
     pod_cidrs: tuple[Network, ...] = ()
     fail_open: bool = False
     log_group: int = 100
-
-
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """One `netpol run`; `variant` is None where the host's use of iptables decides."""
-
-    source: Path
-    node: NodeOptions
-    policy: PolicyOptions
-    variant: Variant | None = None

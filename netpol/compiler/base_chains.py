@@ -18,6 +18,7 @@ from netpol.compiler.ruleset import (
     Jump,
     LocalAddress,
     Log,
+    NotInit,
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
@@ -28,23 +29,18 @@ from netpol.model.networks import Family
 from netpol.model.policies import Direction
 from netpol.model.ports import Protocol
 
-MIDSTREAM, UNKNOWN, INVALID, ICMPV6 = (names.PREFIX + name for name in ("MIDSTREAM", "UNKNOWN", "INVALID", "ICMPV6"))
-
 DISCOVERY_TYPES = range(133, 137)
 """Router and neighbour solicitation and advertisement: without them IPv6 has no link layer (G10)."""
 
 _LIVING = frozenset({ConnectionState.ESTABLISHED, ConnectionState.RELATED})
 
 
-def hook_chain(hook: Hook) -> str:
-    """The name of our chain behind a hook."""
-    return names.PREFIX + hook.value
-
-
 def hooks() -> dict[Hook, Rule]:
     """The first rule of each built-in chain: what opens a connection comes to us."""
     return {
-        hook: Rule((InState(_LIVING, negated=True),), Jump(hook_chain(hook)), "netpol: judge what opens a connection")
+        hook: Rule(
+            (InState(_LIVING, negated=True),), Jump(names.hook_chain(hook)), "netpol: judge what opens a connection"
+        )
         for hook in Hook
     }
 
@@ -60,15 +56,18 @@ def base_chains(family: Family, log_group: int) -> dict[str, tuple[Rule, ...]]:
     forward = _judge(family)
     node = Rule((LocalAddress(Side.SOURCE),), Action.RETURN, "the node reaches its own pods")
     discovery = {} if family is Family.IPV4 else _discovery(family)
-    icmpv6 = () if family is Family.IPV4 else (Rule((OfProtocol(Protocol.ICMP),), Goto(ICMPV6)),)
-    midstream = Rule((OfProtocol(Protocol.TCP), NotSyn()), Jump(MIDSTREAM), "opens no connection")
+    icmpv6 = () if family is Family.IPV4 else (Rule((OfProtocol(Protocol.ICMP),), Goto(names.ICMPV6)),)
+    midstream = tuple(
+        Rule((OfProtocol(protocol), opens_nothing), Jump(names.MIDSTREAM), "opens no connection")
+        for protocol, opens_nothing in ((Protocol.TCP, NotSyn()), (Protocol.SCTP, NotInit()))
+    )
     return {
-        hook_chain(Hook.FORWARD): (midstream, *icmpv6, *forward),
-        hook_chain(Hook.INPUT): (midstream, *icmpv6, _sends(family), _unknown(family, Side.SOURCE)),
-        hook_chain(Hook.OUTPUT): (midstream, node, *icmpv6, *forward),
-        MIDSTREAM: _midstream(family),
-        INVALID: _refuse(INVALID, log_group, "in mid-stream of a connection that is not known"),
-        UNKNOWN: _refuse(UNKNOWN, log_group, "an address of the pod range that no known pod has"),
+        names.hook_chain(Hook.FORWARD): (*midstream, *icmpv6, *forward),
+        names.hook_chain(Hook.INPUT): (*midstream, *icmpv6, _sends(family), _unknown(family, Side.SOURCE)),
+        names.hook_chain(Hook.OUTPUT): (*midstream, node, *icmpv6, *forward),
+        names.MIDSTREAM: _midstream(family),
+        names.INVALID: _refuse(names.INVALID, log_group, "in mid-stream of a connection that is not known"),
+        names.UNKNOWN: _refuse(names.UNKNOWN, log_group, "an address of the pod range that no known pod has"),
         **discovery,
     }
 
@@ -96,13 +95,13 @@ def _sends(family: Family) -> Rule:
 
 def _unknown(family: Family, side: Side) -> Rule:
     """Fail closed (G12): the bridge's address and others of the node's own are in the range and no pod."""
-    return Rule((InSet(names.unknown_set(family), (side,)), LocalAddress(side, negated=True)), Goto(UNKNOWN))
+    return Rule((InSet(names.unknown_set(family), (side,)), LocalAddress(side, negated=True)), Goto(names.UNKNOWN))
 
 
 def _midstream(family: Family) -> tuple[Rule, ...]:
     """Packets that would pick up a connection unseen are refused wherever an end is isolated (G11)."""
     return tuple(
-        Rule((InSet(names.isolated_set(direction, family), (side,)),), Goto(INVALID))
+        Rule((InSet(names.isolated_set(direction, family), (side,)),), Goto(names.INVALID))
         for direction in Direction
         for side in Side
     )
@@ -118,7 +117,7 @@ def _discovery(family: Family) -> dict[str, tuple[Rule, ...]]:
         Rule((OfProtocol(Protocol.ICMP), OfIcmpv6Type(number)), Action.RETURN, "neighbour or router discovery")
         for number in DISCOVERY_TYPES
     )
-    return {ICMPV6: (*passes, *_judge(family))}
+    return {names.ICMPV6: (*passes, *_judge(family))}
 
 
 def _refuse(chain: str, log_group: int, comment: str) -> tuple[Rule, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from netpol.compiler import names
 from netpol.compiler.base_chains import base_chains, hooks
@@ -35,7 +35,7 @@ def compile_ruleset(snapshot: Snapshot, options: NodeOptions) -> Ruleset:
     sets = [
         *_peer_sets((program for _, program in programs), options.families, resolver),
         *_isolated_sets(programs, options.families),
-        *_unknown_sets(_pod_cidrs(snapshot, options), local, options.families),
+        *_unknown_sets(_pod_cidrs(snapshot, options), resolver.holders(), options.families),
     ]
     return Ruleset(
         {each.name: each for each in sets},
@@ -80,19 +80,24 @@ def _judged(programs: Programs, direction: Direction, family: Family) -> dict[Ad
 
 
 def _pod_cidrs(snapshot: Snapshot, options: NodeOptions) -> tuple[Network, ...]:
+    """The node's pod ranges: those it states, and the option's where it states none of a family."""
     if options.fail_open:
         return ()
     node = snapshot.nodes.get(options.name)
-    return node.pod_cidrs if node is not None and node.pod_cidrs else options.pod_cidrs
+    stated = () if node is None else node.pod_cidrs
+    families = {family_of(cidr) for cidr in stated}
+    return (*stated, *(cidr for cidr in options.pod_cidrs if family_of(cidr) not in families))
 
 
-def _unknown_sets(pod_cidrs: Iterable[Network], local: Iterable[Holder], families: Iterable[Family]) -> Iterator[IpSet]:
-    """The pod range with the known pods carved out (G12); empty where the range is not known."""
+def _unknown_sets(
+    pod_cidrs: Iterable[Network], holders: Collection[Holder], families: Iterable[Family]
+) -> Iterator[IpSet]:
+    """The pod range with the known pods carved out, wherever they run (G12); empty where the range is not known."""
     for family in families:
         ranges = [n for cidr in pod_cidrs if family_of(cidr) is family for n in halved(cidr)]
         known = {
             (address.packed, family.bits)
-            for holder in local
+            for holder in holders
             for address in holder.addresses
             if any(address in n for n in ranges)
         }

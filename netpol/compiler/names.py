@@ -10,15 +10,20 @@ import base64
 import hashlib
 import re
 
+from netpol.compiler.ruleset import Hook
 from netpol.model.networks import Family, Network
 from netpol.model.policies import Direction
 
 PREFIX = "NETPOL-"
 
-BASE_CHAINS = ("FORWARD", "INPUT", "OUTPUT", "INGRESS", "EGRESS", "MIDSTREAM", "UNKNOWN", "INVALID", "ICMPV6")
-_OURS = re.compile(
-    rf"NETPOL-(?:{'|'.join(BASE_CHAINS)}|[A-Z]{{1,3}}[46]?-[A-Z2-7]{{16}}|(?:ISO-IN|ISO-EG|UNKNOWN)-[46])"
-)
+MIDSTREAM = PREFIX + "MIDSTREAM"
+"""The chain of packets that open no connection and belong to none."""
+INVALID = PREFIX + "INVALID"
+"""The chain that refuses them where an end is isolated (G11)."""
+UNKNOWN = PREFIX + "UNKNOWN"
+"""The chain that refuses addresses of the pod range that no known pod has (G12)."""
+ICMPV6 = PREFIX + "ICMPV6"
+"""The chain of ICMPv6, some of which is always accepted (G10)."""
 
 
 def is_ours(name: str) -> bool:
@@ -28,6 +33,11 @@ def is_ours(name: str) -> bool:
     (True, False)
     """
     return _OURS.fullmatch(name) is not None
+
+
+def hook_chain(hook: Hook) -> str:
+    """The name of our chain behind a built-in one."""
+    return PREFIX + hook.value
 
 
 def digest(*identity: str) -> str:
@@ -56,7 +66,7 @@ def pod_chain(namespace: str, pod: str, direction: Direction) -> str:
 
 
 def branch_chain(prefix: Network, direction: Direction) -> str:
-    """The name of the chain that the pods with addresses in `prefix` are reached through."""
+    """The name of the chain that the decision on `prefix` leads to, whether for addresses in it or for the others."""
     return f"{PREFIX}T{_LETTERS[direction]}-{digest(str(prefix))}"
 
 
@@ -76,3 +86,17 @@ def judging_chain(direction: Direction) -> str:
 
 
 _LETTERS = {Direction.INGRESS: "I", Direction.EGRESS: "E"}
+
+BASE_CHAINS = (
+    *map(hook_chain, Hook),
+    *map(judging_chain, Direction),
+    MIDSTREAM,
+    INVALID,
+    UNKNOWN,
+    ICMPV6,
+)
+"""The chains that every ruleset may have, whatever its pods."""
+
+_OURS = re.compile(
+    rf"{'|'.join(BASE_CHAINS)}|{PREFIX}(?:[A-Z]{{1,3}}[46]?-[A-Z2-7]{{16}}|(?:ISO-IN|ISO-EG|UNKNOWN)-[46])"
+)

@@ -41,7 +41,7 @@ MULTIPORT_SLOTS = 15
 class PodProgram:
     """A pod's part of a direction: its chain, what it matches, and the shared terms behind that.
 
-    `tiers` in the order of C1 would each add their rules to `rules`; only NetworkPolicies judge so far.
+    The tiers of C1 stand in `rules` in their order; only NetworkPolicies make any so far.
     """
 
     direction: Direction

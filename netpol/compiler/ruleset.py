@@ -141,6 +141,11 @@ class NotSyn:
 
 
 @dataclass(frozen=True, slots=True)
+class NotInit:
+    """The packet is no SCTP opening (an INIT chunk and no other); the rule also has OfProtocol(SCTP)."""
+
+
+@dataclass(frozen=True, slots=True)
 class LocalAddress:
     """The address on `side` is (or, negated, is not) one of the node's own."""
 
@@ -155,7 +160,7 @@ class OfIcmpv6Type:
     number: int
 
 
-Match = InSet | InNetwork | OfProtocol | ToPorts | InState | NotSyn | LocalAddress | OfIcmpv6Type
+Match = InSet | InNetwork | OfProtocol | ToPorts | InState | NotSyn | NotInit | LocalAddress | OfIcmpv6Type
 
 # --- targets and rules
 

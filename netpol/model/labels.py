@@ -82,8 +82,3 @@ class Selector:
 
 
 EVERYTHING = Selector()
-
-
-def exact(labels: Labels) -> Selector:
-    """The selector of these label values, as `matchLabels` states it."""
-    return Selector.of(Requirement(key, Operator.IN, frozenset({value})) for key, value in labels.items())

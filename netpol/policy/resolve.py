@@ -69,6 +69,10 @@ class Resolver:
         """The holders on this node, by namespace and name."""
         return tuple(sorted(self._local.get(node, ()), key=lambda holder: (holder.pod.namespace, holder.pod.name)))
 
+    def holders(self) -> tuple[Holder, ...]:
+        """Every holder of the cluster."""
+        return tuple(holder for namespace in self._holders.values() for holder in namespace)
+
     def standing(self, pod: Pod) -> Standing:
         """The pod's isolation and its policies, by name (V1, M4, B3, B12).
 

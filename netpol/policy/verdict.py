@@ -13,7 +13,7 @@ from typing import Protocol
 
 from netpol.model.networks import Address
 from netpol.model.objects import Pod
-from netpol.model.policies import Direction, Policy, PolicyRule, Semantics
+from netpol.model.policies import Direction, Policy, PolicyRule, Semantics, Tier
 from netpol.model.snapshot import ObjectName, Snapshot
 from netpol.policy.ends import Ends
 from netpol.policy.judgement import (
@@ -63,8 +63,9 @@ class Oracle:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._ends = Ends(snapshot)
-        # In the order of Tier: the Admin tier's judge goes before this one, the Baseline tier's behind it.
-        self._tiers: tuple[TierJudge, ...] = (NetworkPolicyTier(snapshot),)
+        # C1: the tiers that judge, in the order of Tier. Admin and Baseline have no judge yet.
+        judges: dict[Tier, TierJudge] = {Tier.NETWORK_POLICY: NetworkPolicyTier(snapshot)}
+        self._tiers = tuple(judges[tier] for tier in Tier if tier in judges)
 
     def end_at(self, address: Address) -> End:
         """The newest actionable pod that holds the address (X1), else a node that has it, else the outside."""

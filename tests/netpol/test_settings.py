@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
-from pathlib import Path
-
-import pytest
-
 from netpol.model.networks import Family
 from netpol.model.policies import Semantics
-from netpol.settings import NodeOptions, PolicyOptions, RunSettings, Variant
+from netpol.settings import NodeOptions, PolicyOptions, Variant
 
 
 def test_a_node_has_both_families_and_fails_closed() -> None:
@@ -21,13 +16,6 @@ def test_a_node_has_both_families_and_fails_closed() -> None:
 def test_manifests_are_read_with_the_semantics_of_their_api() -> None:
     """M2, B2."""
     assert PolicyOptions() == PolicyOptions(Semantics.ANNOTATION, strict_annotations=False)
-
-
-def test_the_host_decides_the_variant_where_nobody_does() -> None:
-    settings = RunSettings(Path("DIR"), NodeOptions("n1"), PolicyOptions())
-    assert settings.variant is None
-    with pytest.raises(FrozenInstanceError):
-        setattr(settings, "variant", Variant.NFT)  # noqa: B010  the type checker would refuse the plain assignment
 
 
 def test_the_variants_are_called_as_in_the_tools_names() -> None:

@@ -104,11 +104,11 @@ class Cluster:
                 yield probe, hop
 
     def unknown(self, name: str, address: Address) -> bool:
-        """True where G12 refuses the address on that node: it stands for no pod there (X1)."""
+        """True where G12 refuses the address on that node: it stands for no pod anywhere (X1)."""
         if self.fail_open or address in self.local[name] or name not in self.snapshot.nodes:
             return False
         in_range = any(address in cidr for cidr in self.snapshot.nodes[name].pod_cidrs)
-        return in_range and pod_on(name, self.oracle.end_at(address)) is None
+        return in_range and not isinstance(self.oracle.end_at(address), PodEnd)
 
 
 def _some(probes: Sequence[Probe], salt: int) -> Iterator[Probe]:

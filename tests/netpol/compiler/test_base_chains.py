@@ -9,7 +9,7 @@ from builders import address
 from tracer import Outcome, Packet, State, Trace, trace
 
 from netpol.compiler import names
-from netpol.compiler.base_chains import DISCOVERY_TYPES, INVALID, UNKNOWN, base_chains, hook_chain, hooks
+from netpol.compiler.base_chains import DISCOVERY_TYPES, base_chains, hooks
 from netpol.compiler.ruleset import Action, Hook, IpSet, Log, NetworkMember, Rule, Ruleset, SetType, Table
 from netpol.model.networks import Address, Family, family_of
 from netpol.model.policies import Direction
@@ -67,16 +67,16 @@ OPENINGS = [
     (Hook.FORWARD, OPEN, RECEIVER, JUDGED_IN),
     (Hook.FORWARD, SENDER, RECEIVER, JUDGED_OUT),
     (Hook.FORWARD, RECEIVER, SENDER, None),
-    (Hook.FORWARD, STRANGER, OPEN, UNKNOWN),
-    (Hook.FORWARD, OPEN, STRANGER, UNKNOWN),
+    (Hook.FORWARD, STRANGER, OPEN, names.UNKNOWN),
+    (Hook.FORWARD, OPEN, STRANGER, names.UNKNOWN),
     (Hook.INPUT, SENDER, NODE, JUDGED_OUT),
     (Hook.INPUT, OPEN, NODE, None),
-    (Hook.INPUT, STRANGER, NODE, UNKNOWN),
+    (Hook.INPUT, STRANGER, NODE, names.UNKNOWN),
     (Hook.OUTPUT, NODE, RECEIVER, None),
     (Hook.OUTPUT, NODE, STRANGER, None),
     (Hook.OUTPUT, OPEN, RECEIVER, JUDGED_IN),
     (Hook.OUTPUT, SENDER, OPEN, JUDGED_OUT),
-    (Hook.OUTPUT, OPEN, STRANGER, UNKNOWN),
+    (Hook.OUTPUT, OPEN, STRANGER, names.UNKNOWN),
 ]
 
 
@@ -109,8 +109,8 @@ def test_nothing_picks_up_a_connection_of_an_isolated_pod(
     """G11: whichever side speaks next, and the node too."""
     for source, destination in ((end, OPEN), (OPEN, end), (end, NODE), (NODE, end)):
         found = way(hook, replace(packet(source[family], destination[family]), opening=False))
-        assert dropped_in(found) == INVALID, str(found)
-        assert found.logs == (Log(7, f"1:{INVALID}"),)
+        assert dropped_in(found) == names.INVALID, str(found)
+        assert found.logs == (Log(7, f"1:{names.INVALID}"),)
 
 
 @pytest.mark.parametrize("family", Family)
@@ -131,7 +131,7 @@ def test_discovery_passes_whoever_sends_it(hook: Hook, kind: int) -> None:
 
 def test_an_unknown_address_is_logged() -> None:
     found = way(Hook.FORWARD, packet(STRANGER[Family.IPV4], OPEN[Family.IPV4]))
-    assert found.logs == (Log(7, f"1:{UNKNOWN}"),)
+    assert found.logs == (Log(7, f"1:{names.UNKNOWN}"),)
 
 
 def test_ipv4_has_no_discovery() -> None:
@@ -140,5 +140,5 @@ def test_ipv4_has_no_discovery() -> None:
 
 def test_every_base_chain_is_ours() -> None:
     chains = {*base_chains(Family.IPV6, 7), *map(names.judging_chain, Direction)}
-    assert chains == {names.PREFIX + each for each in names.BASE_CHAINS}
-    assert {hook_chain(hook) for hook in Hook} <= chains
+    assert chains == set(names.BASE_CHAINS)
+    assert {names.hook_chain(hook) for hook in Hook} <= chains

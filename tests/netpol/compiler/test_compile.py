@@ -10,9 +10,8 @@ import pytest
 from builders import address, beta, block, namespace, node, pod, pods, policy, rule
 
 from netpol.compiler import names
-from netpol.compiler.base_chains import hooks
 from netpol.compiler.compile import compile_ruleset
-from netpol.compiler.ruleset import Member, NetworkMember, Ruleset, SetReference, SetType
+from netpol.compiler.ruleset import Hook, Jump, Member, NetworkMember, Ruleset, SetReference, SetType
 from netpol.model.networks import Family, parse_network
 from netpol.model.objects import Node, Pod
 from netpol.model.policies import Direction, Policy
@@ -111,7 +110,8 @@ def test_pods_share_the_sets_of_the_same_peers_and_have_lists_of_their_own() -> 
 
 def test_every_hook_leads_to_a_chain_of_the_table() -> None:
     for table in compiled(HERE).tables.values():
-        assert table.hooks == hooks()
+        jumps = [rule.target for rule in table.hooks.values()]
+        assert [jump.chain in table.chains for jump in jumps if isinstance(jump, Jump)] == [True] * len(Hook)
 
 
 # --- unknown addresses (G12)
@@ -142,12 +142,24 @@ def test_known_pods_are_carved_out_of_the_nodes_range() -> None:
     [
         replace(HERE, finished=True),
         replace(HERE, host_network=True),
-        replace(HERE, node="n2"),
     ],
 )
-def test_an_address_is_known_only_as_an_actionable_pods_of_this_node(other: Pod) -> None:
+def test_an_address_is_known_only_as_an_actionable_pods(other: Pod) -> None:
     """G3, V9."""
     assert unknown(compiled(other, nodes=[RANGES])) == {"10.0.0.0/24"}
+
+
+@pytest.mark.parametrize("elsewhere", ["n2", ""])
+def test_a_pod_of_another_node_is_known_although_its_address_is_of_this_nodes_range(elsewhere: str) -> None:
+    """G12: an address may be borrowed."""
+    assert unknown(compiled(replace(HERE, node=elsewhere), nodes=[RANGES])) == {"!10.0.0.2/32", "10.0.0.0/24"}
+
+
+def test_a_range_that_the_option_gives_stands_in_for_a_family_without_one() -> None:
+    """G12: a Node object may state the range of one family only."""
+    options = replace(OPTIONS, pod_cidrs=(parse_network("10.9.0.0/16"), parse_network("fd00::/64")))
+    found = compiled(nodes=[node("n1", pod_cidrs=["10.0.0.0/24"])], options=options)
+    assert (unknown(found), unknown(found, SIX)) == ({"10.0.0.0/24"}, {"fd00::/64"})
 
 
 def test_the_options_say_the_range_where_the_node_does_not() -> None:

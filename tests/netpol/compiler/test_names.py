@@ -16,7 +16,7 @@ CHAIN_CHARACTERS, SET_CHARACTERS = 28, 31
 IDENTITIES = st.lists(st.text(string.ascii_lowercase + ":0123456789", max_size=4), max_size=4)
 
 CHAINS = [
-    *(names.PREFIX + each for each in names.BASE_CHAINS),
+    *names.BASE_CHAINS,
     *(
         name
         for direction in Direction

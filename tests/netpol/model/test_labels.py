@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from builders import labels, selector
 
-from netpol.model.labels import EVERYTHING, Operator, Requirement, Selector, exact
+from netpol.model.labels import EVERYTHING, Operator, Requirement, Selector
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,3 @@ def test_equal_requirements_in_any_order_are_equal_selectors() -> None:
     one, other = Requirement("a", Operator.EXISTS), Requirement("b", Operator.IN, frozenset({"1", "2"}))
     assert Selector.of([one, other]) == Selector.of([other, one, other])
     assert hash(Selector.of([one, other])) == hash(Selector.of([other, one]))
-
-
-def test_exact_is_what_match_labels_says() -> None:
-    assert exact({"b": "2", "a": "1"}) == selector("a=1,b=2")
-    assert exact({}) == EVERYTHING
