@@ -57,6 +57,10 @@ class Unreadable(ValueError):
         self.message = message
 
 
+class RepeatedKey(Unreadable):
+    """A key stands twice in one mapping, the second time on `line`."""
+
+
 def line_of(event: Event) -> int:
     """The line an event begins on, counted from 0."""
     return event.start_mark.line if event.start_mark else 0
@@ -171,7 +175,7 @@ class _Composer:
         elif isinstance(key, dict | list):
             raise Unreadable(line_of(event), f"has {shown(key)} for a key")
         if key in mapping:
-            raise Unreadable(line_of(event), f"has the key {shown(key)} twice in one mapping")
+            raise RepeatedKey(line_of(event), f"has the key {shown(key)} twice in one mapping")
         return key
 
     def _aliased_value(self, event: NodeEvent) -> object:

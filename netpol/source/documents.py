@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import msgspec
-
-from netpol.source.composer import DOCUMENT, ITEMS, Unreadable, parts
+from netpol.source import composer, scanner
+from netpol.source.composer import DOCUMENT, Unreadable
 from netpol.source.fields import FieldPath
 
 _MARKER = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
-_decode = msgspec.json.decode
-_BYTE_OFFSET = re.compile(r" \(byte (\d+)\)$")
+# Every document of a file may begin with one: files of others, joined, are such a file.
+_BYTE_ORDER_MARK = re.compile(rb"(\A|^---[ \t]*\r?\n|^(?=\xef\xbb\xbf---))\xef\xbb\xbf", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,59 +57,31 @@ class Broken:
 def yaml_parts(text: bytes) -> Iterator[Part | Broken]:
     """The parts of a YAML file; JSON is YAML too."""
     number = 1
-    for line, chunk in _chunks(text.removeprefix(codecs.BOM_UTF8)):
-        try:
-            for path, value in parts(chunk.decode()):
-                yield Part(Place(number, path, chunk, line), value)
-                number += path == DOCUMENT
-        except UnicodeDecodeError as error:
-            yield Broken(number, line - 1 + _line_at(chunk, error.start), "is no UTF-8")
-            number += 1
-        except Unreadable as error:
-            yield Broken(number, line + error.line, error.message)
-            number += 1
+    for line, chunk in _chunks(_BYTE_ORDER_MARK.sub(rb"\1", text)):
+        for part in _parts(composer.parts, number, line, chunk):
+            yield part
+            number += isinstance(part, Broken) or part.place.path == DOCUMENT
 
 
 def json_parts(text: bytes) -> Iterator[Part | Broken]:
-    """The parts of a JSON file, which is one document; of a key that stands twice the last counts, as for kubectl."""
+    """The parts of a JSON file, which is one document; an empty file holds none, as in YAML."""
     text = text.removeprefix(codecs.BOM_UTF8)
+    if text.strip():
+        yield from _parts(scanner.parts, 1, 1, text)
+
+
+def _parts(
+    parse: Callable[[str], Iterator[tuple[FieldPath, object]]], number: int, line: int, text: bytes
+) -> Iterator[Part | Broken]:
+    """The parts of a text that begins on this line of the file, with a document of this number."""
     try:
-        for path, value in _json_values(text):
-            yield Part(Place(1, path, text, 1), value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        yield _broken_json(text)
-
-
-def _json_values(text: bytes) -> Iterator[tuple[FieldPath, object]]:
-    if not text.lstrip().startswith(b"{"):
-        yield DOCUMENT, _decode(text)
-        return
-    members = _decode(text, type=dict[str, msgspec.Raw])
-    items = members.pop(ITEMS, None)
-    document: dict[str, object] = {}
-    if items is not None and bytes(memoryview(items)[:1]) == b"[":
-        for index, item in enumerate(_decode(items, type=list[msgspec.Raw])):
-            yield (ITEMS, index), _decode(item)
-        document[ITEMS] = []
-    elif items is not None:
-        document[ITEMS] = _decode(items)
-    yield DOCUMENT, document | {key: _decode(value) for key, value in members.items()}
-
-
-def _broken_json(text: bytes) -> Broken:
-    """Where the text stops being JSON: an error in a part of it counts its bytes from that part."""
-    try:
-        text.decode()
-        _decode(text)
+        for path, value in parse(text.decode()):
+            yield Part(Place(number, path, text, line), value)
+            number += path == DOCUMENT
     except UnicodeDecodeError as error:
-        return Broken(1, _line_at(text, error.start), "is no UTF-8")
-    except msgspec.DecodeError as error:
-        offset = _BYTE_OFFSET.search(str(error))
-        line = _line_at(text, int(offset[1]) if offset else len(text))
-        return Broken(1, line, f"is no JSON: {_BYTE_OFFSET.sub('', str(error))}")
-    except RecursionError:
-        pass
-    return Broken(1, 1, "is nested too deeply")
+        yield Broken(number, line - 1 + _line_at(text, error.start), "is no UTF-8")
+    except Unreadable as error:
+        yield Broken(number, line + error.line, error.message)
 
 
 def _line_at(text: bytes, offset: int) -> int:

@@ -23,8 +23,8 @@ _CONSTANTS: dict[str, object] = {
 _INTEGER = re.compile(r"([-+]?)(0b[01_]+|0x[0-9a-fA-F_]+|0o[0-7_]+|0[0-7_]*|[1-9][0-9_]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _FIRST_OF_NUMBERS = frozenset("+-.0123456789")
-# Python refuses the decimal text of longer ones; kubectl takes whatever exceeds 64 bits for a float.
-_LONGEST_INTEGER = 100
+LONGEST_INTEGER = 100
+"""Python refuses the decimal text of far longer ones; kubectl takes whatever exceeds 64 bits for a float."""
 
 _STRING_TAGS = ("!", "tag:yaml.org,2002:str")
 _TAGS: dict[str, tuple[type, ...]] = {
@@ -71,7 +71,7 @@ def plain(text: str) -> object:
 
 
 def _number(text: str) -> object:
-    integer = _INTEGER.fullmatch(text) if len(text) <= _LONGEST_INTEGER else None
+    integer = _INTEGER.fullmatch(text) if len(text) <= LONGEST_INTEGER else None
     if integer is not None:
         digits = integer[2].replace("_", "")
         if digits not in ("0b", "0x", "0o"):
