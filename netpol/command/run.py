@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterable
 
 from netpol.command.arguments import add_source_arguments
 from netpol.command.kernel_arguments import (
@@ -16,7 +18,12 @@ from netpol.command.node_arguments import add_node_arguments, load_for_node, nod
 from netpol.command.switches import Switch, add_switch
 from netpol.compiler.compile import compile_ruleset
 from netpol.control.programming import Programming, program
+from netpol.dataplane.bridges import bridges_with_ports, unfiltered
 from netpol.errors import UsageError
+from netpol.listing import listed
+from netpol.model.networks import Family
+
+MOST_BRIDGES = 3
 
 HELP = "program this node's kernel, in the current network namespace"
 
@@ -43,7 +50,16 @@ def run(arguments: argparse.Namespace) -> int:
     with open_kernel(variant) as kernel:
         outcome = program(target, kernel, superseded=other_tables(variant).values())
     print(f"{options.name} ({variant.value}): {outcome}")
+    _warn_of_bridges(options.families)
     return 0
+
+
+def _warn_of_bridges(families: Iterable[Family]) -> None:
+    """Packets between two pods of one bridge meet no rule at all unless the kernel is told to show them."""
+    bridges, settings = bridges_with_ports(), unfiltered(families)
+    if bridges and settings:
+        where, how = listed(bridges, MOST_BRIDGES), " ".join(f"{name}=1" for name in settings)
+        print(f"warning: packets between pods on the bridge {where} pass unseen: sysctl -w {how}", file=sys.stderr)
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from netpol.dataplane.bridges import BRIDGE_CALLS
 from netpol.doctor.checks import FIREWALL, THROUGH, Check, Function, State
 from netpol.doctor.host import Capability, Host, Trial, Trials
 from netpol.model.networks import Family
@@ -17,13 +18,9 @@ CONNTRACK_FULL_ENOUGH = 0.9
 """Beyond this part of nf_conntrack_max the kernel is about to drop new connections, allowed or not."""
 
 _FORWARDING = {Family.IPV4: "net/ipv4/ip_forward", Family.IPV6: "net/ipv6/conf/all/forwarding"}
-_BRIDGE_CALLS = {
-    Family.IPV4: "net/bridge/bridge-nf-call-iptables",
-    Family.IPV6: "net/bridge/bridge-nf-call-ip6tables",
-}
 _COUNT, _MAX, _LOOSE = (f"net/netfilter/nf_conntrack_{name}" for name in ("count", "max", "tcp_loose"))
 
-SYSCTLS = (*_FORWARDING.values(), *_BRIDGE_CALLS.values(), _COUNT, _MAX, _LOOSE)
+SYSCTLS = (*_FORWARDING.values(), *BRIDGE_CALLS.values(), _COUNT, _MAX, _LOOSE)
 """The sysctls that are judged here, as named below /proc/sys."""
 
 
@@ -141,7 +138,7 @@ def _forwarding(host: Host, family: Family) -> Iterator[Check]:
 
 def _bridge_calls(host: Host, family: Family) -> Iterator[Check]:
     """Packets between two pods of one bridge meet no rule at all unless this is on."""
-    key = _BRIDGE_CALLS[family]
+    key = BRIDGE_CALLS[family]
     name, serves, value = _dotted(key), (FIREWALL[family],), host.sysctls[key]
     if value == "1":
         yield Check(name, serves, State.OK, "1")

@@ -18,6 +18,7 @@ from netpol.compiler.ruleset import (
     LocalAddress,
     Log,
     NetworkMember,
+    NotInit,
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
@@ -96,7 +97,7 @@ def rule_features(family: Family) -> tuple[RuleFeature, ...]:
         RuleFeature("set", "xt_set", Rule((InSet(group, (Side.DESTINATION, Side.DESTINATION)),), Action.RETURN)),
         RuleFeature("tcp", "xt_tcpudp", Rule((tcp, NotSyn(), ToPorts((HTTP,))), Action.RETURN)),
         RuleFeature("udp", "xt_tcpudp", Rule((udp, ToPorts((HTTP,))), Action.RETURN)),
-        RuleFeature("sctp", "xt_sctp", Rule((sctp, ToPorts((HTTP,))), Action.RETURN)),
+        RuleFeature("sctp", "xt_sctp", Rule((sctp, NotInit(), ToPorts((HTTP,))), Action.RETURN)),
         RuleFeature("multiport", "xt_multiport", Rule((tcp, ToPorts((HTTP, HTTPS))), Action.RETURN)),
         RuleFeature("NFLOG", "xt_NFLOG", Rule((), Log(100, "a prefix"))),
     )

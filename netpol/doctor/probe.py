@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from netpol.dataplane.bridges import bridges_with_ports
 from netpol.dataplane.tool import run_tool
 from netpol.dataplane.variant import detect
 from netpol.doctor.diagnosis import SYSCTLS, tools_of
@@ -35,7 +36,7 @@ def probe(root: Path = Path("/")) -> Host:
         variant_trouble=trouble,
         families=families,
         sysctls={key: _content(root / "proc/sys" / key) for key in SYSCTLS},
-        bridges=_bridges(root / "sys/class/net"),
+        bridges=bridges_with_ports(root / "sys/class/net"),
         other_firewalls=tuple(_other_firewalls(root)),
         schedulers=_schedulers(root),
         trials=trials,
@@ -74,11 +75,6 @@ def _trials(
         return None, str(refused)
     except OSError as refused:
         return None, refused.strerror or str(refused)
-
-
-def _bridges(links: Path) -> tuple[str, ...]:
-    """The bridges with something plugged into them."""
-    return tuple(sorted({port.resolve().name for port in links.glob("*/brport/bridge")}))
 
 
 def _other_firewalls(root: Path) -> Iterable[str]:
