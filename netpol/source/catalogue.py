@@ -58,6 +58,10 @@ class Catalogue:
             case PassedOver.FOREIGN_POLICY | PassedOver.TIER_POLICY:
                 self._passed_over[used, api_version, kind].append(_name_of(fields))
 
+    def is_empty(self) -> bool:
+        """True where no object taken in is of a kind used."""
+        return not self._origins
+
     def snapshot(self) -> Snapshot:
         """All objects taken in."""
         return Snapshot(self._namespaces, self._pods, self._nodes, self._policies)

@@ -46,19 +46,29 @@ def files(path: Path) -> list[Path]:
     try:
         if not path.is_dir():
             return [path]
-        found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and not file.is_dir())
+        found = sorted(file for file in path.iterdir() if _suffix(file) in SUFFIXES and not file.is_dir())
     except OSError as error:
         raise InputError([_unreadable(path, error)]) from None
     if not found:
-        raise InputError([f"{path}: holds no manifest: no file whose name ends in {', '.join(SUFFIXES)}"])
+        raise InputError([f"{shown_path(path)}: holds no manifest: no file whose name ends in {', '.join(SUFFIXES)}"])
     return found
 
 
+def shown_path(path: Path) -> str:
+    r"""The path as it is, unless it would break the line that it stands in, or a terminal.
+
+    >>> shown_path(Path("a/pods.yaml")), shown_path(Path("a\nb.yaml"))
+    ('a/pods.yaml', "'a\\nb.yaml'")
+    """
+    text = str(path)
+    return text if text.isprintable() else repr(text)
+
+
 class FileReading:
-    """The reading of one file; `documents` counts those so far that are not empty."""
+    """The reading of one file, whose `name` is for messages."""
 
     def __init__(self, path: Path) -> None:
-        self.documents = 0
+        self.name = shown_path(path)
         self._path = path
         self._unreadable: list[str] = []
         self._broken: list[Broken] = []
@@ -70,13 +80,13 @@ class FileReading:
         try:
             # A pipe, for one, could keep the reader waiting for ever.
             if self._path.exists() and not self._path.is_file():
-                self._unreadable.append(f"{self._path}: cannot be read: is no regular file")
+                self._unreadable.append(f"{self.name}: cannot be read: is no regular file")
                 return
             text = self._path.read_bytes()
         except OSError as error:
             self._unreadable.append(_unreadable(self._path, error))
             return
-        for part in json_parts(text) if self._path.suffix == ".json" else yaml_parts(text):
+        for part in json_parts(text) if _suffix(self._path) == ".json" else yaml_parts(text):
             if isinstance(part, Broken):
                 self._broken.append(part)
                 self._untyped.clear()
@@ -103,13 +113,12 @@ class FileReading:
                 found.append((place.line + lines.line(path), document, str(Problem(path, problem.message))))
         found.sort(key=lambda entry: entry[:2])
         return self._unreadable + [
-            f"{self._path}:{line}: document {document}: {message}" for line, document, message in found
+            f"{self.name}:{line}: document {document}: {message}" for line, document, message in found
         ]
 
     def _document(self, document: Part) -> Iterator[RawObject]:
         untyped, self._untyped = self._untyped, []
         if document.value is not None:
-            self.documents += 1
             yield from self._objects(document, _NO_TYPE, untyped)
 
     def _objects(self, part: Part, default: _Type, items: Sequence[Part] = ()) -> Iterator[RawObject]:
@@ -171,4 +180,9 @@ def _items(part: Part) -> list[Part]:
 
 
 def _unreadable(path: Path, error: OSError) -> str:
-    return f"{path}: cannot be read: {error.strerror or error}"
+    return f"{shown_path(path)}: cannot be read: {error.strerror or error}"
+
+
+def _suffix(path: Path) -> str:
+    """The suffix in lower case: a policy must not be lost because its file is called `POLICY.YAML`."""
+    return path.suffix.lower()

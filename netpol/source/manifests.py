@@ -11,7 +11,7 @@ from netpol.model.snapshot import Snapshot
 from netpol.settings import PolicyOptions
 from netpol.source.catalogue import Catalogue
 from netpol.source.fields import Malformed
-from netpol.source.files import FileReading, files
+from netpol.source.files import FileReading, files, shown_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +26,27 @@ class Loaded:
 def load(path: Path, options: PolicyOptions) -> Loaded:
     """The snapshot of the manifests at `path`; InputError names everything there that cannot be an object.
 
-    No manifest, or none with an object in it, is an error as well: an empty input would open everything.
+    No manifest, or none with an object of a kind used, is an error as well: an empty input would open everything.
     """
     catalogue = Catalogue(options)
     problems: list[str] = []
-    documents = 0
     for file in files(path):
         reading = FileReading(file)
-        _take_in(reading, file, catalogue)
+        _take_in(reading, catalogue)
         problems += reading.problem_lines()
-        documents += reading.documents
-    if not documents and not problems:
-        problems.append(f"{path}: holds no object")
+    if catalogue.is_empty() and not problems:
+        problems.append(f"{shown_path(path)}: holds no Pod, Namespace, Node or NetworkPolicy")
     if problems:
         raise InputError(problems)
     return Loaded(catalogue.snapshot(), catalogue.notices(), catalogue.warnings())
 
 
-def _take_in(reading: FileReading, file: Path, catalogue: Catalogue) -> None:
+def _take_in(reading: FileReading, catalogue: Catalogue) -> None:
     """The catalogue has the file's objects, and the reading the problems of those that it refuses."""
     for found in reading.objects():
         try:
-            catalogue.add(found.api_version, found.kind, found.fields, f"{file}, document {found.place.document}")
+            catalogue.add(
+                found.api_version, found.kind, found.fields, f"{reading.name}, document {found.place.document}"
+            )
         except Malformed as error:
             reading.note(found.place, error.problems)

@@ -49,8 +49,8 @@ def test_every_kind_from_every_form_of_file(tmp_path: Path) -> None:
     found = loaded(
         tmp_path,
         a__yaml="# pods\n---\n" + pod_yaml("a", 1) + "---\n---\n" + pod_yaml("b", 2),
-        b__json=json.dumps(pod_list),
-        c__yml="""
+        b__JSON=json.dumps(pod_list),
+        c__Yml="""
 apiVersion: v1
 items:
 - apiVersion: v1
@@ -71,6 +71,8 @@ kind: Deployment
 metadata: {name: web}
 """,
         d__txt="not: [a manifest",
+        e__json="",
+        f__yaml="",
     )
     assert found.snapshot == world(
         pod("x/a", "10.0.0.1"),
@@ -213,10 +215,35 @@ def test_a_directory_without_manifests_is_an_error(tmp_path: Path, files: dict[s
     assert problem.endswith("holds no manifest: no file whose name ends in .yaml, .yml, .json")
 
 
-@pytest.mark.parametrize("text", ["", "# nothing yet\n", "---\n---\n"])
-def test_manifests_without_an_object_are_an_error(tmp_path: Path, text: str) -> None:
-    [problem] = problems(tmp_path, a__yaml=text, b__yaml="")
-    assert problem.endswith("holds no object")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# nothing yet\n",
+        "---\n---\n",
+        "{apiVersion: v1, kind: List, items: []}",
+        "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicyList, items: []}",
+        "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}}",
+        "{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: web}}",
+    ],
+)
+def test_manifests_without_an_object_of_a_kind_used_are_an_error(tmp_path: Path, text: str) -> None:
+    [problem] = problems(tmp_path, a__yaml=text, b__yaml="", c__json="")
+    assert problem == f"{tmp_path}: holds no Pod, Namespace, Node or NetworkPolicy"
+
+
+def test_a_file_name_breaks_no_line(tmp_path: Path) -> None:
+    (tmp_path / "a\nb.yaml").write_text("kind: Pod\n---\n" + pod_yaml("a", 1))
+    (tmp_path / "c\x1b.yaml").write_text(pod_yaml("a", 2))
+    [first, second] = problems(tmp_path)
+    assert first == "'a\\nb.yaml':1: document 1: apiVersion: is missing"
+    assert second.startswith("'c\\x1b.yaml':3: document 1: metadata.name: Pod x/a is also in 'a\\nb.yaml', document 2")
+
+
+def test_a_file_that_cannot_be_read_breaks_no_line_either(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        load(tmp_path / "no\rwhere", PolicyOptions())
+    assert str(raised.value) == f"'{tmp_path}/no\\rwhere': cannot be read: No such file or directory"
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
