@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
-from netpol.policy.ends import common
+from netpol.policy.ends import pair_of_one_family
 from netpol.policy.judgement import Connection, Decision, Verdict
 from netpol.policy.verdict import Detail, Oracle
 
@@ -12,7 +12,7 @@ from netpol.policy.verdict import Detail, Oracle
 def ask(snapshot: Snapshot, source: str, destination: str, port: str = "80/TCP") -> Verdict:
     """The verdict, with its nearest misses; the ends must have an address family in common."""
     oracle = Oracle(snapshot)
-    pair = common(oracle.ends_named(source), oracle.ends_named(destination))
+    pair = pair_of_one_family(oracle.ends_named(source), oracle.ends_named(destination))
     assert pair is not None, f"{source} and {destination} have no address family in common"
     asked = ProtocolPort.parse(port)
     return oracle.judge(Connection(*pair, asked.protocol, asked.port), Detail.FULL)

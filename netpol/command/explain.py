@@ -5,25 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from netpol.command.arguments import add_output_argument, add_source_arguments, load_snapshot, protocol_port
-from netpol.model.ports import ProtocolPort
-from netpol.model.snapshot import Snapshot
-from netpol.policy.ends import common
-from netpol.policy.judgement import (
-    AnnotationReference,
-    Connection,
-    Decision,
-    End,
-    NearestMiss,
-    PodEnd,
-    PolicyReference,
-    Reference,
-    Verdict,
-)
-from netpol.policy.prose import note_sentences, verdict_sentences
-from netpol.policy.verdict import Detail, Oracle, no_common_family
+from netpol.policy.explanation import Explanation, explain
+from netpol.policy.judgement import AnnotationReference, Decision, NearestMiss, PolicyReference, Reference
 
 HELP = "say whether SRC may connect to DST, and which policies make it so"
 
@@ -46,48 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "json":
         print(json.dumps(explanation_json(explanation), indent=2))
     else:
-        print("\n".join(explanation_text(explanation)))
+        print("\n".join(explanation.sentences))
     return 0
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """An answer: the ends as they were meant, the connection as it was judged, and what else is worth knowing."""
-
-    source: End
-    destination: End
-    connection: Connection
-    verdict: Verdict
-    notes: tuple[str, ...]
-
-
-def explain(snapshot: Snapshot, source: str, destination: str, port: ProtocolPort) -> Explanation:
-    """The answer to `source destination port`; UsageError where a name stands for nothing that can be judged."""
-    oracle = Oracle(snapshot)
-    sources, destinations = oracle.ends_named(source), oracle.ends_named(destination)
-    pair = common(sources, destinations)
-    sender, receiver = pair or (sources[0], destinations[0])
-    connection = Connection(_judged(oracle, sender), _judged(oracle, receiver), port.protocol, port.port)
-    verdict = oracle.judge(connection, Detail.FULL) if pair else no_common_family(connection)
-    nodes = snapshot.nodes.values()
-    notes = (
-        *note_sentences(source, sender, connection.source, nodes),
-        *note_sentences(destination, receiver, connection.destination, nodes),
-    )
-    return Explanation(sender, receiver, connection, verdict, tuple(dict.fromkeys(notes)))
-
-
-def _judged(oracle: Oracle, end: End) -> End:
-    """Who holds a pod's address, which may be a newer pod than the one that was named (X1)."""
-    return oracle.end_at(end.address) if isinstance(end, PodEnd) else end
-
-
-def explanation_text(explanation: Explanation) -> list[str]:
-    """The answer as a person reads it, a sentence a line."""
-    return [
-        *verdict_sentences(explanation.connection, explanation.verdict),
-        *(f"Note: {note}" for note in explanation.notes),
-    ]
 
 
 def explanation_json(explanation: Explanation) -> Json:

@@ -79,8 +79,8 @@ class Ends:
         return _of_node(node, pod.addresses or node.addresses)
 
 
-def common(sources: Iterable[End], destinations: Iterable[End]) -> tuple[End, End] | None:
-    """The ends that a connection is between: the destination's first address that the source has a family for.
+def pair_of_one_family(sources: Iterable[End], destinations: Iterable[End]) -> tuple[End, End] | None:
+    """One end of each, of one family: the destination's first address that the source has a family for.
 
     None where they have no family in common. A node without known addresses has every family.
     """

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from netpol.model.objects import Pod
 from netpol.model.ports import ProtocolPort
-from netpol.policy.ends import common
+from netpol.policy.ends import pair_of_one_family
 from netpol.policy.judgement import Connection, End, PodEnd
 from netpol.policy.verdict import Oracle
 
@@ -29,5 +29,5 @@ def reachability(oracle: Oracle, pods: Iterable[Pod], port: ProtocolPort) -> Rea
 
 
 def _may_connect(oracle: Oracle, sources: tuple[End, ...], destinations: tuple[End, ...], port: ProtocolPort) -> bool:
-    pair = common(sources, destinations)
+    pair = pair_of_one_family(sources, destinations)
     return pair is not None and oracle.judge(Connection(*pair, port.protocol, port.port)).allowed

@@ -12,6 +12,7 @@ from netpol.command import explain
 from netpol.errors import UsageError
 from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
+from netpol.policy import explanation
 
 
 def run(directory: Path, *words: str) -> int:
@@ -21,8 +22,8 @@ def run(directory: Path, *words: str) -> int:
 
 
 def answer(snapshot: Snapshot, source: str, destination: str, port: str = "80/TCP") -> explain.Json:
-    explanation = explain.explain(snapshot, source, destination, ProtocolPort.parse(port))
-    encoded = json.dumps(explain.explanation_json(explanation))
+    explained = explanation.explain(snapshot, source, destination, ProtocolPort.parse(port))
+    encoded = json.dumps(explain.explanation_json(explained))
     decoded: explain.Json = json.loads(encoded)
     return decoded
 
@@ -124,49 +125,6 @@ def test_g1_v9_an_end_that_is_no_actionable_pod_is_allowed_on_its_side(source: s
     assert said["source"] == shown
     assert said["egress"] == NO_POD
     assert said["allowed"] is False
-
-
-def test_x1_the_ends_are_those_asked_for_and_the_newer_pod_is_judged() -> None:
-    snapshot = world(
-        namespace("x"),
-        pod("x/old", "10.0.0.1", labels="app=old", created="2024-01-01T00:00:00Z"),
-        pod("x/new", "10.0.0.1", labels="app=new", created="2024-01-02T00:00:00Z"),
-        pod("x/c", "10.0.0.3"),
-        policy("x/closed", "app=old"),
-    )
-    said = answer(snapshot, "x/c", "x/old")
-    assert (said["destination"], said["allowed"]) == ("x/old", True)
-    assert said["notes"] == ["10.0.0.1 of x/old is also held by the newer x/new, which is judged in its place."]
-
-
-@pytest.mark.parametrize(
-    ("source", "destination", "egress", "ingress"),
-    [
-        ("x/four", "x/six", "no-common-family", "no-common-family"),
-        ("2001:db8::1", "x/four", "not-a-pod", "no-common-family"),
-        ("x/four", "2001:db8::1", "no-common-family", "not-a-pod"),
-    ],
-)
-def test_g4_no_common_family_is_a_no(source: str, destination: str, egress: str, ingress: str) -> None:
-    snapshot = world(namespace("x"), pod("x/four", "10.0.0.1"), pod("x/six", "fd00::1"))
-    explanation = explain.explain(snapshot, source, destination, ProtocolPort.parse("80/TCP"))
-    assert not explanation.verdict.allowed
-    assert [explanation.verdict.egress.reason.value, explanation.verdict.ingress.reason.value] == [egress, ingress]
-    assert any("no address family in common" in line for line in explain.explanation_text(explanation))
-
-
-def test_a_dual_stack_pair_uses_the_destinations_primary_family() -> None:
-    snapshot = world(
-        namespace("x"), pod("x/a", "10.0.0.1", "fd00::1"), pod("x/b", "fd00::2", "10.0.0.2"), pod("x/c", "10.0.0.3")
-    )
-    for source, address in (("x/a", "fd00::2"), ("x/c", "10.0.0.2")):
-        explanation = explain.explain(snapshot, source, "x/b", ProtocolPort.parse("80/TCP"))
-        assert str(explanation.connection.destination.address) == address
-
-
-def test_a_note_that_concerns_both_ends_is_given_once() -> None:
-    notes = answer(world(node("n9")), "node/n9", "node/n9")["notes"]
-    assert notes == ["No address of node/n9 is known, so no ipBlock matches it."]
 
 
 @pytest.mark.parametrize("words", [("shop/nobody", "shop/web"), ("shop/web", "shop/nobody")])

@@ -5,7 +5,7 @@ from builders import address, namespace, node, pod, world
 
 from netpol.errors import UsageError
 from netpol.model.objects import Node
-from netpol.policy.ends import Ends, common
+from netpol.policy.ends import Ends, pair_of_one_family
 from netpol.policy.judgement import End, ExternalEnd, NodeEnd, PodEnd
 
 DUAL = pod("x/dual", "10.0.0.1", "fd00::1", node="n1")
@@ -141,4 +141,4 @@ ANYWHERE = NodeEnd(Node("n"), None)
 def test_the_destinations_first_address_that_the_source_has_a_family_for_is_used(
     sources: tuple[End, ...], destinations: tuple[End, ...], pair: tuple[End, End] | None
 ) -> None:
-    assert common(sources, destinations) == pair
+    assert pair_of_one_family(sources, destinations) == pair

@@ -12,7 +12,7 @@ from netpol.model.objects import Node
 from netpol.model.policies import Direction
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
-from netpol.policy.ends import common
+from netpol.policy.ends import pair_of_one_family
 from netpol.policy.judgement import (
     Connection,
     Decision,
@@ -33,7 +33,7 @@ PLACES = (namespace("web"), namespace("db"), node("n1", "192.168.0.1"))
 
 def said(snapshot: Snapshot, source: str, destination: str, protocol: Protocol = Protocol.TCP) -> list[str]:
     oracle = Oracle(snapshot)
-    pair = common(oracle.ends_named(source), oracle.ends_named(destination))
+    pair = pair_of_one_family(oracle.ends_named(source), oracle.ends_named(destination))
     assert pair is not None
     port = 80 if protocol.has_ports else None
     verdict = ask(snapshot, source, destination, f"80/{protocol.value}" if port else protocol.value)

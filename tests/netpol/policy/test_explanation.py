@@ -1,0 +1,68 @@
+"""What is judged where a name stands for several ends, and what is said beside the verdict."""
+
+from __future__ import annotations
+
+import pytest
+from builders import namespace, node, pod, policy, world
+
+from netpol.errors import UsageError
+from netpol.model.ports import ProtocolPort
+from netpol.policy.explanation import explain
+
+HTTP = ProtocolPort.parse("80/TCP")
+
+
+def test_x1_the_ends_are_those_asked_for_and_the_newer_pod_is_judged() -> None:
+    snapshot = world(
+        namespace("x"),
+        pod("x/old", "10.0.0.1", labels="app=old", created="2024-01-01T00:00:00Z"),
+        pod("x/new", "10.0.0.1", labels="app=new", created="2024-01-02T00:00:00Z"),
+        pod("x/c", "10.0.0.3"),
+        policy("x/closed", "app=old"),
+    )
+    said = explain(snapshot, "x/c", "x/old", HTTP)
+    assert (str(said.destination), str(said.connection.destination)) == ("x/old", "x/new")
+    assert said.verdict.allowed
+    assert said.notes == ("10.0.0.1 of x/old is also held by the newer x/new, which is judged in its place.",)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "egress", "ingress"),
+    [
+        ("x/four", "x/six", "no-common-family", "no-common-family"),
+        ("2001:db8::1", "x/four", "not-a-pod", "no-common-family"),
+        ("x/four", "2001:db8::1", "no-common-family", "not-a-pod"),
+    ],
+)
+def test_g4_no_common_family_is_a_no(source: str, destination: str, egress: str, ingress: str) -> None:
+    snapshot = world(namespace("x"), pod("x/four", "10.0.0.1"), pod("x/six", "fd00::1"))
+    explanation = explain(snapshot, source, destination, HTTP)
+    assert not explanation.verdict.allowed
+    assert [explanation.verdict.egress.reason.value, explanation.verdict.ingress.reason.value] == [egress, ingress]
+    assert any("no address family in common" in line for line in explanation.sentences)
+
+
+def test_a_dual_stack_pair_uses_the_destinations_primary_family() -> None:
+    snapshot = world(
+        namespace("x"), pod("x/a", "10.0.0.1", "fd00::1"), pod("x/b", "fd00::2", "10.0.0.2"), pod("x/c", "10.0.0.3")
+    )
+    for source, address in (("x/a", "fd00::2"), ("x/c", "10.0.0.2")):
+        explanation = explain(snapshot, source, "x/b", HTTP)
+        assert str(explanation.connection.destination.address) == address
+
+
+def test_a_note_that_concerns_both_ends_is_given_once() -> None:
+    notes = explain(world(node("n9")), "node/n9", "node/n9", HTTP).notes
+    assert notes == ("No address of node/n9 is known, so no ipBlock matches it.",)
+
+
+def test_the_sentences_are_the_verdict_s_and_then_the_notes() -> None:
+    snapshot = world(pod("x/a", "10.0.0.1"), pod("x/host", "192.168.0.1", node="n1", host_network=True))
+    explanation = explain(snapshot, "x/a", "x/host", HTTP)
+    assert explanation.sentences[0] == "x/a may connect to node/n1 on 80/TCP."
+    assert explanation.sentences[-1] == "Note: x/host uses the network of node/n1, and is judged as that node."
+
+
+def test_a_name_that_stands_for_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="no pod is named x/b"):
+        explain(world(pod("x/a", "10.0.0.1")), "x/a", "x/b", HTTP)
