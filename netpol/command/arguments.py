@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from netpol.command.switches import Switch, add_switch
 from netpol.errors import UsageError
 from netpol.model.policies import Semantics
 from netpol.model.ports import ProtocolPort
@@ -44,11 +45,8 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
         help="what extensions/v1beta1 policies mean: they count only in namespaces annotated DefaultDeny and only for "
         "ingress (annotation, the default), or the same as networking.k8s.io/v1 ones (v1)",
     )
-    parser.add_argument(
-        "--strict-annotations",
-        action="store_true",
-        help="a namespace whose isolation annotation cannot be parsed is isolated",
-    )
+    strict = "a namespace whose isolation annotation cannot be parsed is isolated"
+    add_switch(parser, "--strict-annotations", Switch.OFF, strict)
 
 
 def add_output_argument(parser: argparse.ArgumentParser, text_format: str) -> None:
@@ -70,6 +68,11 @@ def policy_options(arguments: argparse.Namespace) -> PolicyOptions:
 def load_snapshot(arguments: argparse.Namespace) -> Loaded:
     """What the manifests say; what was ignored or not understood in them is on standard error, a line each."""
     loaded = load(arguments.filename, policy_options(arguments))
+    warn(loaded)
+    return loaded
+
+
+def warn(loaded: Loaded) -> None:
+    """What was ignored or not understood is on standard error, a line each."""
     for message in (*loaded.notices, *loaded.warnings):
         print(f"warning: {message}", file=sys.stderr)
-    return loaded

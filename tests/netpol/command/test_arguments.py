@@ -86,4 +86,4 @@ metadata: {name: x, annotations: {net.beta.kubernetes.io/network-policy: "{"}}
 """
     directory = str(manifest_directory.write(tmp_path, broken))
     assert not load_snapshot(parsed("-f", directory)).snapshot.namespaces["x"].default_deny
-    assert load_snapshot(parsed("-f", directory, "--strict-annotations")).snapshot.namespaces["x"].default_deny
+    assert load_snapshot(parsed("-f", directory, "--strict-annotations=true")).snapshot.namespaces["x"].default_deny
