@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001  every command has this signature
-    """Remove everything, and say what is left because somebody else uses it."""
+    """0 where nothing of ours is left, 1 where somebody else uses some of it, which is then named."""
     require_root("netpol cleanup")
     variants = variants_present()
     with NetlinkSets() as sets:

@@ -17,14 +17,14 @@ HELP = "print the sets and rules that a node would get"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Let the parser take this command's flags."""
+    """The parser knows this command's flags."""
     add_source_arguments(parser)
     add_node_arguments(parser)
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="(default text)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the ruleset."""
+    """0 once the ruleset is printed."""
     ruleset = compile_ruleset(load_snapshot(arguments).snapshot, node_options(arguments))
     if arguments.output == "json":
         print(json.dumps(as_json(ruleset), indent=2))

@@ -30,7 +30,7 @@ def add_kernel_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def require_root(command: str) -> None:
-    """Return where this process may see and change the kernel's rules; NetpolError elsewhere."""
+    """The process may see and change the kernel's rules; NetpolError where it may not."""
     if os.geteuid() != 0:
         raise NetpolError(f"{command} needs root: nobody else sees or changes the kernel's ipsets and rules")
 

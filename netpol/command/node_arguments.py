@@ -19,7 +19,7 @@ MOST_NODES = 5
 
 
 def add_node_arguments(parser: argparse.ArgumentParser) -> None:
-    """Let the parser take the flags of `node_options`."""
+    """The parser knows the flags of `node_options`."""
     parser.add_argument(
         "--hostname-override", metavar="NODE", help="the node's name (default: $NODE_NAME, else the host's name)"
     )

@@ -20,7 +20,7 @@ class Switch(enum.Enum):
 
 
 def add_switch(parser: argparse.ArgumentParser, flag: str, default: Switch, text: str) -> None:
-    """Let the parser take `flag` with or without a value."""
+    """The parser knows `flag`, with or without a value."""
     word = str(default.value).lower()
     parser.add_argument(
         flag, nargs="?", const=True, default=default.value, type=_truth, metavar="BOOL", help=f"{text} (default {word})"

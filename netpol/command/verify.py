@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the drift; status 1 where there is any."""
+    """0 where the kernel holds what the manifests ask for, 1 where it does not: the drift is printed."""
     options = node_options(arguments)
     require_root("netpol verify")
     ruleset = compile_ruleset(load_for_node(arguments, options), options)
