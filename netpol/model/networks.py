@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+_CIDR = re.compile(r"([^/%]+)/([0-9]+)")
+_MAPPED_BITS = 96
+"""The length of the prefix of all IPv4 addresses in their IPv6 form."""
 
 
 class Family(enum.Enum):
@@ -32,27 +37,47 @@ def parse_address(text: str) -> Address:
     """The address `text` names; ValueError where it names none.
 
     Leading zeros are decimal, as older API servers stored them, and a zone index is refused: no packet carries one.
+    Nor does one carry an IPv4 address in its IPv6 form: that is the IPv4 address.
 
-    >>> parse_address("010.0.0.7")
-    IPv4Address('10.0.0.7')
+    >>> parse_address("010.0.0.7"), parse_address("::ffff:10.0.0.7")
+    (IPv4Address('10.0.0.7'), IPv4Address('10.0.0.7'))
     """
     if "%" in text:
         raise ValueError(f"{text!r} is an address with a zone")
-    return ipaddress.ip_address(_without_leading_zeros(text))
+    address = ipaddress.ip_address(_without_leading_zeros(text))
+    return _mapped(address) or address
 
 
 def parse_network(text: str) -> Network:
     """The network `text` names, its host bits masked (V5); ValueError where it names none.
 
-    A prefix length is required: the API has never accepted a bare address here.
+    A prefix length is required: the API has never accepted a bare address here. A network of IPv4 addresses in
+    their IPv6 form is the IPv4 network; one that has such an address and is wider than all of them is none.
 
-    >>> parse_network("10.1.2.3/16")
-    IPv4Network('10.1.0.0/16')
+    >>> parse_network("10.1.2.3/16"), parse_network("::ffff:10.1.2.3/112")
+    (IPv4Network('10.1.0.0/16'), IPv4Network('10.1.0.0/16'))
     """
-    address, slash, length = text.partition("/")
-    if not slash or not length.isascii() or not length.isdecimal() or "%" in address:
+    found = _CIDR.fullmatch(text)
+    network = _network(found[1], found[2]) if found else None
+    if network is None:
         raise ValueError(f"{text!r} is not a CIDR")
-    return ipaddress.ip_network((_without_leading_zeros(address), int(length)), strict=False)
+    return network
+
+
+def _network(start: str, length: str) -> Network | None:
+    try:
+        address = ipaddress.ip_address(_without_leading_zeros(start))
+        mapped = _mapped(address)
+        # A length that is too small for an IPv4 network is negative then, and refused.
+        parts = (address, int(length)) if mapped is None else (mapped, int(length) - _MAPPED_BITS)
+        return ipaddress.ip_network(parts, strict=False)
+    except ValueError:
+        return None
+
+
+def _mapped(address: Address) -> IPv4Address | None:
+    """The IPv4 address that an IPv6 one is another form of."""
+    return address.ipv4_mapped if isinstance(address, IPv6Address) else None
 
 
 def _without_leading_zeros(text: str) -> str:

@@ -101,6 +101,7 @@ def test_blocks_with_host_bits_masked(value: object, text: str, holes: list[str]
         ({"ipBlock": {"cidr": "10.0.0.0/8", "exept": []}}, "from[0].ipBlock.exept: is no field known here"),
         (block("10.0.0.0"), "from[0].ipBlock.cidr: '10.0.0.0' is no CIDR"),
         (block("10.0.0.0/33"), "from[0].ipBlock.cidr: '10.0.0.0/33' is no CIDR"),
+        (block("::ffff:10.0.0.0/90"), "from[0].ipBlock.cidr: '::ffff:10.0.0.0/90' is no CIDR"),
         (block(10), "from[0].ipBlock.cidr: 10 is no CIDR"),
         (block("10.0.0.0/8", "x"), "from[0].ipBlock.except[0]: 'x' is no CIDR"),
         (block("10.0.0.0/8", None), "from[0].ipBlock.except[0]: is missing"),
