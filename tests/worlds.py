@@ -107,7 +107,12 @@ _CONTAINER_PORTS = tuple(
         ("dns", Protocol.TCP, 53),
     )
 )
-_CREATION_TIMES = ("", "2024-05-01T10:00:00Z", "2024-05-01T10:00:01Z", "2024-06-01T00:00:00Z")
+_CREATION_TIMES = (
+    "",
+    "2024-05-01T10:00:00.000000Z",
+    "2024-05-01T10:00:00.500000Z",
+    "2024-06-01T00:00:00.000000Z",
+)
 _STRANGERS = (3, 11, 19)
 """Numbers of one address in each node's range, which pods of every node may have."""
 

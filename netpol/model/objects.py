@@ -34,7 +34,11 @@ class ContainerPort:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod as a firewall sees it; `created` is its RFC 3339 creation time, "" where unknown."""
+    """A pod as a firewall sees it.
+
+    `created` is its creation time, in UTC and always to the microsecond, so that the texts compare
+    as the times do; "" where it is unknown.
+    """
 
     namespace: str
     name: str

@@ -19,11 +19,13 @@ from netpol.source.annotation import UnreadableAnnotation, isolates
 from netpol.source.fields import FieldPath, Fields, Reading, render, shown
 from netpol.source.ports import is_port
 from netpol.source.selectors import is_subdomain
+from netpol.source.timestamps import canonical_time
 
 DEFAULT_NAMESPACE = "default"
 NAME_LABEL = "kubernetes.io/metadata.name"
 
 _METADATA: FieldPath = ("metadata",)
+_ANNOTATIONS: FieldPath = ("metadata", "annotations")
 _SPEC: FieldPath = ("spec",)
 _STATUS: FieldPath = ("status",)
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -66,7 +68,7 @@ def decode_pod(fields: Fields) -> Pod:
         finished=reading.text(status, _STATUS, "phase") in _FINISHED,
         ports=tuple(_named_ports(spec, reading)),
         uid=identity.uid,
-        created=reading.text(metadata, _METADATA, "creationTimestamp"),
+        created=_created(metadata, reading),
     )
     reading.unless_malformed()
     return pod
@@ -80,13 +82,15 @@ def decode_namespace(fields: Fields, *, strict_annotations: bool) -> tuple[Names
     if name and not _DNS_LABEL.fullmatch(name):
         reading.wrong((*_METADATA, "name"), f"{shown(name)} is no name of a namespace")
     labels = reading.texts(metadata, _METADATA, "labels")
-    text = reading.texts(metadata, _METADATA, "annotations").get(ISOLATION_ANNOTATION)
+    annotations = reading.mapping(metadata, _METADATA, "annotations")
+    text = reading.text(annotations, _ANNOTATIONS, ISOLATION_ANNOTATION)
     reading.unless_malformed()
     try:
-        return Namespace(name, labels, text is not None and isolates(text)), ()
+        # B1: a null is no annotation; an empty text is one, which cannot be parsed.
+        return Namespace(name, labels, annotations.get(ISOLATION_ANNOTATION) is not None and isolates(text)), ()
     except UnreadableAnnotation as error:
         outcome = "the namespace is isolated" if strict_annotations else "the namespace is not isolated"
-        field = render((*_METADATA, "annotations", ISOLATION_ANNOTATION))
+        field = render((*_ANNOTATIONS, ISOLATION_ANNOTATION))
         notice = Notice("Namespace", "", name, field, f"{error}; {outcome}")
         return Namespace(name, labels, strict_annotations), (notice,)
 
@@ -128,6 +132,17 @@ def _name(metadata: Fields, reading: Reading) -> str:
     if len(reading.problems) == before and not is_subdomain(name):
         reading.wrong((*_METADATA, "name"), f"{shown(name)} is no name of an object" if name else "is missing")
     return name
+
+
+def _created(metadata: Fields, reading: Reading) -> str:
+    value = metadata.get("creationTimestamp")
+    if value is None:
+        return ""
+    try:
+        return canonical_time(value if isinstance(value, str) else "")
+    except ValueError:
+        reading.wrong((*_METADATA, "creationTimestamp"), f"{shown(value)} is no time as RFC 3339 writes it")
+        return ""
 
 
 def _pod_addresses(status: Fields, reading: Reading) -> tuple[Address, ...]:

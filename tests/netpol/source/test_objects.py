@@ -54,7 +54,7 @@ def test_a_pod_in_full() -> None:
         node="n1",
         host_network=True,
         finished=True,
-        created="2026-01-01T00:00:00Z",
+        created="2026-01-01T00:00:00.000000Z",
     )
 
 
@@ -73,6 +73,7 @@ def test_a_pod_may_be_little_more_than_its_name() -> None:
         {"podIP": "10.0.0.1", "podIPs": None},
         {"podIP": "10.0.0.9", "podIPs": [{"ip": "10.0.0.1"}]},
         {"podIPs": [{"ip": "10.0.0.1"}, {"ip": "010.0.0.1"}]},
+        {"podIPs": [{"ip": "::ffff:10.0.0.1"}, {"ip": "10.0.0.1"}]},
     ],
 )
 def test_the_one_address_speaks_where_the_list_does_not(status: object) -> None:
@@ -82,6 +83,11 @@ def test_the_one_address_speaks_where_the_list_does_not(status: object) -> None:
 @pytest.mark.parametrize("status", [None, {}, {"podIP": ""}, {"podIP": None, "podIPs": []}])
 def test_a_pod_can_have_no_address_yet(status: object) -> None:
     assert decode_pod(pod_fields(status=status)).addresses == ()
+
+
+def test_x1_the_creation_time_is_brought_into_one_form() -> None:
+    fields = pod_fields(creationTimestamp="2024-01-01T01:00:00.5+01:00")
+    assert decode_pod(fields).created == "2024-01-01T00:00:00.500000Z"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +115,12 @@ def container(**port: object) -> dict[str, object]:
         (pod_fields(uid=5), "metadata.uid: must be a string, not 5"),
         (pod_fields(labels=["a"]), "metadata.labels: must be a mapping, not a list"),
         (pod_fields(labels={"a": True}), "metadata.labels.a: must be a string, not true"),
-        (pod_fields(creationTimestamp=5), "metadata.creationTimestamp: must be a string, not 5"),
+        (pod_fields(creationTimestamp=5), "metadata.creationTimestamp: 5 is no time as RFC 3339 writes it"),
+        (pod_fields(creationTimestamp=""), "metadata.creationTimestamp: '' is no time as RFC 3339 writes it"),
+        (
+            pod_fields(creationTimestamp="yesterday"),
+            "metadata.creationTimestamp: 'yesterday' is no time as RFC 3339 writes it",
+        ),
         (pod_fields([]), "spec: must be a mapping, not a list"),
         (pod_fields({"nodeName": 5}), "spec.nodeName: must be a string, not 5"),
         (pod_fields({"hostNetwork": "yes"}), "spec.hostNetwork: must be true or false, not 'yes'"),
@@ -175,7 +186,16 @@ def test_the_annotation_isolates(strict: bool) -> None:
     assert decode_namespace(fields, strict_annotations=strict) == (Namespace("x", default_deny=True), ())
 
 
-@pytest.mark.parametrize("text", ["DefaultDeny", "[]", '{"ingress": "DefaultDeny"}', '{"ingress": {"isolation": 1}}'])
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("annotations", [None, {}, {ISOLATION_ANNOTATION: None}, {"a": None}, {"a": 5, 5: []}])
+def test_b1_no_annotation_and_a_null_one_and_those_of_others_isolate_nothing(annotations: object, strict: bool) -> None:
+    fields: dict[object, object] = {"metadata": {"name": "x", "annotations": annotations}}
+    assert decode_namespace(fields, strict_annotations=strict) == (Namespace("x"), ())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "DefaultDeny", "[]", '{"ingress": "DefaultDeny"}', '{"ingress": {"isolation": 1}}']
+)
 def test_an_unreadable_annotation_is_open_unless_strict_and_noticed_either_way(text: str) -> None:
     fields: dict[object, object] = {"metadata": {"name": "x", "annotations": {ISOLATION_ANNOTATION: text}}}
     for strict in (False, True):
