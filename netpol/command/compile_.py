@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import json
 from collections.abc import Iterator
 
-from netpol.command.arguments import add_source_arguments, load_snapshot
+from netpol.command.arguments import add_output_argument, add_source_arguments, load_snapshot
 from netpol.command.node_arguments import add_node_arguments, node_options
 from netpol.compiler.compile import compile_ruleset
-from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, Ruleset, SetReference
-from netpol.dataplane.render import render_table
+from netpol.compiler.ruleset import IpSet, Member, Ruleset, SetReference, SetType
+from netpol.dataplane.ipset_messages import LIST_SIZE, MAX_MEMBERS
+from netpol.dataplane.members import describe
+from netpol.dataplane.render import RenderedTable, render_table
+from netpol.model.networks import Family
 
 HELP = "print the sets and rules that a node would get"
+
+_RESTORE = {Family.IPV4: "iptables-restore", Family.IPV6: "ip6tables-restore"}
+_FAMILY_OPTIONS = {Family.IPV4: "inet", Family.IPV6: "inet6"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser knows this command's flags."""
     add_source_arguments(parser)
     add_node_arguments(parser)
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="(default text)")
+    add_output_argument(parser, "text")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -57,37 +62,60 @@ def as_json(ruleset: Ruleset) -> dict[str, object]:
 
 
 def as_text(ruleset: Ruleset) -> Iterator[str]:
-    """The ruleset for people: every set with what it means, then the rules of each family."""
-    for name, each in sorted(ruleset.sets.items()):
-        yield f"set {name} {each.type.value}" + (f"  # {each.meaning}" if each.meaning else "")
-        yield from (f"    {_member_text(member)}" for member in _sorted(each))
+    """The ruleset for people, and for the tools: each section is headed by the command that loads it.
+
+    It loads once, into a network namespace that has none of it: the hooks' rules would be there twice.
+    """
+    yield "# ipset restore"
+    # A list names its members, so they must be there before it.
+    for each in sorted(ruleset.sets.values(), key=lambda each: (each.type is SetType.SETS, each.name)):
+        yield ""
+        yield from _set_lines(each)
     for family, table in ruleset.tables.items():
-        rendered = render_table(table, family)
-        yield f"\nfilter table, IPv{family.value}"
-        yield from (f"-I {hook.value} 1 {rule}" for hook, rule in rendered.hooks.items())
-        for name, rules in sorted(rendered.chains.items()):
-            yield f":{name}"
+        yield ""
+        yield f"# {_RESTORE[family]} --noflush"
+        yield from _table_lines(render_table(table, family))
+
+
+def _set_lines(each: IpSet) -> Iterator[str]:
+    if each.meaning:
+        yield f"# {each.meaning}"
+    yield f"create {each.name} {each.type.value} {_set_options(each)}"
+    yield from (f"add {each.name} {_member_text(member)}" for member in _sorted(each))
+
+
+def _set_options(each: IpSet) -> str:
+    """The options that `netpol run` creates the set with, but for the size that its hash has at first."""
+    if each.family is None:
+        return f"size {LIST_SIZE} comment"
+    return f"family {_FAMILY_OPTIONS[each.family]} maxelem {MAX_MEMBERS}"
+
+
+def _table_lines(table: RenderedTable) -> Iterator[str]:
+    """All chains come first: a rule cannot lead to one that is not there."""
+    chains = sorted(table.chains.items())
+    yield "*filter"
+    yield from (f":{name} - [0:0]" for name, _ in chains)
+    yield ""
+    yield from (f"-I {hook.value} 1 {rule}" for hook, rule in table.hooks.items())
+    for name, rules in chains:
+        if rules:
+            yield ""
             yield from (f"-A {name} {rule}" for rule in rules)
+    yield "COMMIT"
 
 
 def _sorted(each: IpSet) -> list[Member]:
-    return sorted(each.members, key=_member_text)
+    return sorted(each.members, key=describe)
 
 
 def _member_text(member: Member) -> str:
-    """The member as `ipset save` prints it."""
-    match member:
-        case bytes():
-            return str(ipaddress.ip_address(member))
-        case NetworkMember(packed, prefix, nomatch):
-            return f"{ipaddress.ip_address(packed)}/{prefix}" + (" nomatch" if nomatch else "")
-        case AddressPort(packed, protocol, port):
-            return f"{ipaddress.ip_address(packed)},{protocol.value.lower()}:{port}"
-        case SetReference(name, comment):
-            return f'{name} comment "{comment}"' if comment else name
+    """The member as `ipset save` prints it, with its comment."""
+    comment = member.comment if isinstance(member, SetReference) else ""
+    return f'{describe(member)} comment "{comment}"' if comment else describe(member)
 
 
 def _member_json(member: Member) -> object:
     if isinstance(member, SetReference):
         return {"set": member.name, "comment": member.comment}
-    return _member_text(member)
+    return describe(member)

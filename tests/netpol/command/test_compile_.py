@@ -47,26 +47,36 @@ def run(directory: Path, *words: str) -> int:
     return compile_.run(parser.parse_args(["-f", str(directory), *words]))
 
 
-def test_the_text_is_every_set_and_then_every_rule() -> None:
-    assert "\n".join(as_text(RULESET)) == (
-        "set addresses hash:ip  # pods of x\n"
-        "    10.0.0.1\n"
-        "    10.0.0.2\n"
-        "set list list:set\n"
-        "    addresses\n"
-        '    ports comment "x/p#0"\n'
-        "set networks hash:net\n"
-        "    ::/1 nomatch\n"
-        "set ports hash:ip,port\n"
-        "    10.0.0.1,sctp:80\n"
-        "\n"
-        "filter table, IPv4\n"
-        "-I INPUT 1 -m comment --comment why -j b\n"
-        ":a\n"
-        ":b\n"
-        "-A b -j RETURN\n"
-        "-A b -j DROP"
-    )
+def test_the_text_is_every_set_and_then_every_rule_as_the_tools_read_them() -> None:
+    assert list(as_text(RULESET)) == [
+        "# ipset restore",
+        "",
+        "# pods of x",
+        "create addresses hash:ip family inet maxelem 1048576",
+        "add addresses 10.0.0.1",
+        "add addresses 10.0.0.2",
+        "",
+        "create networks hash:net family inet6 maxelem 1048576",
+        "add networks ::/1 nomatch",
+        "",
+        "create ports hash:ip,port family inet maxelem 1048576",
+        "add ports 10.0.0.1,sctp:80",
+        "",
+        "create list list:set size 65536 comment",
+        "add list addresses",
+        'add list ports comment "x/p#0"',
+        "",
+        "# iptables-restore --noflush",
+        "*filter",
+        ":a - [0:0]",
+        ":b - [0:0]",
+        "",
+        "-I INPUT 1 -m comment --comment why -j b",
+        "",
+        "-A b -j RETURN",
+        "-A b -j DROP",
+        "COMMIT",
+    ]
 
 
 def test_the_json_says_the_same() -> None:
@@ -113,4 +123,4 @@ def test_the_output_is_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     printed: Mapping[str, Mapping[str, object]] = json.loads(capsys.readouterr().out)
     assert list(printed["tables"]) == ["ipv4"]
     assert run(directory, "--hostname-override", "n1", "-o", "text") == 0
-    assert capsys.readouterr().out.startswith("set NETPOL-")
+    assert capsys.readouterr().out.startswith("# ipset restore\n")
