@@ -54,6 +54,7 @@ class Catalogue:
                 self._keep(used, self._namespaces, namespace.name, with_name_label(namespace), origin, notices)
             case Kind.NETWORK_POLICY:
                 policy, notices = decode_policy(fields, semantics_of(api_version, self._options))
+                self._refuse_other_endpoint(policy, fields, api_version)
                 self._keep(used, self._policies, (policy.namespace, policy.name), policy, origin, notices)
             case PassedOver.FOREIGN_POLICY | PassedOver.TIER_POLICY:
                 self._passed_over[used, api_version, kind].append(_name_of(fields))
@@ -80,6 +81,19 @@ class Catalogue:
         if homeless:
             lines.append(f"{_objects('Pod', homeless)} without an address: no policy concerns a pod before it has one")
         return tuple(lines)
+
+    def _refuse_other_endpoint(self, policy: Policy, fields: Fields, api_version: str) -> None:
+        """Malformed where the policy is known and nothing but its apiVersion tells the two apart (V11)."""
+        key = policy.namespace, policy.name
+        known = self._policies.get(key)
+        if known is None or known.semantics is policy.semantics or decode_policy(fields, known.semantics)[0] != known:
+            return
+        origin = self._origins[Kind.NETWORK_POLICY, key]
+        message = (
+            f"NetworkPolicy {policy} of {api_version} is also in {origin}, and only its apiVersion differs there: "
+            "both endpoints of an API server show one store, but the two versions mean different rules; keep one"
+        )
+        raise Malformed([Problem(("apiVersion",), message)])
 
     def _keep(
         self,

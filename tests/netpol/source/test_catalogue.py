@@ -89,10 +89,38 @@ def test_two_objects_of_one_name_that_differ_are_refused(
         catalogue.add(api_version, kind, second, "g, document 7")
 
 
-def test_one_policy_by_both_apis_is_a_contradiction(catalogue: Catalogue) -> None:
+@pytest.mark.parametrize(("first", "second"), [(NETWORKING, EXTENSIONS), (EXTENSIONS, NETWORKING)])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"ingress": [{"from": []}]},
+        {"policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]},
+    ],
+)
+def test_v11_one_policy_of_both_endpoints_is_refused_by_that_name(
+    catalogue: Catalogue, first: str, second: str, spec: dict[str, object]
+) -> None:
+    catalogue.add(first, "NetworkPolicy", named("p", spec=spec), "f, document 1")
+    with pytest.raises(Malformed) as raised:
+        catalogue.add(second, "NetworkPolicy", named("p", spec=spec), "g, document 1")
+    assert str(raised.value) == (
+        f"apiVersion: NetworkPolicy x/p of {second} is also in f, document 1, and only its apiVersion differs there: "
+        "both endpoints of an API server show one store, but the two versions mean different rules; keep one"
+    )
+
+
+def test_v11_both_endpoints_agree_where_both_versions_mean_the_same_rules() -> None:
+    catalogue = Catalogue(PolicyOptions(v1beta1_semantics=Semantics.V1))
+    for api_version in (NETWORKING, EXTENSIONS):
+        catalogue.add(api_version, "NetworkPolicy", named("p", spec={"ingress": [{}]}), "f")
+    assert list(catalogue.snapshot().policies) == [("x", "p")]
+
+
+def test_one_policy_of_both_apis_with_two_specs_is_a_contradiction(catalogue: Catalogue) -> None:
     catalogue.add(NETWORKING, "NetworkPolicy", named("p", spec={}), "f")
-    with pytest.raises(Malformed, match="says something else"):
-        catalogue.add(EXTENSIONS, "NetworkPolicy", named("p", spec={}), "g")
+    with pytest.raises(Malformed, match=r"metadata.name: .* says something else there"):
+        catalogue.add(EXTENSIONS, "NetworkPolicy", named("p", spec={"ingress": [{}]}), "g")
 
 
 def test_an_unknown_version_is_malformed(catalogue: Catalogue) -> None:
