@@ -20,6 +20,7 @@ from netpol.compiler.ruleset import (
     Log,
     Match,
     NetworkMember,
+    NotInit,
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
@@ -130,7 +131,7 @@ def _check_match(match: Match, rule: Rule, family: Family, sets: Mapping[str, Ip
             assert family is Family.IPV6, f"{rule} is not for a table of {family}"
         case InState(states):
             assert states, f"{rule} matches no state"
-        case OfProtocol() | NotSyn() | LocalAddress():
+        case OfProtocol() | NotSyn() | NotInit() | LocalAddress():
             pass
         case _:
             raise AssertionError(f"{rule} has an unknown match: {match}")
@@ -143,6 +144,8 @@ def _demanded(match: Match) -> tuple[Protocol, ...] | None:
             return (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
         case NotSyn():
             return (Protocol.TCP,)
+        case NotInit():
+            return (Protocol.SCTP,)
         case OfIcmpv6Type():
             return (Protocol.ICMP,)
         case _:

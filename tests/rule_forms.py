@@ -12,6 +12,7 @@ from netpol.compiler.ruleset import (
     Jump,
     LocalAddress,
     Log,
+    NotInit,
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
@@ -100,6 +101,11 @@ def _of_protocols(family: Family) -> list[Form]:
         (
             Rule((SCTP, ports(*range(1, 14), (20, 30))), accept),
             "-p sctp -m multiport --dports 1,2,3,4,5,6,7,8,9,10,11,12,13,20:30 -j RETURN",
+        ),
+        (Rule((SCTP, NotInit()), accept), "-p sctp -m sctp ! --chunk-types only INIT -j RETURN"),
+        (
+            Rule((InSet(addresses, (SOURCE,)), NotInit(), SCTP, ports(80)), accept),
+            f"-p sctp -m sctp --dport 80 ! --chunk-types only INIT -m set --match-set {addresses} src -j RETURN",
         ),
         (
             Rule((TCP, InSet(addresses, (SOURCE,)), ports(80), NotSyn()), accept),

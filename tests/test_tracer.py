@@ -25,6 +25,7 @@ from netpol.compiler.ruleset import (
     Match,
     Member,
     NetworkMember,
+    NotInit,
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
@@ -41,7 +42,7 @@ from netpol.model.networks import Family, family_of, parse_network
 from netpol.model.ports import PortRange, Protocol
 
 DROP = Rule((), Action.DROP)
-TCP, UDP, ICMP = OfProtocol(Protocol.TCP), OfProtocol(Protocol.UDP), OfProtocol(Protocol.ICMP)
+TCP, UDP, SCTP, ICMP = map(OfProtocol, (Protocol.TCP, Protocol.UDP, Protocol.SCTP, Protocol.ICMP))
 SOURCE, DESTINATION = (Side.SOURCE,), (Side.DESTINATION,)
 TO_WEB = Packet(address("10.0.0.1"), address("10.0.0.2"), Protocol.TCP, port=80, source_port=40000)
 TO_WEB_V6 = Packet(address("fd00::1"), address("fd00::2"), Protocol.TCP, port=80)
@@ -184,6 +185,10 @@ class TestMatches:
         assert not meets((TCP, NotSyn()), TO_WEB)
         assert meets((TCP, NotSyn()), replace(TO_WEB, opening=False))
         assert not meets((TCP, NotSyn()), replace(TO_WEB, protocol=Protocol.UDP, opening=False))
+        associating = replace(TO_WEB, protocol=Protocol.SCTP)
+        assert not meets((SCTP, NotInit()), associating)
+        assert meets((SCTP, NotInit()), replace(associating, opening=False))
+        assert not meets((SCTP, NotInit()), replace(TO_WEB, opening=False))
 
     def test_the_node_s_own_addresses(self) -> None:
         on_its_node = replace(TO_WEB, local=frozenset({TO_WEB.source}))

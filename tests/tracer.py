@@ -27,6 +27,7 @@ from netpol.compiler.ruleset import (
     Log,
     Match,
     NetworkMember,
+    NotInit,
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
@@ -59,8 +60,9 @@ ECHO_REQUEST = 128
 class Packet:
     """A packet after service translation; `protocol` is None for one that no policy can name.
 
-    `opening` is a TCP packet with SYN and without ACK, RST and FIN. `local` are the own
-    addresses of the node it is on; loopback is always among them.
+    `opening` is a TCP packet with SYN and without ACK, RST and FIN, or an SCTP packet with
+    INIT and nothing else. `local` are the own addresses of the node it is on; loopback is
+    always among them.
     """
 
     source: Address
@@ -192,6 +194,8 @@ class Tracer:
                 return (packet.state.value in {state.value for state in states}) is not negated
             case NotSyn():
                 return packet.protocol is Protocol.TCP and not packet.opening
+            case NotInit():
+                return packet.protocol is Protocol.SCTP and not packet.opening
             case LocalAddress(side, negated):
                 return packet.is_local(side) is not negated
             case OfIcmpv6Type(number):

@@ -7,7 +7,7 @@ into one `-m tcp`. Writing rules this way makes comparing texts enough to see a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from netpol.compiler.ruleset import (
@@ -22,6 +22,7 @@ from netpol.compiler.ruleset import (
     LocalAddress,
     Log,
     Match,
+    NotInit,
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
@@ -42,7 +43,8 @@ PREFIX_BYTES = 63
 STATES = (ConnectionState.NEW, ConnectionState.RELATED, ConnectionState.ESTABLISHED)
 """The states in the order the tools print them."""
 
-_OPENING = "! --tcp-flags FIN,SYN,RST,ACK SYN"
+_SYN = "! --tcp-flags FIN,SYN,RST,ACK SYN"
+_INIT = "! --chunk-types only INIT"
 _UNSAFE_IN_COMMENT = str.maketrans({'"': "_", "'": "_", "\\": "_", "`": "_", "$": "_"})
 
 
@@ -107,35 +109,44 @@ def _networks(matches: Iterable[Match]) -> list[str]:
     return [found[side] for side in Side if side in found]
 
 
-def _protocol(matches: Iterable[Match], family: Family) -> list[str]:
+def _protocol(matches: Sequence[Match], family: Family) -> list[str]:
     """The protocol and what is said of its own header, in one place."""
     protocol = next((match.protocol for match in matches if isinstance(match, OfProtocol)), None)
-    ports, others = "", []
-    for match in matches:
-        match match:
-            case ToPorts():
-                if protocol is None or not protocol.has_ports:
-                    raise ValueError("ports are matched without a protocol that has them")
-                if len(match.ports) == 1 and match.ports[0] != ALL_PORTS:
-                    ports = f"--dport {_port(match.ports[0])}"
-            case NotSyn():
-                if protocol is not Protocol.TCP:
-                    raise ValueError("TCP's flags are matched without TCP")
-                others.append(_OPENING)
-            case OfIcmpv6Type():
-                if protocol is not Protocol.ICMP or family is not Family.IPV6:
-                    raise ValueError("an ICMPv6 type is matched without ICMPv6")
-                others.append(f"--icmpv6-type {match.number}")
-            case _:
-                pass
+    ports = [_port_of(match, protocol) for match in matches if isinstance(match, ToPorts)]
+    details = [*filter(None, ports), *filter(None, (_header(match, protocol, family) for match in matches))]
     if protocol is None:
         return []
     if protocol is Protocol.ICMP:
         name, module = ("ipv6-icmp", "icmp6") if family is Family.IPV6 else ("icmp", "icmp")
     else:
         name = module = protocol.value.lower()
-    details = [ports, *others] if ports else others
     return [f"-p {name}", *([f"-m {module}", *details] if details else [])]
+
+
+def _port_of(match: ToPorts, protocol: Protocol | None) -> str:
+    """The one port or range that the protocol's own match can say; several are multiport's."""
+    if protocol is None or not protocol.has_ports:
+        raise ValueError("ports are matched without a protocol that has them")
+    return f"--dport {_port(match.ports[0])}" if len(match.ports) == 1 and match.ports[0] != ALL_PORTS else ""
+
+
+def _header(match: Match, protocol: Protocol | None, family: Family) -> str:
+    """What the match says of the protocol's header beside ports; "" where that is nothing."""
+    match match:
+        case NotSyn():
+            if protocol is not Protocol.TCP:
+                raise ValueError("TCP's flags are matched without TCP")
+            return _SYN
+        case NotInit():
+            if protocol is not Protocol.SCTP:
+                raise ValueError("SCTP's chunks are matched without SCTP")
+            return _INIT
+        case OfIcmpv6Type():
+            if protocol is not Protocol.ICMP or family is not Family.IPV6:
+                raise ValueError("an ICMPv6 type is matched without ICMPv6")
+            return f"--icmpv6-type {match.number}"
+        case _:
+            return ""
 
 
 def _match(match: Match) -> str:

@@ -16,6 +16,7 @@ SET_FIELDS = 6
 _TARGETS = frozenset({"ACCEPT", "DROP", "RETURN", "NFLOG"})
 _PROTOCOLS = {Family.IPV4: {"tcp", "udp", "sctp", "icmp"}, Family.IPV6: {"tcp", "udp", "sctp", "ipv6-icmp"}}
 _WITH_PORTS = frozenset({"tcp", "udp", "sctp"})
+_CHUNKS = frozenset({"DATA", "INIT", "INIT_ACK", "HEARTBEAT", "HEARTBEAT_ACK", "ABORT", "COOKIE_ECHO", "COOKIE_ACK"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,12 @@ def _flags(_: _Said, option: str, following: Iterator[Word]) -> None:
         raise _Refused(f"unknown TCP flags {flags}")
 
 
+def _chunk_types(_: _Said, option: str, following: Iterator[Word]) -> None:
+    how, chunks = _value(following, option), _value(following, option)
+    if how not in {"all", "any", "only"} or not set(chunks.split(",")) <= _CHUNKS:
+        raise _Refused(f"unknown SCTP chunks {how} {chunks!r}")
+
+
 def _address_type(_: _Said, option: str, following: Iterator[Word]) -> None:
     kind = _value(following, option)
     if kind != "LOCAL":
@@ -180,7 +187,9 @@ def _target(said: _Said, option: str, following: Iterator[Word]) -> None:
 
 
 _MODULES = _WITH_PORTS | {"set", "multiport", "conntrack", "addrtype", "icmp6", "comment"}
-_NEGATABLE = frozenset({"-s", "-d", "--match-set", "--ctstate", "--tcp-flags", "--src-type", "--dst-type"})
+_NEGATABLE = frozenset(
+    {"-s", "-d", "--match-set", "--ctstate", "--tcp-flags", "--chunk-types", "--src-type", "--dst-type"}
+)
 
 # An option's module ("" for what every rule has; a target's options name the target), and its check.
 _OPTIONS: dict[str, tuple[str, Callable[[_Said, str, Iterator[Word]], None]]] = {
@@ -195,6 +204,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[_Said, str, Iterator[Word]], None]]] = 
     "--dport": ("", _port),
     "--ctstate": ("conntrack", _states),
     "--tcp-flags": ("tcp", _flags),
+    "--chunk-types": ("sctp", _chunk_types),
     "--src-type": ("addrtype", _address_type),
     "--dst-type": ("addrtype", _address_type),
     "--icmpv6-type": ("icmp6", _number_up_to(255)),

@@ -86,7 +86,7 @@ def test_an_opening_is_judged_where_an_end_is_isolated_or_unknown(
     family: Family, hook: Hook, source: dict[Family, Address], destination: dict[Family, Address], chain: str | None
 ) -> None:
     """G8: the node itself passes. X5: what it sends on for others does not. G12."""
-    for protocol, port in ((Protocol.TCP, 80), (Protocol.UDP, 53), (Protocol.ICMP, None)):
+    for protocol, port in ((Protocol.TCP, 80), (Protocol.UDP, 53), (Protocol.SCTP, 80), (Protocol.ICMP, None)):
         found = way(hook, replace(packet(source[family], destination[family]), protocol=protocol, port=port))
         assert dropped_in(found) == chain, str(found)
 
@@ -103,12 +103,14 @@ def test_a_living_connection_meets_one_rule(family: Family, hook: Hook, state: S
 @pytest.mark.parametrize("family", Family)
 @pytest.mark.parametrize("hook", Hook)
 @pytest.mark.parametrize("end", [SENDER, RECEIVER])
+@pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.SCTP])
 def test_nothing_picks_up_a_connection_of_an_isolated_pod(
-    family: Family, hook: Hook, end: dict[Family, Address]
+    family: Family, hook: Hook, end: dict[Family, Address], protocol: Protocol
 ) -> None:
     """G11: whichever side speaks next, and the node too."""
     for source, destination in ((end, OPEN), (OPEN, end), (end, NODE), (NODE, end)):
-        found = way(hook, replace(packet(source[family], destination[family]), opening=False))
+        picked_up = replace(packet(source[family], destination[family]), protocol=protocol, opening=False)
+        found = way(hook, picked_up)
         assert dropped_in(found) == names.INVALID, str(found)
         assert found.logs == (Log(7, f"1:{names.INVALID}"),)
 
