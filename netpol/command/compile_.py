@@ -6,8 +6,8 @@ import argparse
 import json
 from collections.abc import Iterator
 
-from netpol.command.arguments import add_output_argument, add_source_arguments, load_snapshot
-from netpol.command.node_arguments import add_node_arguments, node_options
+from netpol.command.arguments import add_output_argument, add_source_arguments
+from netpol.command.node_arguments import add_node_arguments, load_for_node, node_options
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.ruleset import IpSet, Member, Ruleset, SetReference, SetType
 from netpol.dataplane.ipset_messages import LIST_SIZE, MAX_MEMBERS
@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 once the ruleset is printed."""
-    ruleset = compile_ruleset(load_snapshot(arguments).snapshot, node_options(arguments))
+    options = node_options(arguments)
+    ruleset = compile_ruleset(load_for_node(arguments, options), options)
     if arguments.output == "json":
         print(json.dumps(as_json(ruleset), indent=2))
     else:
