@@ -57,6 +57,7 @@ def base_chains(family: Family, log_group: int) -> dict[str, tuple[Rule, ...]]:
     node = Rule((LocalAddress(Side.SOURCE),), Action.RETURN, "the node reaches its own pods")
     discovery = {} if family is Family.IPV4 else _discovery(family)
     icmpv6 = () if family is Family.IPV4 else (Rule((OfProtocol(Protocol.ICMP),), Goto(names.ICMPV6)),)
+    # Conntrack takes for new what continues a TCP connection, and an SCTP HEARTBEAT or COOKIE_ECHO, it does not know.
     midstream = tuple(
         Rule((OfProtocol(protocol), opens_nothing), Jump(names.MIDSTREAM), "opens no connection")
         for protocol, opens_nothing in ((Protocol.TCP, NotSyn()), (Protocol.SCTP, NotInit()))
