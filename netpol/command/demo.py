@@ -17,8 +17,8 @@ from pathlib import Path
 
 from netpol.command.arguments import add_policy_arguments, policy_options, protocol_port
 from netpol.command.kernel_arguments import add_kernel_arguments
+from netpol.command.look import look_of
 from netpol.command.story import WALK_PORTS, Stage, carry_out, say, walk
-from netpol.command.table import look_of
 from netpol.demo.agents import run_agents
 from netpol.demo.ports import MOST_PORTS
 from netpol.lab.namespace import require_namespaces

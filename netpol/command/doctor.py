@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from netpol.command.arguments import add_output_argument
-from netpol.command.table import Look, Paint, look_of
+from netpol.command.look import Look, Paint, look_of
 from netpol.doctor.checks import Check, Function, State, firewall_can_run, state_of, stopping
 from netpol.doctor.diagnosis import diagnose
 from netpol.doctor.probe import probe

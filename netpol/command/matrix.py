@@ -9,7 +9,8 @@ import shutil
 import sys
 
 from netpol.command.arguments import add_output_argument, add_source_arguments, load_snapshot, protocol_port
-from netpol.command.table import Look, grid, legend, look_of
+from netpol.command.look import Look, look_of
+from netpol.command.table import Outcomes, Panel, grids, legend, totals
 from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
 from netpol.policy.reachability import Reachability, reachability
@@ -55,8 +56,6 @@ def matrix_of(snapshot: Snapshot, ports: list[ProtocolPort]) -> Matrix:
 
 
 def matrix_text(matrix: Matrix, look: Look) -> list[str]:
-    """A grid for each port, and what its symbols mean."""
-    lines: list[str] = []
-    for port, reach in matrix.items():
-        lines += [*grid(port, reach, look), ""]
-    return [*lines, legend(look)]
+    """A grid for each port, what they come to, and what their symbols mean."""
+    panels = [Panel(port, reach) for port, reach in matrix.items()]
+    return [*grids(panels, look), "", totals(panels, Outcomes.JUDGED, look), legend(Outcomes.JUDGED, look)]

@@ -10,8 +10,8 @@ from pathlib import Path
 from textwrap import fill
 
 from netpol.command.arguments import warn
-from netpol.command.contacts import Reached, contact_legend, contact_table, totals
-from netpol.command.table import Look, Paint, grid, legend
+from netpol.command.look import Look, Paint
+from netpol.command.table import CHANGED_MEANS, Outcomes, Panel, grids, legend, totals
 from netpol.demo.completion import MOST_NAMES, complete
 from netpol.demo.measurement import Measurement, measure
 from netpol.demo.ports import MOST_PORTS, ports_worth_probing
@@ -23,6 +23,7 @@ from netpol.listing import first_lines, listed
 from netpol.model.ports import Protocol, ProtocolPort
 from netpol.model.snapshot import Snapshot
 from netpol.policy.explanation import explain
+from netpol.policy.reachability import Reachability
 from netpol.settings import PolicyOptions
 from netpol.source.manifests import load
 
@@ -54,7 +55,7 @@ class Stage:
 def walk(stage: Stage, ports: Sequence[ProtocolPort]) -> int:
     """The number of differences that the guestbook's steps showed."""
     differences = 0
-    before: Reached | None = None
+    before: dict[ProtocolPort, Reachability] = {}
     apply(STEPS[0], stage.directory)
     snapshot = load(stage.directory, stage.options).snapshot
     begun = time.monotonic()
@@ -63,7 +64,7 @@ def walk(stage: Stage, ports: Sequence[ProtocolPort]) -> int:
             f"{len(lab.nodes)} nodes, {len(lab.pods)} pods on them and a host outside the cluster are network "
             f"namespaces of this machine, made in {time.monotonic() - begun:.1f} s.",
             "",
-            contact_legend(stage.look),
+            legend(Outcomes.PROBED, stage.look, CHANGED_MEANS),
         )
         for number, step in enumerate(STEPS, start=1):
             apply(step, stage.directory)
@@ -71,8 +72,9 @@ def walk(stage: Stage, ports: Sequence[ProtocolPort]) -> int:
             _introduce(number, step, stage.look)
             _program(lab, stage)
             measurement = measure(lab, snapshot, ports, [str(VISITOR)])
-            reached = {str(port): measurement.reachability(port) for port in ports}
-            say(*contact_table(reached, before, stage.look), "", totals(reached, before, stage.look))
+            reached = {port: measurement.reachability(port) for port in ports}
+            panels = [Panel(str(port), reached[port], before.get(port)) for port in ports]
+            say(*grids(panels, stage.look, [str(VISITOR)]), "", totals(panels, Outcomes.PROBED, stage.look))
             _compare(measurement)
             differences += len(measurement.differences)
             before = reached
@@ -97,9 +99,10 @@ def carry_out(stage: Stage, source: Path, ports: Sequence[ProtocolPort]) -> int:
     with Lab(snapshot.nodes.values(), snapshot.pods.values()) as lab:
         _program(lab, stage)
         measurement = measure(lab, snapshot, ports)
-    for port in ports:
-        say(*grid(str(port), measurement.reachability(port), stage.look), "")
-    say(legend(stage.look), "")
+    panels = [Panel(str(port), measurement.reachability(port)) for port in ports]
+    say(
+        *grids(panels, stage.look), "", totals(panels, Outcomes.PROBED, stage.look), legend(Outcomes.PROBED, stage.look)
+    )
     _compare(measurement)
     return len(measurement.differences)
 

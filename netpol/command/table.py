@@ -1,118 +1,113 @@
-"""A reachability grid for people: rows are sources, numbered columns the same pods as destinations."""
+"""Grids of who reaches whom, for people: rows are sources, numbered columns the same pods as destinations."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
+from netpol.command.look import Look, Paint
 from netpol.policy.reachability import Reachability
 
+CHANGED = "*"
+CHANGED_MEANS = f"{CHANGED} not so before"
 
-class Symbols(NamedTuple):
-    """One character for each thing a cell, or a shortened name, can say."""
-
-    allowed: str
-    refused: str
-    itself: str
-    ellipsis: str
-
-
-UNICODE = Symbols("✓", "✗", "·", "…")
-ASCII = Symbols("+", "x", ".", "~")
-
-
-class Paint(enum.Enum):
-    """What a cell or a heading looks like on a terminal; the values are SGR parameters."""
-
-    HEADING = "1"
-    FAINT = "2"
-    REFUSED = "31"
-    ALLOWED = "32"
+_GAP = 3
+_SHORTEST_NAME = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the place that a table is printed to can show."""
+class Panel:
+    """One port's answers, and the ones that they are compared with, if any."""
 
-    symbols: Symbols = UNICODE
-    coloured: bool = False
-    width: int = 80
+    title: str
+    now: Reachability
+    before: Reachability | None = None
 
-    def painted(self, text: str, paint: Paint) -> str:
-        """The text in its colour, where there are colours."""
-        return f"\x1b[{paint.value}m{text}\x1b[0m" if self.coloured else text
-
-
-def look_of(stream: TextIO, environment: Mapping[str, str], width: int) -> Look:
-    """How to print to `stream`: colours on a terminal unless NO_COLOR (no-color.org) or TERM=dumb, ASCII if need be."""
-    try:
-        "".join(UNICODE).encode(stream.encoding or "ascii")
-        symbols = UNICODE
-    except UnicodeEncodeError:
-        symbols = ASCII
-    coloured = stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
-    return Look(symbols, coloured, width)
+    @property
+    def cell_width(self) -> int:
+        """The columns of a terminal that one answer takes: where it is compared, there is room for a mark."""
+        return 1 if self.before is None else 1 + len(CHANGED)
 
 
-def grid(title: str, reach: Reachability, look: Look) -> list[str]:
-    """The lines of a grid of all pairs, as many side by side as the width holds, and what it comes to."""
-    names = list(reach)
-    if not names:
-        return [f"{look.painted(title, Paint.HEADING)}: there are no actionable pods"]
-    label = _Label.of(names, look)
-    lines = [f"{look.painted(title, Paint.HEADING)}: {_summary(reach)}"]
-    for block in _blocks(names, look.width - label.width):
-        lines += ["", *_header(block, label), *_rows(names, block, reach, label, look)]
-    return lines
+class Outcomes(enum.Enum):
+    """What a grid's answers are: the words for a yes, for a no, and for all pairs with a yes."""
+
+    JUDGED = "allowed", "refused", "pairs that may connect"
+    PROBED = "reached", "not reached", "pairs that reached each other"
 
 
-def legend(look: Look) -> str:
-    """What the symbols mean."""
-    allowed = look.painted(look.symbols.allowed, Paint.ALLOWED)
-    refused = look.painted(look.symbols.refused, Paint.REFUSED)
-    itself = look.painted(look.symbols.itself, Paint.FAINT)
-    return (
-        f"{allowed} allowed   {refused} refused   {itself} itself      from: rows   to: columns, by the rows' numbers"
-    )
+def grids(panels: Sequence[Panel], look: Look, visitors: Collection[str] = ()) -> list[str]:
+    """A grid of all pairs for each panel, as many side by side as the width holds; all panels are of the same ends.
+
+    `visitors` are sources that are no destinations. Where even one grid is too wide, it goes on below.
+    """
+    sources = [name for panel in panels[:1] for name in panel.now]
+    if not sources:
+        return ["there are no actionable pods"]
+    destinations = [name for name in sources if name not in visitors]
+    label = _Label.of(sources, destinations, look)
+    blocks = [block for panel in panels for block in _blocks(panel, destinations, look.width - label.width)]
+    lines: list[str] = []
+    for group in _side_by_side(blocks, look.width - label.width):
+        lines += ["" for _ in lines[:1]]
+        lines += [f"{' ' * label.width}{line}" for line in _header(group, look)]
+        for namespace, names in groupby(sources, key=_namespace_of):
+            lines.append(look.painted(namespace, Paint.HEADING))
+            lines += [label.text(name) + _beside(block.row(name, look) for block in group) for name in names]
+    return [line.rstrip() for line in lines]
 
 
-def _summary(reach: Reachability) -> str:
-    answers = [allowed for row in reach.values() for allowed in row.values()]
-    allowed = sum(answers)
-    pods = "1 pod" if len(reach) == 1 else f"{len(reach)} pods"
-    return f"{allowed} of {len(answers)} pairs of {pods} allowed, {len(answers) - allowed} refused"
+def totals(panels: Sequence[Panel], outcomes: Outcomes, look: Look) -> str:
+    """How many pairs have a yes in each panel, and how many had before."""
+    _, _, title = outcomes.value
+    words = []
+    for panel in panels:
+        yes, asked = _count(panel.now)
+        change = "" if panel.before is None else f"{_count(panel.before)[0]} -> "
+        words.append(f"{look.painted(panel.title, Paint.HEADING)} {change}{yes} of {asked}")
+    return f"{title}: {', '.join(words)}"
 
 
-class _Column(NamedTuple):
-    """A column of a grid: the row of the pod it is for, and the blanks between it and the one before."""
-
-    row: int
-    gap: str
+def legend(outcomes: Outcomes, look: Look, *others: str) -> str:
+    """What the symbols mean, and what others are said to mean."""
+    yes, no, _ = outcomes.value
+    symbols = look.symbols
+    meanings = [
+        f"{look.painted(symbols.allowed, Paint.ALLOWED)} {yes}",
+        f"{look.painted(symbols.refused, Paint.REFUSED)} {no}",
+        f"{look.painted(symbols.itself, Paint.FAINT)} itself",
+        *others,
+        "from rows to columns",
+    ]
+    return "   ".join(meanings)
 
 
 @dataclass(frozen=True, slots=True)
 class _Label:
     """The left part of a row: the pod's number, and its name without the namespace, shortened where too long."""
 
+    numbers: dict[str, int]
     digits: int
     name_width: int
     ellipsis: str
 
     @classmethod
-    def of(cls, names: Sequence[str], look: Look) -> _Label:
-        digits = len(str(len(names)))
-        longest = max(len(_pod_of(name)) for name in names)
-        return cls(digits, min(longest, max(12, look.width // 2 - digits - 5)), look.symbols.ellipsis)
+    def of(cls, sources: Sequence[str], destinations: Sequence[str], look: Look) -> _Label:
+        digits = len(str(len(destinations)))
+        longest = max(len(_own_name(name)) for name in sources)
+        width = min(longest, max(_SHORTEST_NAME, look.width // 2 - digits - 5))
+        numbers = {name: number for number, name in enumerate(destinations, 1)}
+        return cls(numbers, digits, width, look.symbols.ellipsis)
 
     @property
     def width(self) -> int:
         return 2 + self.digits + 1 + self.name_width + 2
 
-    def text(self, index: int, name: str) -> str:
-        return f"  {index + 1:>{self.digits}} {self._shortened(_pod_of(name)):<{self.name_width}}  "
+    def text(self, name: str) -> str:
+        return f"  {self.numbers.get(name, ''):>{self.digits}} {self._shortened(_own_name(name)):<{self.name_width}}  "
 
     def _shortened(self, name: str) -> str:
         """Both ends of the name: a workload's name is in front, what tells its pods apart behind."""
@@ -122,54 +117,112 @@ class _Label:
         return f"{name[: self.name_width - 1 - tail]}{self.ellipsis}{name[-tail:]}"
 
 
-def _blocks(names: Sequence[str], room: int) -> list[list[_Column]]:
+class _Column(NamedTuple):
+    """A column of a grid: whom it is for, and the blanks between it and the one before."""
+
+    number: int
+    name: str
+    gap: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """As many columns of a panel as stand in one grid."""
+
+    panel: Panel
+    columns: tuple[_Column, ...]
+
+    @property
+    def width(self) -> int:
+        return max(len(self.panel.title), self._cells_width)
+
+    @property
+    def _cells_width(self) -> int:
+        return sum(len(column.gap) + self.panel.cell_width for column in self.columns)
+
+    def numbers(self, digits: int) -> Iterator[str]:
+        """The columns' numbers, read from top to bottom."""
+        blank = " " * (self.panel.cell_width - 1)
+        for place in range(digits):
+            yield self._line(str(column.number).rjust(digits)[place] + blank for column in self.columns)
+
+    def row(self, source: str, look: Look) -> str:
+        return self._line(self._cell(source, column.name, look) for column in self.columns)
+
+    def _line(self, cells: Iterable[str]) -> str:
+        """The cells, whose colours take no room, and blanks up to the block's width."""
+        spaced = (column.gap + cell for column, cell in zip(self.columns, cells, strict=True))
+        return "".join(spaced) + " " * (self.width - self._cells_width)
+
+    def _cell(self, source: str, name: str, look: Look) -> str:
+        answer, before = self.panel.now[source].get(name), self.panel.before
+        symbol = {
+            True: look.painted(look.symbols.allowed, Paint.ALLOWED),
+            False: look.painted(look.symbols.refused, Paint.REFUSED),
+            None: look.painted(look.symbols.itself, Paint.FAINT),
+        }[answer]
+        if before is None:
+            return symbol
+        return symbol + (" " if before[source].get(name) is answer else CHANGED)
+
+
+def _blocks(panel: Panel, names: Sequence[str], room: int) -> list[_Block]:
     """All columns in one block where they fit, spaced or close together; else in as few as needed."""
-    spaced = _filled(names, room, " ")
-    return spaced if len(spaced) == 1 else _filled(names, room, "")
+    if panel.before is None:
+        spaced = _cut(panel, names, room, " ")
+        if len(spaced) == 1:
+            return spaced
+    return _cut(panel, names, room, "")
 
 
-def _filled(names: Sequence[str], room: int, spacing: str) -> list[list[_Column]]:
-    blocks: list[list[_Column]] = []
+def _cut(panel: Panel, names: Sequence[str], room: int, spacing: str) -> list[_Block]:
+    blocks: list[list[_Column]] = [[]]
     used = 0
     for index, name in enumerate(names):
         gap = spacing if index and _namespace_of(names[index - 1]) == _namespace_of(name) else f"{spacing} "
-        if not blocks or used + len(gap) + 1 > room:
+        if not blocks[-1] or used + len(gap) + panel.cell_width > room:
             gap = ""
-            blocks.append([])
+            blocks += [[]] if blocks[-1] else []
             used = 0
-        blocks[-1].append(_Column(index, gap))
-        used += len(gap) + 1
-    return blocks
+        blocks[-1].append(_Column(index + 1, name, gap))
+        used += len(gap) + panel.cell_width
+    return [_Block(panel, tuple(columns)) for columns in blocks]
 
 
-def _header(block: Sequence[_Column], label: _Label) -> list[str]:
-    """The columns' numbers, read from top to bottom."""
-    numbers = [f"{column.row + 1:>{label.digits}}" for column in block]
-    return [
-        " " * label.width
-        + "".join(f"{column.gap}{number[line]}" for column, number in zip(block, numbers, strict=True))
-        for line in range(label.digits)
-    ]
+def _side_by_side(blocks: Sequence[_Block], room: int) -> list[list[_Block]]:
+    """The blocks in groups of as many as the width holds."""
+    groups: list[list[_Block]] = []
+    used = 0
+    for block in blocks:
+        if not groups or used + _GAP + block.width > room:
+            groups.append([])
+            used = -_GAP
+        groups[-1].append(block)
+        used += _GAP + block.width
+    return groups
 
 
-def _rows(names: Sequence[str], block: Sequence[_Column], reach: Reachability, label: _Label, look: Look) -> list[str]:
-    symbols = {
-        True: look.painted(look.symbols.allowed, Paint.ALLOWED),
-        False: look.painted(look.symbols.refused, Paint.REFUSED),
-        None: look.painted(look.symbols.itself, Paint.FAINT),
-    }
-    lines = []
-    for namespace, members in groupby(enumerate(names), key=lambda member: _namespace_of(member[1])):
-        lines.append(look.painted(namespace, Paint.HEADING))
-        for index, name in members:
-            cells = "".join(f"{column.gap}{symbols[reach[name].get(names[column.row])]}" for column in block)
-            lines.append(label.text(index, name) + cells)
-    return lines
+def _header(group: Sequence[_Block], look: Look) -> Iterator[str]:
+    yield _beside(
+        look.painted(block.panel.title, Paint.HEADING) + " " * (block.width - len(block.panel.title)) for block in group
+    )
+    digits = max((len(str(column.number)) for block in group for column in block.columns), default=0)
+    for numbers in zip(*(block.numbers(digits) for block in group), strict=True):
+        yield _beside(numbers)
+
+
+def _beside(parts: Iterable[str]) -> str:
+    return (" " * _GAP).join(parts)
 
 
 def _namespace_of(name: str) -> str:
     return name.partition("/")[0]
 
 
-def _pod_of(name: str) -> str:
+def _own_name(name: str) -> str:
     return name.partition("/")[2]
+
+
+def _count(reach: Reachability) -> tuple[int, int]:
+    answers = [answer for row in reach.values() for answer in row.values()]
+    return sum(answers), len(answers)

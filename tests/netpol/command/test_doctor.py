@@ -7,7 +7,7 @@ from hosts import GOOD_HOST, GOOD_TRIALS
 
 from netpol.command import doctor
 from netpol.command.doctor import report_json, report_text, verdict
-from netpol.command.table import Look
+from netpol.command.look import Look
 from netpol.doctor.checks import Check, Function, State
 from netpol.doctor.diagnosis import diagnose
 from netpol.doctor.host import Host, Trial

@@ -9,7 +9,7 @@ import pytest
 from builders import namespace, pod, policy, rule, world
 
 from netpol.command import matrix
-from netpol.command.table import Look
+from netpol.command.look import Look
 from netpol.errors import UsageError
 from netpol.model.ports import ProtocolPort
 
@@ -50,8 +50,7 @@ def test_the_table_is_the_default_and_is_plain_where_it_is_no_terminal(
     assert run(manifest_directory.write(tmp_path), "-p", "6379/TCP") == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [
-        "6379/TCP: 3 of 6 pairs of 3 pods allowed, 3 refused",
-        "",
+        "           6379/TCP",
         "           1  2 3",
         "ops",
         "  1 shell  ·  ✗ ✗",
@@ -59,7 +58,8 @@ def test_the_table_is_the_default_and_is_plain_where_it_is_no_terminal(
         "  2 redis  ✓  · ✗",
         "  3 web    ✓  ✓ ·",
         "",
-        "✓ allowed   ✗ refused   · itself      from: rows   to: columns, by the rows' numbers",
+        "pairs that may connect: 6379/TCP 3 of 6",
+        "✓ allowed   ✗ refused   · itself   from rows to columns",
     ]
 
 
@@ -80,7 +80,7 @@ def test_a_port_asked_for_twice_is_answered_once() -> None:
 
 
 def test_there_is_a_grid_for_each_port_and_one_legend() -> None:
-    text = matrix.matrix_text({"80/TCP": {"x/a": {}}, "81/TCP": {}}, Look())
-    assert text[0].startswith("80/TCP: ")
-    assert text[-3:-1] == ["81/TCP: there are no actionable pods", ""]
+    text = matrix.matrix_text({"80/TCP": {"x/a": {}}, "81/TCP": {"x/a": {}}}, Look())
+    assert text[0].split() == ["80/TCP", "81/TCP"]
+    assert text[-3:-1] == ["", "pairs that may connect: 80/TCP 0 of 0, 81/TCP 0 of 0"]
     assert sum("allowed  " in line for line in text) == 1

@@ -10,8 +10,8 @@ import shop_directory
 from private_network import missing
 
 from netpol.command import story
+from netpol.command.look import Look
 from netpol.command.story import MOST_DIFFERENCES, Agents, Stage, carry_out
-from netpol.command.table import Look
 from netpol.demo.agents import run_agents
 from netpol.errors import NetpolError
 from netpol.lab.namespace import LabError, require_namespaces
