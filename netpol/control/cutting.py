@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_network
 from typing import Self
 
@@ -60,19 +61,23 @@ def denied_flows(
     def end_at(address: Address) -> End:
         return NodeEnd(this_node, address) if address in local_addresses else oracle.end_at(address)
 
-    def is_shut_out(flow: Flow) -> bool:
-        return flow.source not in local_addresses and any(
-            address in unknown and address not in local_addresses for address in (flow.source, flow.destination)
+    def is_shut_out(source: Address, destination: Address) -> bool:
+        return source not in local_addresses and any(
+            address in unknown and address not in local_addresses for address in (source, destination)
         )
 
-    def is_refused(flow: Flow) -> bool:
-        source, destination = end_at(flow.source), end_at(flow.destination)
+    # A busy node's connections differ by little but the port they come from, which no policy sees.
+    @cache
+    def is_refused(opened_by: Address, opened_to: Address, protocol: Protocol | None, port: int | None) -> bool:
+        if is_shut_out(opened_by, opened_to):
+            return True
+        source, destination = end_at(opened_by), end_at(opened_to)
         here = [isinstance(end, PodEnd) and end.pod.node == node for end in (source, destination)]
         if not any(here):
             return False
         # A protocol that no policy can name is allowed as ICMP is: by rules without ports alone (G10).
-        verdict = oracle.judge(Connection(source, destination, flow.protocol or Protocol.ICMP, flow.port))
+        verdict = oracle.judge(Connection(source, destination, protocol or Protocol.ICMP, port))
         sides = (verdict.egress, verdict.ingress)
         return any(local and not side.allowed for local, side in zip(here, sides, strict=True))
 
-    return [flow for flow in flows if is_shut_out(flow) or is_refused(flow)]
+    return [flow for flow in flows if is_refused(flow.source, flow.destination, flow.protocol, flow.port)]
