@@ -17,6 +17,7 @@ from netpol.model.ports import Protocol
 TOTAL_RETRANS_OFFSET = 100
 """Where `struct tcp_info` has the number of segments sent again."""
 
+ROUNDS_PER_TCP_OPENING = 4
 SETTLING_SECONDS = 0.3
 BACKLOG = 4096
 BUFFER_BYTES = 1 << 22
@@ -33,6 +34,7 @@ class Streams:
         self._open = ExitStack()
         self._questions = list(questions)
         self._listening: dict[Place, socket.socket] = {}
+        self._rounds = 0
         self._connecting: list[tuple[Probe, socket.socket]] = []
         self.sent = dict.fromkeys(self._questions, 0)
         self.arrived = dict.fromkeys(self._questions, 0)
@@ -40,8 +42,11 @@ class Streams:
             self._listening[place] = self._open.enter_context(_listening(place))
 
     def open_round(self) -> None:
-        """One more opening of each question has left."""
+        """One more opening of each question has left; of TCP, whose every opening stays open, in one round of a few."""
+        self._rounds += 1
         for number, question in enumerate(self._questions):
+            if question.place.protocol is Protocol.TCP and self._rounds % ROUNDS_PER_TCP_OPENING:
+                continue
             self.sent[question] += 1
             where = (str(question.place.endpoint.address), question.place.port)
             if question.place.protocol is Protocol.TCP:
