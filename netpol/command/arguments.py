@@ -10,6 +10,7 @@ from netpol.command.switches import Switch, add_switch
 from netpol.errors import UsageError
 from netpol.model.policies import Semantics
 from netpol.model.ports import ProtocolPort
+from netpol.policy.unresolved import unresolved_ports
 from netpol.settings import PolicyOptions
 from netpol.source.manifests import Loaded, load
 
@@ -73,6 +74,6 @@ def load_snapshot(arguments: argparse.Namespace) -> Loaded:
 
 
 def warn(loaded: Loaded) -> None:
-    """What was ignored or not understood is on standard error, a line each."""
-    for message in (*loaded.notices, *loaded.warnings):
+    """What was ignored or not understood, and each named port that no pod resolves (M7), is on standard error."""
+    for message in (*loaded.notices, *unresolved_ports(loaded.snapshot), *loaded.warnings):
         print(f"warning: {message}", file=sys.stderr)

@@ -73,6 +73,17 @@ spec: {podSelector: {}, ingress: [{from: [{}]}]}
     assert any("NetworkPolicy x/odd: spec.ingress[0].from[0]" in line for line in lines)
 
 
+def test_m7_a_named_port_that_no_pod_resolves_is_said_on_standard_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = manifest_directory.write(tmp_path, manifest_directory.GUESTBOOK.replace("port: 6379", "port: rdis"))
+    load_snapshot(parsed("-f", str(directory)))
+    assert capsys.readouterr().err == (
+        "warning: NetworkPolicy shop/redis: spec.ingress[0].ports: "
+        "no pod that the policy selects has a port rdis/TCP; it allows nothing\n"
+    )
+
+
 def test_input_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         load_snapshot(parsed("-f", str(tmp_path / "missing")))
