@@ -180,6 +180,24 @@ def test_what_is_no_object(tmp_path: Path, text: str, problem: str) -> None:
     assert problems(tmp_path, a__yaml=text)[0].partition(": document 1: ")[2] == problem
 
 
+def test_m7_a_key_that_stands_twice_widens_nothing_in_either_format(tmp_path: Path) -> None:
+    policy_json = list_of(
+        '{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "p"},\n'
+        '"spec": {"ingress": [{"from": [{"podSelector": {}}],\n"from": []}]}}'
+    )
+    assert problems(tmp_path, a__json=policy_json, b__yaml=policy_json) == [
+        "a.json:3: document 1: has the key 'from' twice in one mapping",
+        "b.yaml:3: document 1: has the key 'from' twice in one mapping",
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml"])
+def test_numbers_that_nobody_reads_may_be_of_any_size(tmp_path: Path, suffix: str) -> None:
+    item = f'{{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "a", "n": {2**70}}}, "m": {"9" * 5000}}}'
+    (tmp_path / f"a.{suffix}").write_text(list_of(item))
+    assert list(loaded(tmp_path).snapshot.pods) == [("default", "a")]
+
+
 def test_lists_may_be_empty_and_lie_in_lists(tmp_path: Path) -> None:
     inner = '{"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"name": "a"}}]}'
     found = loaded(
