@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from netpol.errors import UsageError
-from netpol.model.networks import Address, parse_address
+from netpol.model.networks import Address, Family, family_of, parse_address, parse_network
 from netpol.model.objects import Node, Pod
 from netpol.model.snapshot import Snapshot, holders
 from netpol.policy.judgement import End, ExternalEnd, NodeEnd, PodEnd
@@ -52,6 +52,7 @@ class Ends:
         if place == "node" and (pod is None or name in self._nodes):
             return self._node(name)
         if pod is None:
+            _refuse_network(text)
             raise UsageError(f"no pod is named {text}{_alternatives(text, map(str, self._snapshot.pods.values()))}")
         return self._of_host(pod) if pod.host_network else _of_pod(pod)
 
@@ -84,14 +85,34 @@ def pair_of_one_family(sources: Iterable[End], destinations: Iterable[End]) -> t
 
     None where they have no family in common. A node without known addresses has every family.
     """
+    return next(_pairs(sources, destinations), None)
+
+
+def pairs_by_family(sources: Iterable[End], destinations: Iterable[End]) -> tuple[tuple[End, End], ...]:
+    """One pair for each family that both have, first the one of `pair_of_one_family`."""
+    pairs: dict[Family | None, tuple[End, End]] = {}
+    for pair in _pairs(sources, destinations):
+        pairs.setdefault(family_between(*pair), pair)
+    return tuple(pairs.values())
+
+
+def family_between(source: End, destination: End) -> Family | None:
+    """The family of packets between two ends of one family; None where no address of either is known."""
+    address = source.address or destination.address
+    return None if address is None else family_of(address)
+
+
+def _pairs(sources: Iterable[End], destinations: Iterable[End]) -> Iterator[tuple[End, End]]:
+    """Every pair that packets can pass between, in the order of the destinations."""
     senders = tuple(sources)
     for destination in destinations:
         for source in senders:
-            if source.address is None or destination.address is None:
-                return source, destination
-            if source.address.version == destination.address.version:
-                return source, destination
-    return None
+            if _can_meet(source.address, destination.address):
+                yield source, destination
+
+
+def _can_meet(source: Address | None, destination: Address | None) -> bool:
+    return source is None or destination is None or source.version == destination.version
 
 
 def _nodes(snapshot: Snapshot) -> dict[str, Node]:
@@ -118,6 +139,15 @@ def _of_pod(pod: Pod) -> tuple[End, ...]:
     if not pod.addresses:
         raise UsageError(f"{pod} is no actionable pod: it has no address yet")
     return tuple(PodEnd(pod, address) for address in pod.addresses)
+
+
+def _refuse_network(text: str) -> None:
+    """UsageError where `text` is a network; a pod's name is never one, for no namespace has a dot or a colon in it."""
+    try:
+        parse_network(text)
+    except ValueError:
+        return
+    raise UsageError(f"{text} is a network, which is no end of a connection; an address is")
 
 
 def _finished(pod: Pod) -> str:

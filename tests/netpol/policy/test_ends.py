@@ -4,8 +4,9 @@ import pytest
 from builders import address, namespace, node, pod, world
 
 from netpol.errors import UsageError
+from netpol.model.networks import Family
 from netpol.model.objects import Node
-from netpol.policy.ends import Ends, pair_of_one_family
+from netpol.policy.ends import Ends, family_between, pair_of_one_family, pairs_by_family
 from netpol.policy.judgement import End, ExternalEnd, NodeEnd, PodEnd
 
 DUAL = pod("x/dual", "10.0.0.1", "fd00::1", node="n1")
@@ -104,6 +105,10 @@ def test_a_pod_of_a_namespace_called_node_is_found_where_no_node_has_its_name() 
         ("x/daul", "no pod is named x/daul; did you mean x/dual?"),
         ("zzzz/qqqq", "no pod is named zzzz/qqqq"),
         ("node/n11", "no node is named n11; did you mean node/n1 or node/n9 or node/n7?"),
+        ("10.0.0.0/24", "10.0.0.0/24 is a network, which is no end of a connection; an address is"),
+        ("10.0.0.1/24", "10.0.0.1/24 is a network, which is no end of a connection; an address is"),
+        ("fd00::/64", "fd00::/64 is a network, which is no end of a connection; an address is"),
+        ("10.0.0.0/33", "no pod is named 10.0.0.0/33"),
         ("dual", "'dual' is no namespace/pod, no node/NAME and no address; did you mean x/dual?"),
         ("n1", "'n1' is no namespace/pod, no node/NAME and no address; did you mean node/n1?"),
         ("10.0.0", "'10.0.0' is no namespace/pod, no node/NAME and no address"),
@@ -142,3 +147,27 @@ def test_the_destinations_first_address_that_the_source_has_a_family_for_is_used
     sources: tuple[End, ...], destinations: tuple[End, ...], pair: tuple[End, End] | None
 ) -> None:
     assert pair_of_one_family(sources, destinations) == pair
+
+
+@pytest.mark.parametrize(
+    ("sources", "destinations", "pairs"),
+    [
+        ((FOUR, SIX), (OTHER_SIX, OTHER_FOUR), ((SIX, OTHER_SIX), (FOUR, OTHER_FOUR))),
+        ((FOUR, SIX), (OTHER_FOUR, FOUR, OTHER_SIX), ((FOUR, OTHER_FOUR), (SIX, OTHER_SIX))),
+        ((FOUR, SIX), (OTHER_SIX,), ((SIX, OTHER_SIX),)),
+        ((FOUR,), (OTHER_SIX,), ()),
+        ((ANYWHERE,), (OTHER_SIX, OTHER_FOUR), ((ANYWHERE, OTHER_SIX), (ANYWHERE, OTHER_FOUR))),
+        ((FOUR, SIX), (ANYWHERE,), ((FOUR, ANYWHERE), (SIX, ANYWHERE))),
+        ((ANYWHERE,), (ANYWHERE,), ((ANYWHERE, ANYWHERE),)),
+    ],
+)
+def test_each_family_that_both_have_has_a_pair(
+    sources: tuple[End, ...], destinations: tuple[End, ...], pairs: tuple[tuple[End, End], ...]
+) -> None:
+    assert pairs_by_family(sources, destinations) == pairs
+
+
+def test_the_family_between_two_ends_is_that_of_an_address_that_is_known() -> None:
+    assert family_between(FOUR, OTHER_FOUR) is Family.IPV4
+    assert family_between(ANYWHERE, SIX) is Family.IPV6
+    assert family_between(ANYWHERE, ANYWHERE) is None
