@@ -45,9 +45,14 @@ def test_packets_go_where_the_oracle_says(namespaces: None, variant: Variant, sn
     ):
         cluster.judge_by(snapshot)
         # A pod may have an address of another node's range, which that node does not know.
-        cluster.run("--fail-open")
+        cluster.run("--fail-open", nodes=known_nodes(snapshot))
         ends = [*(name for name in cluster.lab.pods if cluster.lab.pods[name].addresses), *map(str, OUTSIDE)]
         cluster.probe(*PORTS, sources=[*ends, *nodes], destinations=[*ends, *nodes])
+
+
+def known_nodes(snapshot: Snapshot) -> set[str]:
+    """The nodes that the manifests tell of; to any other netpol refuses to be one of this cluster."""
+    return {*snapshot.nodes, *(pod.node for pod in snapshot.pods.values() if pod.node)}
 
 
 def plugged(snapshot: Snapshot) -> list[Pod]:
