@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from netpol.command.arguments import add_output_argument, add_source_arguments, load_snapshot, protocol_port
 from netpol.policy.explanation import Explanation, explain
-from netpol.policy.judgement import AnnotationReference, Decision, NearestMiss, PolicyReference, Reference
+from netpol.policy.judgement import AnnotationReference, Decision, End, NearestMiss, PolicyReference, Reference
 
 HELP = "say whether SRC may connect to DST, and which policies make it so"
 
@@ -40,13 +40,19 @@ def explanation_json(explanation: Explanation) -> Json:
     connection, verdict = explanation.connection, explanation.verdict
     return {
         "source": str(explanation.source),
+        "source_address": _address_json(connection.source),
         "destination": str(explanation.destination),
+        "destination_address": _address_json(connection.destination),
         "port": str(connection.protocol_port),
         "allowed": verdict.allowed,
         "egress": _decision_json(verdict.egress),
         "ingress": _decision_json(verdict.ingress),
         "notes": list(explanation.notes),
     }
+
+
+def _address_json(end: End) -> str | None:
+    return None if end.address is None else str(end.address)
 
 
 def _decision_json(decision: Decision) -> Json:

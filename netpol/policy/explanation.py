@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from netpol.model.policies import Semantics
 from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
-from netpol.policy.ends import pair_of_one_family
+from netpol.policy.ends import family_between, pairs_by_family
 from netpol.policy.judgement import Connection, End, PodEnd, Verdict
-from netpol.policy.prose import note_sentences, verdict_sentences
+from netpol.policy.prose import inert_policies_note, note_sentences, other_family_note, verdict_sentences
 from netpol.policy.verdict import Detail, Oracle, no_common_family
 
 
@@ -32,16 +34,51 @@ def explain(snapshot: Snapshot, source: str, destination: str, port: ProtocolPor
     """The answer to `source destination port`; UsageError where a name stands for nothing that can be judged."""
     oracle = Oracle(snapshot)
     sources, destinations = oracle.ends_named(source), oracle.ends_named(destination)
-    pair = pair_of_one_family(sources, destinations)
-    sender, receiver = pair or (sources[0], destinations[0])
-    connection = Connection(_judged(oracle, sender), _judged(oracle, receiver), port.protocol, port.port)
-    verdict = oracle.judge(connection, Detail.FULL) if pair else no_common_family(connection)
+    pairs = pairs_by_family(sources, destinations)
+    sender, receiver = pairs[0] if pairs else (sources[0], destinations[0])
+    connection = _connection(oracle, sender, receiver, port)
+    verdict = oracle.judge(connection, Detail.FULL) if pairs else no_common_family(connection)
+    others = (_connection(oracle, *pair, port) for pair in pairs[1:])
     nodes = snapshot.nodes.values()
     notes = (
         *note_sentences(source, sender, connection.source, nodes),
         *note_sentences(destination, receiver, connection.destination, nodes),
+        *_inert_policies_notes(snapshot, connection.destination),
+        *_other_family_notes(oracle, verdict, others),
     )
     return Explanation(sender, receiver, connection, verdict, tuple(dict.fromkeys(notes)))
+
+
+def _inert_policies_notes(snapshot: Snapshot, destination: End) -> Iterable[str]:
+    """Beta policies that select the destination in a namespace that is not isolated (B3)."""
+    if not isinstance(destination, PodEnd):
+        return
+    pod = destination.pod
+    namespace = snapshot.namespaces.get(pod.namespace)
+    if namespace is not None and namespace.default_deny:
+        return
+    inert = [
+        policy
+        for _, policy in sorted(snapshot.policies.items())
+        if policy.semantics is Semantics.ANNOTATION
+        and policy.namespace == pod.namespace
+        and policy.pods.matches(pod.labels)
+    ]
+    if inert:
+        yield inert_policies_note(pod, inert)
+
+
+def _other_family_notes(oracle: Oracle, verdict: Verdict, others: Iterable[Connection]) -> Iterable[str]:
+    """The other families' answers, where they are not that of the family that was judged (X12)."""
+    for connection in others:
+        family = family_between(connection.source, connection.destination)
+        other = oracle.judge(connection)
+        if family is not None and other.allowed is not verdict.allowed:
+            yield other_family_note(family, connection, other)
+
+
+def _connection(oracle: Oracle, source: End, destination: End, port: ProtocolPort) -> Connection:
+    return Connection(_judged(oracle, source), _judged(oracle, destination), port.protocol, port.port)
 
 
 def _judged(oracle: Oracle, end: End) -> End:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from itertools import chain
 
 from netpol.listing import listed
-from netpol.model.networks import Address
-from netpol.model.objects import Node
-from netpol.model.policies import Direction
+from netpol.model.networks import Address, Family
+from netpol.model.objects import ISOLATION_ANNOTATION, Node, Pod
+from netpol.model.policies import Direction, Policy
 from netpol.policy.judgement import (
     AnnotationReference,
     Connection,
@@ -33,7 +33,7 @@ def verdict_sentences(connection: Connection, verdict: Verdict) -> list[str]:
     return list(
         dict.fromkeys(
             (
-                f"{source} {may} connect to {destination} on {connection.protocol_port}.",
+                f"{_located(source)} {may} connect to {_located(destination)} on {connection.protocol_port}.",
                 *_decision_sentences(verdict.egress, source, destination),
                 *_decision_sentences(verdict.ingress, destination, source),
             )
@@ -76,7 +76,33 @@ def _refusal_sentences(decision: Decision, own: End) -> Iterable[str]:
 
 
 def _strangers(destination: End, source: End) -> str:
-    return f"{source} and {destination} have no address family in common, so no packet can pass between them."
+    return (
+        f"{_stranger(source, destination)} and {_stranger(destination, source)} have no address family in common, "
+        "so no packet can pass between them."
+    )
+
+
+def _stranger(end: End, other: End) -> str:
+    """The end, or only the address that is meant of it where another of its addresses has the other's family."""
+    for address in _addresses(end):
+        if other.address is not None and address.version == other.address.version:
+            return f"{end.address} (an address of {end})"
+    return str(end)
+
+
+def _located(end: End) -> str:
+    """The end, and the address that is meant where it has several."""
+    return f"{end} ({end.address})" if len(_addresses(end)) > 1 else str(end)
+
+
+def _addresses(end: End) -> tuple[Address, ...]:
+    match end:
+        case PodEnd():
+            return end.pod.addresses
+        case NodeEnd():
+            return end.node.addresses
+        case ExternalEnd():
+            return (end.address,)
 
 
 def _rule_words(reference: PolicyReference, direction: Direction) -> str:
@@ -99,6 +125,25 @@ def note_sentences(asked: str, meant: End, judged: End, nodes: Iterable[Node]) -
     `asked` is the person's name for it, `meant` what that stands for, `judged` who holds the address (X1).
     """
     return list(chain(_identity_notes(asked, meant, judged), _address_notes(judged, nodes)))
+
+
+def other_family_note(family: Family, connection: Connection, verdict: Verdict) -> str:
+    """That the same question has another answer over this family."""
+    source, destination = connection.source, connection.destination
+    return (
+        f"Over IPv{family.value}, from {source.address or source} to {destination.address or destination}, "
+        f"it is {'allowed' if verdict.allowed else 'refused'}."
+    )
+
+
+def inert_policies_note(pod: Pod, policies: Iterable[Policy]) -> str:
+    """That these policies select the pod and have no effect, as its namespace is not annotated (B3), and what helps."""
+    names = listed((_policy_words(PolicyReference.to(policy)) for policy in policies), _MOST_LISTED)
+    return (
+        f"{pod} is selected by {names} without effect: extensions/v1beta1 policies count only in a namespace annotated "
+        f"DefaultDeny, and {pod.namespace} is not. The annotation {ISOLATION_ANNOTATION}: "
+        '{"ingress":{"isolation":"DefaultDeny"}} on it makes them count, and so does --v1beta1-semantics=v1.'
+    )
 
 
 def _identity_notes(asked: str, meant: End, judged: End) -> Iterable[str]:

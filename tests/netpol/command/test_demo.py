@@ -70,7 +70,7 @@ def test_the_guestbook_goes_as_its_policies_say(environment: dict[str, str]) -> 
         "    laptop      ✓*✓*✗ ✗ ✗  ✓    ✗ ✗ ✗ ✗ ✗  ✓    ✗ ✗ ✗ ✗ ✗  ✓",
     ):
         assert line in done.stdout.splitlines()
-    assert "production/toolbox may not connect to production/redis-1 on 6379/TCP." in done.stdout
+    assert "production/toolbox (10.244.1.13) may not connect to production/redis-1\n" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("Cleaned up")
 
 

@@ -36,7 +36,9 @@ def test_json_of_a_refusal_by_annotation_and_beta_policy(tmp_path: Path, capsys:
     assert run(manifest_directory.write(tmp_path), "ops/shell", "shop/redis", "6379/tcp", "-o", "json") == 0
     assert json.loads(capsys.readouterr().out) == {
         "source": "ops/shell",
+        "source_address": "10.244.2.4",
         "destination": "shop/redis",
+        "destination_address": "10.244.1.2",
         "port": "6379/TCP",
         "allowed": False,
         "egress": OPEN,
@@ -125,6 +127,19 @@ def test_g1_v9_an_end_that_is_no_actionable_pod_is_allowed_on_its_side(source: s
     assert said["source"] == shown
     assert said["egress"] == NO_POD
     assert said["allowed"] is False
+
+
+def test_x12_json_tells_the_addresses_that_were_judged() -> None:
+    snapshot = world(
+        namespace("x"), pod("x/a", "10.0.0.1", "fd00::1"), pod("x/b", "10.0.0.2", "fd00::2"), node("n9"), policy("x/p")
+    )
+    for source, destination, addresses in (
+        ("x/a", "x/b", ("10.0.0.1", "10.0.0.2")),
+        ("x/a", "fd00::2", ("fd00::1", "fd00::2")),
+        ("node/n9", "x/b", (None, "10.0.0.2")),
+    ):
+        said = answer(snapshot, source, destination)
+        assert (said["source_address"], said["destination_address"]) == addresses
 
 
 @pytest.mark.parametrize("words", [("shop/nobody", "shop/web"), ("shop/web", "shop/nobody")])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from builders import namespace, node, pod, policy, world
+from builders import beta, block, namespace, node, pod, policy, rule, world
 
 from netpol.errors import UsageError
+from netpol.model.objects import Namespace
+from netpol.model.policies import Policy
 from netpol.model.ports import ProtocolPort
 from netpol.policy.explanation import explain
 
@@ -49,6 +51,78 @@ def test_a_dual_stack_pair_uses_the_destinations_primary_family() -> None:
     for source, address in (("x/a", "fd00::2"), ("x/c", "10.0.0.2")):
         explanation = explain(snapshot, source, "x/b", HTTP)
         assert str(explanation.connection.destination.address) == address
+
+
+DUAL = (namespace("x"), pod("x/a", "10.0.0.1", "fd00::1"), pod("x/b", "10.0.0.2", "fd00::2"))
+
+
+@pytest.mark.parametrize(
+    ("network", "allowed", "note"),
+    [
+        ("fd00::/16", False, "Over IPv6, from fd00::1 to fd00::2, it is allowed."),
+        ("10.0.0.0/8", True, "Over IPv6, from fd00::1 to fd00::2, it is refused."),
+    ],
+)
+def test_x12_another_answer_of_the_other_family_is_noted(network: str, allowed: bool, note: str) -> None:
+    said = explain(world(*DUAL, policy("x/p", ingress=[rule([block(network)])])), "x/a", "x/b", HTTP)
+    assert said.verdict.allowed is allowed
+    assert said.notes == (note,)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "ports"),
+    [("x/a", "x/b", ["81/TCP"]), ("x/a", "x/b", None), ("x/a", "fd00::2", ["80/TCP"]), ("x/four", "x/b", ["80/TCP"])],
+)
+def test_x12_families_that_agree_or_are_not_both_meant_are_not_noted(
+    source: str, destination: str, ports: list[str] | None
+) -> None:
+    peers = None if ports is None else [block("fd00::/16")]
+    snapshot = world(*DUAL, pod("x/four", "10.0.0.4"), policy("x/p", ingress=[rule(peers, ports)]))
+    assert explain(snapshot, source, destination, HTTP).notes == ()
+
+
+def test_x1_x12_the_other_family_is_judged_by_who_holds_its_addresses() -> None:
+    snapshot = world(
+        *DUAL, pod("x/new", "fd00::2", labels="app=new", created="2024-01-02T00:00:00Z"), policy("x/p", "app=new")
+    )
+    assert explain(snapshot, "x/a", "x/b", HTTP).notes == ("Over IPv6, from fd00::1 to fd00::2, it is refused.",)
+
+
+@pytest.mark.parametrize("noted", [1, 2, 5])
+def test_b3_policies_without_effect_on_the_destination_are_noted(noted: int) -> None:
+    inert = [beta(f"x/p{number}", "app=b") for number in range(noted)]
+    snapshot = world(
+        namespace("x"),
+        namespace("y"),
+        pod("x/a", "10.0.0.1"),
+        pod("x/b", "10.0.0.2", labels="app=b"),
+        *inert,
+        beta("x/of-others", "app=c"),
+        beta("y/of-others"),
+        policy("x/counts", ingress=[rule()]),
+    )
+    (note,) = explain(snapshot, "x/a", "x/b", HTTP).notes
+    names = {
+        1: "NetworkPolicy x/p0",
+        2: "NetworkPolicy x/p0 and NetworkPolicy x/p1",
+        5: "NetworkPolicy x/p0, NetworkPolicy x/p1 and 3 more",
+    }
+    assert note.startswith(f"x/b is selected by {names[noted]} without effect: ")
+    assert explain(snapshot, "x/b", "x/a", HTTP).notes == ()
+    assert explain(snapshot, "x/b", "8.8.8.8", HTTP).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("places", "chosen"), [((namespace("x", deny=True),), beta("x/p")), ((namespace("x"),), policy("x/p"))]
+)
+def test_b3_policies_that_count_are_not_noted(places: tuple[Namespace, ...], chosen: Policy) -> None:
+    snapshot = world(*places, pod("x/a", "10.0.0.1"), pod("x/b", "10.0.0.2"), chosen)
+    assert explain(snapshot, "x/a", "x/b", HTTP).notes == ()
+
+
+def test_b3_x2_a_namespace_that_is_not_known_is_not_annotated() -> None:
+    (note,) = explain(world(pod("x/a", "10.0.0.1"), beta("x/p")), "8.8.8.8", "x/a", HTTP).notes
+    assert "x is not" in note
 
 
 def test_a_note_that_concerns_both_ends_is_given_once() -> None:

@@ -8,6 +8,7 @@ import pytest
 from builders import BOTH, address, beta, namespace, node, pod, pods, policy, rule, world
 from questions import ask
 
+from netpol.model.networks import Family
 from netpol.model.objects import Node
 from netpol.model.policies import Direction
 from netpol.model.ports import Protocol
@@ -24,7 +25,7 @@ from netpol.policy.judgement import (
     Reason,
     Verdict,
 )
-from netpol.policy.prose import note_sentences, verdict_sentences
+from netpol.policy.prose import inert_policies_note, note_sentences, other_family_note, verdict_sentences
 from netpol.policy.verdict import Oracle, no_common_family
 
 PODS = (pod("web/a", "10.0.0.1", labels="app=a", node="n1"), pod("db/b", "10.0.0.2", node="n1"))
@@ -134,6 +135,63 @@ def test_ends_without_a_common_family_are_told_so_once() -> None:
         "web/a may not connect to db/six on 80/TCP.",
         "web/a and db/six have no address family in common, so no packet can pass between them.",
     ]
+
+
+DUAL = pod("web/dual", "10.0.0.3", "fd00::3")
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "strangers"),
+    [
+        ("fd00::3", "web/a", "fd00::3 (an address of web/dual) and web/a"),
+        ("web/a", "fd00::3", "web/a and fd00::3 (an address of web/dual)"),
+        ("fd00::3", "10.0.0.3", "fd00::3 (an address of web/dual) and 10.0.0.3 (an address of web/dual)"),
+        ("fd00::3", "192.168.0.1", "fd00::3 (an address of web/dual) and node/n1"),
+        ("2001:db8::1", "web/a", "2001:db8::1 and web/a"),
+    ],
+)
+def test_where_another_address_would_do_only_the_one_that_was_meant_has_no_common_family(
+    source: str, destination: str, strangers: str
+) -> None:
+    oracle = Oracle(world(*PLACES, *PODS, DUAL))
+    ends = oracle.ends_named(source)[0], oracle.ends_named(destination)[0]
+    connection = Connection(*ends, Protocol.TCP, 80)
+    assert f"{strangers} have no address family in common, so no packet can pass between them." in verdict_sentences(
+        connection, no_common_family(connection)
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "answer"),
+    [
+        ("web/dual", "web/a", "web/dual (10.0.0.3) may connect to web/a on 80/TCP."),
+        ("web/a", "web/dual", "web/a may connect to web/dual (10.0.0.3) on 80/TCP."),
+        ("web/dual", "fd00::3", "web/dual (fd00::3) may connect to web/dual (fd00::3) on 80/TCP."),
+        ("node/n2", "web/dual", "node/n2 (192.168.0.2) may connect to web/dual (10.0.0.3) on 80/TCP."),
+        ("2001:db8::1", "web/dual", "2001:db8::1 may connect to web/dual (fd00::3) on 80/TCP."),
+    ],
+)
+def test_of_an_end_with_several_addresses_the_one_that_is_judged_is_named(
+    source: str, destination: str, answer: str
+) -> None:
+    assert said(world(*PLACES, *PODS, DUAL, node("n2", "192.168.0.2", "fd00::ffff")), source, destination)[0] == answer
+
+
+@pytest.mark.parametrize(("allowed", "word"), [(True, "allowed"), (False, "refused")])
+def test_x12_the_other_family_s_answer(allowed: bool, word: str) -> None:
+    sides = {side: Decision(side, allowed or side is Direction.EGRESS, Reason.NOT_ISOLATED) for side in Direction}
+    verdict = Verdict(sides[Direction.EGRESS], sides[Direction.INGRESS])
+    connection = Connection(NodeEnd(Node("n9"), None), PodEnd(DUAL, address("fd00::3")), Protocol.TCP, 80)
+    assert other_family_note(Family.IPV6, connection, verdict) == f"Over IPv6, from node/n9 to fd00::3, it is {word}."
+
+
+def test_b3_policies_without_effect_are_told_what_makes_them_count() -> None:
+    assert inert_policies_note(PODS[0], [beta("web/p"), beta("web/q")]) == (
+        "web/a is selected by NetworkPolicy web/p and NetworkPolicy web/q without effect: extensions/v1beta1 policies "
+        "count only in a namespace annotated DefaultDeny, and web is not. The annotation "
+        'net.beta.kubernetes.io/network-policy: {"ingress":{"isolation":"DefaultDeny"}} on it makes them count, '
+        "and so does --v1beta1-semantics=v1."
+    )
 
 
 @pytest.mark.parametrize("reason", Reason)
