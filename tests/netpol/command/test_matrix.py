@@ -6,7 +6,7 @@ from pathlib import Path
 
 import manifest_directory
 import pytest
-from builders import namespace, pod, policy, rule, world
+from builders import block, namespace, pod, policy, rule, world
 
 from netpol.command import matrix
 from netpol.command.look import Look
@@ -80,7 +80,59 @@ def test_a_port_asked_for_twice_is_answered_once() -> None:
 
 
 def test_there_is_a_grid_for_each_port_and_one_legend() -> None:
-    text = matrix.matrix_text({"80/TCP": {"x/a": {}}, "81/TCP": {"x/a": {}}}, Look())
+    text = matrix.matrix_text({"80/TCP": {"x/a": {}}, "81/TCP": {"x/a": {}}}, {}, Look())
     assert text[0].split() == ["80/TCP", "81/TCP"]
     assert text[-3:-1] == ["", "pairs that may connect: 80/TCP 0 of 0, 81/TCP 0 of 0"]
     assert sum("allowed  " in line for line in text) == 1
+
+
+def test_x12_pairs_whose_families_differ_are_counted_below_the_grids() -> None:
+    snapshot = world(
+        namespace("x"),
+        *(pod(f"x/{name}", f"10.0.0.{number}", f"fd00::{number}") for number, name in enumerate("abc", 1)),
+        policy("x/p", ingress=[rule([block("fd00::1/128")], ["80/TCP"]), rule([block("10.0.0.3/32")])]),
+    )
+    ports = [ProtocolPort.parse(text) for text in ("53/UDP", "80/TCP")]
+    answers = matrix.matrix_of(snapshot, ports)
+    divisions = matrix.divisions_of(snapshot, ports, answers)
+    assert divisions == {
+        "53/UDP": [("x/c", "x/a"), ("x/c", "x/b")],
+        "80/TCP": [("x/a", "x/b"), ("x/a", "x/c"), ("x/c", "x/a"), ("x/c", "x/b")],
+    }
+    assert matrix.matrix_text(answers, divisions, Look())[-3:-1] == [
+        "pairs that may connect: 53/UDP 2 of 6, 80/TCP 2 of 6",
+        (
+            "pairs with another answer over their other address family: 53/UDP 2, 80/TCP 4 "
+            "(netpol explain x/c x/a 53/UDP)"
+        ),
+    ]
+
+
+DUAL_STACK = """
+apiVersion: v1
+kind: Pod
+metadata: {name: a, namespace: x}
+spec: {containers: [{name: c}]}
+status: {phase: Running, podIPs: [{ip: 10.0.0.1}, {ip: "fd00::1"}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: b, namespace: x}
+spec: {containers: [{name: c}]}
+status: {phase: Running, podIPs: [{ip: 10.0.0.2}, {ip: "fd00::2"}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: x}
+spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: "fd00::/16"}}]}]}
+"""
+
+
+def test_x12_json_answers_for_the_primary_family_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = manifest_directory.write(tmp_path, DUAL_STACK)
+    assert run(directory, "-p", "80/TCP", "-o", "json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"80/TCP": {"x/a": {"x/b": False}, "x/b": {"x/a": False}}}
+    assert captured.err == ""
+    assert run(directory, "-p", "80/TCP") == 0
+    assert "pairs with another answer over their other address family: 80/TCP 2 (" in capsys.readouterr().out

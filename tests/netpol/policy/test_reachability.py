@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from builders import namespace, pod, pods, policy, rule, world
+from builders import block, namespace, pod, pods, policy, rule, world
 
 from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
-from netpol.policy.reachability import Reachability, reachability
+from netpol.policy.reachability import Reachability, divided, reachability
 from netpol.policy.verdict import Oracle
 
 
@@ -57,3 +57,18 @@ def test_g4_pods_without_a_common_family_do_not_reach_each_other() -> None:
 
 def test_no_pods_no_answers() -> None:
     assert reach(world()) == {}
+
+
+def test_x12_pairs_are_divided_where_their_families_have_different_answers() -> None:
+    snapshot = world(
+        namespace("x"),
+        pod("x/b", "fd00::2", "10.0.0.2", labels="app=b"),
+        pod("x/a", "10.0.0.1", "fd00::1"),
+        pod("x/four", "10.0.0.4"),
+        pod("x/six", "fd00::6"),
+        pod("x/finished", "10.0.0.7", "fd00::7", finished=True),
+        policy("x/p", "app=b", ingress=[rule([block("fd00::/16")], ["80/TCP"])]),
+    )
+    for port, pairs in (("80/TCP", [("x/a", "x/b")]), ("81/TCP", [])):
+        answers = reach(snapshot, port)
+        assert divided(Oracle(snapshot), snapshot.pods.values(), ProtocolPort.parse(port), answers) == pairs
