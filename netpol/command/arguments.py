@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from netpol.command.switches import Switch, add_switch
@@ -13,6 +14,22 @@ from netpol.model.ports import ProtocolPort
 from netpol.policy.unresolved import unresolved_ports
 from netpol.settings import PolicyOptions
 from netpol.source.manifests import Loaded, load
+
+
+class Once(argparse.Action):
+    """A flag with one value, refused where it is given again: the last would win, and the others go unread."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        _option_string: str | None = None,
+    ) -> None:
+        """The namespace holds the value; ArgumentError where it holds one already."""
+        if getattr(namespace, self.dest) is not self.default:
+            raise argparse.ArgumentError(self, "may be given only once")
+        setattr(namespace, self.dest, values)
 
 
 def protocol_port(text: str) -> ProtocolPort:
@@ -30,6 +47,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         "--filename",
         "--source",
         type=Path,
+        action=Once,
         required=True,
         metavar="DIR",
         help="directory of manifests: every *.yaml, *.yml and *.json in it",

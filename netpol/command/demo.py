@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from netpol.command.arguments import add_policy_arguments, policy_options, protocol_port
+from netpol.command.arguments import Once, add_policy_arguments, policy_options, protocol_port
 from netpol.command.kernel_arguments import add_kernel_arguments
 from netpol.command.look import look_of
 from netpol.command.story import WALK_PORTS, Stage, carry_out, say, walk
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source",
         dest="source",
         type=Path,
+        action=Once,
         metavar="DIR",
         help="a directory of your own manifests instead of the guestbook's",
     )

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 
-from netpol.command.arguments import load_snapshot
+from netpol.command.arguments import Once, load_snapshot
 from netpol.command.switches import Switch, add_switch
 from netpol.errors import UsageError
 from netpol.listing import listed
@@ -21,7 +21,10 @@ MOST_NODES = 5
 def add_node_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser knows the flags of `node_options`."""
     parser.add_argument(
-        "--hostname-override", metavar="NODE", help="the node's name (default: $NODE_NAME, else the host's name)"
+        "--hostname-override",
+        action=Once,
+        metavar="NODE",
+        help="the node's name (default: $NODE_NAME, else the host's name)",
     )
     parser.add_argument(
         "--pod-cidr",

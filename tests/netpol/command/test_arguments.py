@@ -7,6 +7,7 @@ import manifest_directory
 import pytest
 
 from netpol.command.arguments import (
+    Once,
     add_output_argument,
     add_source_arguments,
     load_snapshot,
@@ -46,6 +47,18 @@ def test_flags_and_their_defaults() -> None:
     full = parsed("--filename=dir", "--v1beta1-semantics=v1", "--strict-annotations", "-o", "json")
     assert (full.filename, full.output) == (Path("dir"), "json")
     assert policy_options(full) == PolicyOptions(Semantics.V1, strict_annotations=True)
+
+
+@pytest.mark.parametrize("words", [["-f", "a", "-f", "b"], ["-f", "a", "--source", "a"], ["--filename=a", "-fb"]])
+def test_a_second_source_is_refused_for_only_one_would_be_read(words: list[str]) -> None:
+    with pytest.raises(argparse.ArgumentError, match="-f/--filename/--source: may be given only once"):
+        parsed(*words)
+
+
+def test_a_flag_that_may_be_given_once_may_be_given_at_every_parse() -> None:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--name", action=Once)
+    assert [parser.parse_args(words).name for words in (["--name", "a"], ["--name", "b"], [])] == ["a", "b", None]
 
 
 @pytest.mark.parametrize("words", [["-f", "d", "--v1beta1-semantics=beta"], ["-f", "d", "-o", "yaml"]])

@@ -38,6 +38,11 @@ def test_an_empty_name_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert options("--hostname-override", "").name == "host-1.example"
 
 
+def test_a_second_node_is_refused() -> None:
+    with pytest.raises(argparse.ArgumentError, match="--hostname-override: may be given only once"):
+        options("--hostname-override", "n1", "--hostname-override", "n2")
+
+
 @pytest.mark.parametrize(
     ("words", "families"),
     [
