@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import NoReturn, Protocol, cast
 
 import netpol
 from netpol.errors import NetpolError, UsageError
+from netpol.model.ports import ProtocolPort
 
 COMMANDS = {
     "run": "netpol.command.run",
@@ -29,6 +31,9 @@ COMMANDS = {
 
 INTERRUPTED = 130
 """What a shell reports for a command that Ctrl-C ended."""
+
+
+_PORT_BELOW_ZERO = re.compile("-[0-9]+/[A-Za-z]+")
 
 
 class Command(Protocol):
@@ -90,10 +95,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    _refuse_ports_below_zero(arguments)
     names = arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
     parsed = build_parser(names).parse_args(arguments)
     status: int = parsed.run(parsed)
     return status
+
+
+def _refuse_ports_below_zero(arguments: Iterable[str]) -> None:
+    """UsageError where a word is one: argparse would take it for a flag and say that the port is missing."""
+    for word in filter(_PORT_BELOW_ZERO.fullmatch, arguments):
+        try:
+            ProtocolPort.parse(word)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
 
 
 def _with_command(arguments: list[str]) -> list[str]:

@@ -45,6 +45,24 @@ WRONG = {
     "a shortened flag": (["compile", "-f", "DIR", "--hostname", "n1"], "--hostname"),
     "no source": (["compile"], "--source"),
     "a value that is none of the choices": (["compile", "-f", "DIR", "-o", "xml"], "'xml'"),
+    "two sources": (["matrix", "-f", "DIR", "-f", "DIR", "-p", "80/TCP"], "--source: may be given only once"),
+    "two sources of the demo": (["demo", "-f", "DIR", "--source", "DIR"], "--source: may be given only once"),
+    "two nodes": (
+        ["compile", "-f", "DIR", "--hostname-override", "n1", "--hostname-override=n2"],
+        "--hostname-override: may be given only once",
+    ),
+    "a port below zero": (
+        ["explain", "-f", "DIR", "shop/web", "shop/redis", "-1/TCP"],
+        "'-1/TCP' is no PORT/PROTO such as 80/TCP",
+    ),
+    "a port below zero of several": (
+        ["matrix", "-f", "DIR", "-p", "80/TCP", "-p", "-80/TCP"],
+        "'-80/TCP' is no PORT/PROTO such as 80/TCP",
+    ),
+    "a network as an end": (
+        ["explain", "-f", "DIR", "10.0.0.0/24", "shop/redis", "80/TCP"],
+        "10.0.0.0/24 is a network, which is no end of a connection; an address is",
+    ),
     "a switch that is neither": (["compile", "-f", "DIR", "--fail-open=maybe"], "'maybe' is neither true nor false"),
     "a range that is none": (["compile", "-f", "DIR", "--pod-cidr", "10.0.0.1"], "'10.0.0.1' is not a CIDR"),
     "both families off": (
