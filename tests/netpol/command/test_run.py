@@ -45,10 +45,10 @@ def _directory(tmp_path: Path) -> Path:
     return manifest_directory.write(tmp_path)
 
 
-def run(directory: Path, *words: str) -> int:
+def run(directory: Path, *words: str, node: str = "n1") -> int:
     parser = argparse.ArgumentParser(exit_on_error=False)
     command.add_arguments(parser)
-    chosen = ["-f", str(directory), "--once", "--hostname-override", "n1", "--iptables-variant", "nft", *words]
+    chosen = ["-f", str(directory), "--once", "--hostname-override", node, "--iptables-variant", "nft", *words]
     return command.run(parser.parse_args(chosen))
 
 
@@ -103,7 +103,7 @@ def test_a_node_that_the_manifests_do_not_name_is_refused(
     assert run(directory) == 0
     written = len(kernels[Variant.NFT].journal.operations)
     with pytest.raises(UsageError, match="no node is named elsewhere; the manifests name n1"):
-        run(directory, "--hostname-override", "elsewhere")
+        run(directory, node="elsewhere")
     assert len(kernels[Variant.NFT].journal.operations) == written
 
 
@@ -112,7 +112,7 @@ def test_a_node_without_pods_is_worth_a_warning_where_no_node_is_named(
 ) -> None:
     """Manifests without nodes cannot tell a wrong name."""
     (tmp_path / "x.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n")
-    assert run(tmp_path, "--hostname-override", "elsewhere") == 0
+    assert run(tmp_path, node="elsewhere") == 0
     assert capsys.readouterr().err == "warning: no pod is on node elsewhere: --hostname-override names another\n"
 
 
