@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from netpol.compiler.ruleset import (
     Action,
     AddressPort,
+    AddressPortAddress,
+    AddToSet,
     Goto,
     InNetwork,
     InSet,
@@ -46,7 +48,13 @@ MAX_PREFIX = 63
 MAX_COMMENT = 255
 """What a rule's comment may have, in bytes; iptables refuses more."""
 
-DIMENSIONS = {SetType.ADDRESSES: 1, SetType.NETWORKS: 1, SetType.ADDRESS_PORTS: 2, SetType.SETS: 1}
+DIMENSIONS = {
+    SetType.ADDRESSES: 1,
+    SetType.NETWORKS: 1,
+    SetType.ADDRESS_PORTS: 2,
+    SetType.ADDRESS_PORT_ADDRESSES: 3,
+    SetType.SETS: 1,
+}
 """The sides that a packet is looked up by in a set of each type, at the least."""
 
 
@@ -83,6 +91,12 @@ def _check_members(each: IpSet, sets: Mapping[str, IpSet]) -> None:
                 _check_size(each, packed)
                 assert protocol.has_ports, f"{each.name} holds {member}"
                 assert 0 <= port <= 65535, f"{each.name} holds {member}"
+            case AddressPortAddress(packed, protocol, port, peer):
+                assert each.type is SetType.ADDRESS_PORT_ADDRESSES, f"{each.name} holds {member}"
+                _check_size(each, packed)
+                _check_size(each, peer)
+                assert protocol.has_ports, f"{each.name} holds {member}"
+                assert 0 <= port <= 65535, f"{each.name} holds {member}"
             case SetReference(name):
                 assert each.type is SetType.SETS, f"{each.name} holds {member}"
                 assert name in sets, f"there is no set {name}"
@@ -97,8 +111,9 @@ def _check_size(each: IpSet, packed: bytes) -> None:
 
 
 def _check_rule(rule: Rule, family: Family, sets: Mapping[str, IpSet]) -> None:
-    protocols = [match.protocol for match in rule.matches if isinstance(match, OfProtocol)]
-    assert len(protocols) <= 1, f"{rule} names two protocols"
+    named = [match for match in rule.matches if isinstance(match, OfProtocol)]
+    assert len(named) <= 1, f"{rule} names two protocols"
+    protocols = [match.protocol for match in named if not match.negated]
     assert len(rule.comment.encode()) <= MAX_COMMENT, f"{rule} has a comment that is too long"
     for match in rule.matches:
         _check_match(match, rule, family, sets)
@@ -107,6 +122,10 @@ def _check_rule(rule: Rule, family: Family, sets: Mapping[str, IpSet]) -> None:
         case Log(group, prefix):
             assert 0 <= group <= 65535, f"{rule} logs to no group"
             assert len(prefix.encode()) <= MAX_PREFIX, f"{rule} has a prefix that is too long"
+        case AddToSet(name, sides):
+            assert name in sets, f"there is no set {name}"
+            assert sets[name].family is family, f"{name} is not a set of {family}"
+            assert len(sides) == DIMENSIONS[sets[name].type], f"{name} does not take {len(sides)} sides"
         case Action() | Jump() | Goto():
             pass
         case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netpol.compiler.ruleset import (
     Action,
+    AddToSet,
     ConnectionState,
     Goto,
     InNetwork,
@@ -29,6 +30,7 @@ ESTABLISHED, RELATED, NEW = ConnectionState.ESTABLISHED, ConnectionState.RELATED
 
 ADDRESS_SET = {Family.IPV4: "NETPOL-S4-AAAAAAAAAAAAAAAA", Family.IPV6: "NETPOL-S6-AAAAAAAAAAAAAAAA"}
 PORT_SET = {Family.IPV4: "NETPOL-P4-AAAAAAAAAAAAAAAA", Family.IPV6: "NETPOL-P6-AAAAAAAAAAAAAAAA"}
+ANSWER_SET = {Family.IPV4: "NETPOL-CUT-4", Family.IPV6: "NETPOL-CUT-6"}
 LIST_SET = "NETPOL-L-AAAAAAAAAAAAAAAA"
 CHAIN = "NETPOL-PI-AAAAAAAAAAAAAAAA"
 
@@ -51,7 +53,7 @@ def forms(family: Family) -> list[Form]:
         *_of_addresses(family),
         *_of_protocols(family),
         *_of_states(),
-        *_of_targets(),
+        *_of_targets(family),
         *([] if family is Family.IPV4 else [discovery]),
     ]
 
@@ -89,6 +91,11 @@ def _of_protocols(family: Family) -> list[Form]:
     icmp = "icmp" if family is Family.IPV4 else "ipv6-icmp"
     return [
         (Rule((ICMP,), accept), f"-p {icmp} -j RETURN"),
+        (Rule((OfProtocol(Protocol.TCP, negated=True),), accept), "! -p tcp -j RETURN"),
+        (
+            Rule((OfProtocol(Protocol.ICMP, negated=True), InSet(addresses, (SOURCE,))), accept),
+            f"! -p {icmp} -m set --match-set {addresses} src -j RETURN",
+        ),
         (Rule((TCP, ports(80)), accept), "-p tcp -m tcp --dport 80 -j RETURN"),
         (Rule((UDP, ports((80, 90))), accept), "-p udp -m udp --dport 80:90 -j RETURN"),
         (Rule((SCTP, ports(0)), accept), "-p sctp -m sctp --dport 0 -j RETURN"),
@@ -136,8 +143,17 @@ def _of_states() -> list[Form]:
     ]
 
 
-def _of_targets() -> list[Form]:
+def _of_targets(family: Family) -> list[Form]:
+    answers = ANSWER_SET[family]
     return [
+        (
+            Rule((UDP, InSet(answers, (SOURCE, SOURCE, DESTINATION))), AddToSet(answers, (DESTINATION,) * 3)),
+            f"-p udp -m set --match-set {answers} src,src,dst -j SET --add-set {answers} dst,dst,dst --exist",
+        ),
+        (
+            Rule((), AddToSet(answers, (SOURCE, SOURCE, DESTINATION)), "it goes on"),
+            f'-m comment --comment "it goes on" -j SET --add-set {answers} src,src,dst --exist',
+        ),
         (Rule((), Log(100, "d:abc7")), '-j NFLOG --nflog-prefix "d:abc7" --nflog-group 100'),
         (Rule((), Log(0, "p" * 63)), f"-j NFLOG --nflog-prefix {'p' * 63}"),
         (

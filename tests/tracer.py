@@ -16,6 +16,8 @@ from refusals import DIMENSIONS, check
 from netpol.compiler.ruleset import (
     Action,
     AddressPort,
+    AddressPortAddress,
+    AddToSet,
     Goto,
     Hook,
     InNetwork,
@@ -83,6 +85,11 @@ class Packet:
     def address(self, side: Side) -> Address:
         """The address on that side."""
         return self.source if side is Side.SOURCE else self.destination
+
+    def port_on(self, side: Side) -> int:
+        """The port on that side of a packet that has ports."""
+        assert self.port is not None, f"{self} has no ports"
+        return self.source_port if side is Side.SOURCE else self.port
 
     def is_local(self, side: Side) -> bool:
         """True where the address on that side is the node's own."""
@@ -178,6 +185,8 @@ class Tracer:
                     walk.enter(onward, table.chains[onward])
                 case Log() as log:
                     walk.logs.append(log)
+                case AddToSet():
+                    pass
         return walk.end(Outcome.ACCEPTED)
 
     def _meets(self, match: Match, family: Family, packet: Packet) -> bool:
@@ -186,8 +195,8 @@ class Tracer:
                 return self._holds(self._ruleset.sets[name], sides, family, packet) is not negated
             case InNetwork(side, network, negated):
                 return (packet.address(side) in network) is not negated
-            case OfProtocol(protocol):
-                return packet.protocol is protocol
+            case OfProtocol(protocol, negated):
+                return (packet.protocol is protocol) is not negated
             case ToPorts(ports):
                 return packet.port is not None and any(packet.port in each for each in ports)
             case InState(states, negated):
@@ -215,6 +224,8 @@ class Tracer:
                 return self._longest_prefix_matches(tested, packet.address(sides[0]))
             case SetType.ADDRESS_PORTS:
                 return _holds_address_port(tested, sides, packet)
+            case SetType.ADDRESS_PORT_ADDRESSES:
+                return _holds_address_port_address(tested, sides, packet)
             case SetType.SETS:
                 names = [member.name for member in tested.members if isinstance(member, SetReference)]
                 return any(self._holds(self._ruleset.sets[name], sides, family, packet) for name in names)
@@ -242,5 +253,11 @@ def _networks_by_prefix(tested: IpSet) -> dict[int, dict[int, bool]]:
 def _holds_address_port(tested: IpSet, sides: tuple[Side, ...], packet: Packet) -> bool:
     if packet.protocol is None or packet.port is None:
         return False
-    port = packet.source_port if sides[1] is Side.SOURCE else packet.port
-    return AddressPort(packet.address(sides[0]).packed, packet.protocol, port) in tested.members
+    return AddressPort(packet.address(sides[0]).packed, packet.protocol, packet.port_on(sides[1])) in tested.members
+
+
+def _holds_address_port_address(tested: IpSet, sides: tuple[Side, ...], packet: Packet) -> bool:
+    if packet.protocol is None or packet.port is None:
+        return False
+    own, port, peer = packet.address(sides[0]), packet.port_on(sides[1]), packet.address(sides[2])
+    return AddressPortAddress(own.packed, packet.protocol, port, peer.packed) in tested.members

@@ -47,6 +47,7 @@ def as_json(ruleset: Ruleset) -> dict[str, object]:
             name: {
                 "type": each.type.value,
                 "family": None if each.family is None else f"ipv{each.family.value}",
+                "timeout_seconds": each.timeout_seconds,
                 "meaning": each.meaning,
                 "members": [_member_json(member) for member in _sorted(each)],
             }
@@ -89,7 +90,8 @@ def _set_options(each: IpSet) -> str:
     """The options that `netpol run` creates the set with, but for the size that its hash has at first."""
     if each.family is None:
         return f"size {LIST_SIZE} comment"
-    return f"family {_FAMILY_OPTIONS[each.family]} maxelem {MAX_MEMBERS}"
+    timeout = "" if each.timeout_seconds is None else f" timeout {each.timeout_seconds}"
+    return f"family {_FAMILY_OPTIONS[each.family]} maxelem {MAX_MEMBERS}{timeout}"
 
 
 def _table_lines(table: RenderedTable) -> Iterator[str]:

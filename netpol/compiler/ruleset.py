@@ -23,6 +23,7 @@ class SetType(enum.Enum):
     ADDRESSES = "hash:ip"
     NETWORKS = "hash:net"
     ADDRESS_PORTS = "hash:ip,port"
+    ADDRESS_PORT_ADDRESSES = "hash:ip,port,ip"
     SETS = "list:set"
 
 
@@ -45,6 +46,15 @@ class AddressPort(NamedTuple):
     port: int
 
 
+class AddressPortAddress(NamedTuple):
+    """A member of a hash:ip,port,ip: an address with a port of its own, and the address of its peer."""
+
+    packed: bytes
+    protocol: Protocol
+    port: int
+    peer: bytes
+
+
 class SetReference(NamedTuple):
     """A member of a list:set; the comment tells a person why it is there."""
 
@@ -52,7 +62,7 @@ class SetReference(NamedTuple):
     comment: str = ""
 
 
-Member = bytes | NetworkMember | AddressPort | SetReference
+Member = bytes | NetworkMember | AddressPort | AddressPortAddress | SetReference
 """`bytes` is a packed address, the member of a hash:ip."""
 
 
@@ -61,7 +71,9 @@ class IpSet:
     """An ipset with its members.
 
     `family` is None for a list:set, which may hold sets of both families: a packet only
-    meets those of its own. `meaning` is for people and never reaches the kernel.
+    meets those of its own. Members of a set with `timeout_seconds` vanish that long after
+    they were last added: they are a memory of the kernel's, and no desired state (G11).
+    `meaning` is for people and never reaches the kernel.
     """
 
     name: str
@@ -69,6 +81,7 @@ class IpSet:
     family: Family | None
     members: frozenset[Member] = frozenset()
     meaning: str = field(default="", compare=False)
+    timeout_seconds: int | None = None
 
 
 # --- matches
@@ -85,7 +98,8 @@ class Side(enum.Enum):
 class InSet:
     """The packet's fields named by `sides` are (or, negated, are not) in the set.
 
-    A hash:ip,port takes two sides, address then port; a hash:ip inside a list:set only uses the first.
+    A hash:ip,port takes two sides, address then port, and a hash:ip,port,ip three; a hash:ip
+    inside a list:set only uses the first.
     """
 
     name: str
@@ -104,9 +118,10 @@ class InNetwork:
 
 @dataclass(frozen=True, slots=True)
 class OfProtocol:
-    """The packet is of this protocol; ICMP means the family's own ICMP."""
+    """The packet is (or, negated, is not) of this protocol; ICMP means the family's own ICMP."""
 
     protocol: Protocol
+    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +209,15 @@ class Log:
     prefix: str
 
 
-Target = Action | Jump | Goto | Log
+@dataclass(frozen=True, slots=True)
+class AddToSet:
+    """Put the packet's fields named by `sides` into the set, or start their time there anew, and go on."""
+
+    name: str
+    sides: tuple[Side, ...]
+
+
+Target = Action | Jump | Goto | Log | AddToSet
 
 
 @dataclass(frozen=True, slots=True)

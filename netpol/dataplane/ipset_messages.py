@@ -9,7 +9,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.dataplane.members import misfit
 from netpol.dataplane.netlink import (
     EXCLUSIVE,
@@ -30,7 +30,7 @@ CREATE, DESTROY, LIST, ADD, REMOVE = IPSET | 2, IPSET | 3, IPSET | 7, IPSET | 9,
 
 SET_NAME, LINE_NUMBER = 2, 9
 _PROTOCOL, _TYPE_NAME, _REVISION, _FAMILY, _FLAGS, _DATA, _MEMBERS = 1, 3, 4, 5, 6, 7, 8
-_ADDRESS, _PREFIX, _PORT, _PROTOCOL_NUMBER, _MEMBER_FLAGS = 1, 3, 4, 7, 8
+_ADDRESS, _PREFIX, _PORT, _TIMEOUT, _PROTOCOL_NUMBER, _MEMBER_FLAGS, _PEER = 1, 3, 4, 6, 7, 8, 20
 _HASH_SIZE, _MAX_MEMBERS, _LIST_SIZE, _MEMBER_NAME, _COMMENT = 18, 19, 23, 18, 26
 
 _NAMES_ONLY = 2
@@ -50,7 +50,13 @@ _SMALLEST_HASH = 64
 """The kernel's least. Its default of 1,024 costs 8 kB a set, and thousands of sets hold a few members each."""
 
 # The oldest revisions that have what is used: nomatch since 2, SCTP ports since 1, comments since 2.
-_REVISIONS = {SetType.ADDRESSES: 0, SetType.NETWORKS: 2, SetType.ADDRESS_PORTS: 1, SetType.SETS: 2}
+_REVISIONS = {
+    SetType.ADDRESSES: 0,
+    SetType.NETWORKS: 2,
+    SetType.ADDRESS_PORTS: 1,
+    SetType.ADDRESS_PORT_ADDRESSES: 1,
+    SetType.SETS: 2,
+}
 _FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6, None: socket.AF_UNSPEC}
 _FAMILY_BY_NUMBER = {int(number): family for family, number in _FAMILIES.items()}
 _PROTOCOL_NUMBERS = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}
@@ -61,10 +67,13 @@ _HEAD = struct.Struct("=HH")
 _LINE = struct.Struct("=HHI")
 _LINE_BYTES = 8
 
-_ADDRESS_HEADS = {
-    4: _HEAD.pack(12, NESTED | _ADDRESS) + _HEAD.pack(8, NETWORK_ORDER | 1),
-    16: _HEAD.pack(24, NESTED | _ADDRESS) + _HEAD.pack(20, NETWORK_ORDER | 2),
-}
+_ADDRESS_HEADS, _PEER_HEADS = (
+    {
+        4: _HEAD.pack(12, NESTED | which) + _HEAD.pack(8, NETWORK_ORDER | 1),
+        16: _HEAD.pack(24, NESTED | which) + _HEAD.pack(20, NETWORK_ORDER | 2),
+    }
+    for which in (_ADDRESS, _PEER)
+)
 _PREFIX_ATTRIBUTE = struct.Struct("=HHB3x")
 _PORT_HEAD = _HEAD.pack(6, NETWORK_ORDER | _PORT)
 _PORT_NUMBER = struct.Struct("!H2x")
@@ -101,6 +110,8 @@ def create_request(target: IpSet, max_members: int = MAX_MEMBERS) -> Request:
     else:
         size = max(_SMALLEST_HASH, min(len(target.members), max_members))
         options = number_attribute(_HASH_SIZE, size) + number_attribute(_MAX_MEMBERS, max_members)
+    if target.timeout_seconds is not None:
+        options += number_attribute(_TIMEOUT, target.timeout_seconds)
     body = b"".join(
         (
             _VERSION,
@@ -117,7 +128,8 @@ def create_request(target: IpSet, max_members: int = MAX_MEMBERS) -> Request:
 def member_requests(command: int, target: IpSet, members: Sequence[Member]) -> Iterator[Request]:
     """Add or remove these members, as many in a message as fit; each carries its index from 1.
 
-    The kernel names the index of a refused member (`LINE_NUMBER`). ValueError, in words,
+    A member gets the set's timeout, and gets it anew where it is there already. The kernel
+    names the index of a refused member (`LINE_NUMBER`). ValueError, in words,
     for a member this set cannot hold.
     """
     head = _VERSION + text_attribute(SET_NAME, target.name) + attribute(LINE_NUMBER, bytes(4))
@@ -143,13 +155,19 @@ def _encode(member: Member) -> bytes:
             fields = _ADDRESS_HEADS[len(packed)] + packed + _PREFIX_ATTRIBUTE.pack(5, _PREFIX, prefix)
             return fields + _NOMATCH_ATTRIBUTE if nomatch else fields
         case AddressPort(packed, protocol, port):
-            number = _NUMBER_ATTRIBUTE.pack(5, _PROTOCOL_NUMBER, _PROTOCOL_NUMBERS[protocol])
-            return _ADDRESS_HEADS[len(packed)] + packed + _PORT_HEAD + _PORT_NUMBER.pack(port) + number
+            return _encode_address_port(packed, protocol, port)
+        case AddressPortAddress(packed, protocol, port, peer):
+            return _encode_address_port(packed, protocol, port) + _PEER_HEADS[len(peer)] + peer
         case SetReference(name, comment):
             reference = text_attribute(_MEMBER_NAME, name)
             return reference + text_attribute(_COMMENT, comment) if comment else reference
         case _:
             return _ADDRESS_HEADS[len(member)] + member
+
+
+def _encode_address_port(packed: bytes, protocol: Protocol, port: int) -> bytes:
+    number = _NUMBER_ATTRIBUTE.pack(5, _PROTOCOL_NUMBER, _PROTOCOL_NUMBERS[protocol])
+    return _ADDRESS_HEADS[len(packed)] + packed + _PORT_HEAD + _PORT_NUMBER.pack(port) + number
 
 
 def decode_name(answer: bytes) -> str:
@@ -160,9 +178,9 @@ def decode_name(answer: bytes) -> str:
 def decode_set(answers: Iterable[bytes]) -> IpSet | None:
     """The set that these answers to one `list_request` describe; None where it is of no type in use here.
 
-    A hash:ip,port's members of protocols that no policy names are left out.
+    Members of protocols that no policy names are left out.
     """
-    name, kind, family = "", None, None
+    name, kind, family, timeout = "", None, None, None
     members: list[Member] = []
     for answer in answers:
         fields = attributes(answer)
@@ -170,10 +188,14 @@ def decode_set(answers: Iterable[bytes]) -> IpSet | None:
             name = _text(fields[SET_NAME])
             kind = _TYPE_BY_NAME.get(_text(fields[_TYPE_NAME]))
             family = _FAMILY_BY_NUMBER.get(fields[_FAMILY][0])
+            timeout = attributes(fields.get(_DATA, b"")).get(_TIMEOUT)
         if kind is None:
             return None
         members += _decode_members(kind, family, fields.get(_MEMBERS, b""))
-    return None if kind is None else IpSet(name, kind, family, frozenset(members))
+    if kind is None:
+        return None
+    timeout_seconds = None if timeout is None else int.from_bytes(timeout, "big")
+    return IpSet(name, kind, family, frozenset(members), timeout_seconds=timeout_seconds)
 
 
 _TYPE_BY_NAME = {kind.value: kind for kind in SetType}
@@ -216,6 +238,11 @@ def _decode_address_port(fields: dict[int, bytes]) -> AddressPort | None:
     return AddressPort(fields[_ADDRESS][4:], protocol, int.from_bytes(fields[_PORT], "big"))
 
 
+def _decode_address_port_address(fields: dict[int, bytes]) -> AddressPortAddress | None:
+    decoded = _decode_address_port(fields)
+    return None if decoded is None else AddressPortAddress(*decoded, fields[_PEER][4:])
+
+
 def _decode_reference(fields: dict[int, bytes]) -> SetReference:
     return SetReference(_text(fields[_MEMBER_NAME]), _text(fields.get(_COMMENT, b"")))
 
@@ -224,6 +251,7 @@ _DECODERS: dict[SetType, Callable[[dict[int, bytes]], Member | None]] = {
     SetType.ADDRESSES: _decode_address,
     SetType.NETWORKS: _decode_network,
     SetType.ADDRESS_PORTS: _decode_address_port,
+    SetType.ADDRESS_PORT_ADDRESSES: _decode_address_port_address,
     SetType.SETS: _decode_reference,
 }
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 
-from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.model.ports import FIRST_PORT, LAST_PORT
 
 _MEMBER_TYPES: dict[SetType, type] = {
     SetType.ADDRESSES: bytes,
     SetType.NETWORKS: NetworkMember,
     SetType.ADDRESS_PORTS: AddressPort,
+    SetType.ADDRESS_PORT_ADDRESSES: AddressPortAddress,
     SetType.SETS: SetReference,
 }
 COMMENT_BYTES = 255
@@ -27,6 +29,8 @@ def describe(member: Member) -> str:
             return f"{_address(packed)}/{prefix}{' nomatch' if nomatch else ''}"
         case AddressPort(packed, protocol, port):
             return f"{_address(packed)},{protocol.value.lower()}:{port}"
+        case AddressPortAddress(packed, protocol, port, peer):
+            return f"{_address(packed)},{protocol.value.lower()}:{port},{_address(peer)}"
         case SetReference(name, _):
             return name
         case _:
@@ -62,14 +66,22 @@ def misfit(target: IpSet, member: Member) -> str | None:
     if isinstance(member, SetReference):
         long = len(member.comment.encode()) > COMMENT_BYTES
         return f"its comment has over {COMMENT_BYTES} bytes" if long else None
-    packed = member if isinstance(member, bytes) else member.packed
-    if target.family is None or len(packed) * 8 != target.family.bits:
+    if target.family is None or any(len(packed) * 8 != target.family.bits for packed in _addresses(member)):
         return "it is no address of the set's family"
     if isinstance(member, NetworkMember) and not 1 <= member.prefix <= target.family.bits:
         return f"a hash:net holds prefixes of 1 to {target.family.bits} bits"
     if isinstance(member, AddressPort) and not (member.protocol.has_ports and FIRST_PORT <= member.port <= LAST_PORT):
         return "it is no port of a protocol that has ports"
+    # Packets do have port 0 at times, although nobody can be told to listen there.
+    if isinstance(member, AddressPortAddress) and not (member.protocol.has_ports and 0 <= member.port <= LAST_PORT):
+        return "it is no port of a protocol that has ports"
     return None
+
+
+def _addresses(member: bytes | NetworkMember | AddressPort | AddressPortAddress) -> Iterator[bytes]:
+    yield member if isinstance(member, bytes) else member.packed
+    if isinstance(member, AddressPortAddress):
+        yield member.peer
 
 
 def _address(packed: bytes) -> str:

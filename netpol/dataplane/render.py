@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from netpol.compiler.ruleset import (
     Action,
+    AddToSet,
     ConnectionState,
     Goto,
     Hook,
@@ -111,16 +112,18 @@ def _networks(matches: Iterable[Match]) -> list[str]:
 
 def _protocol(matches: Sequence[Match], family: Family) -> list[str]:
     """The protocol and what is said of its own header, in one place."""
-    protocol = next((match.protocol for match in matches if isinstance(match, OfProtocol)), None)
+    named = next((match for match in matches if isinstance(match, OfProtocol)), None)
+    # Of what is not of a protocol, nothing can be said that only that protocol has.
+    protocol = None if named is None or named.negated else named.protocol
     ports = [_port_of(match, protocol) for match in matches if isinstance(match, ToPorts)]
     details = [*filter(None, ports), *filter(None, (_header(match, protocol, family) for match in matches))]
-    if protocol is None:
+    if named is None:
         return []
-    if protocol is Protocol.ICMP:
+    if named.protocol is Protocol.ICMP:
         name, module = ("ipv6-icmp", "icmp6") if family is Family.IPV6 else ("icmp", "icmp")
     else:
-        name = module = protocol.value.lower()
-    return [f"-p {name}", *([f"-m {module}", *details] if details else [])]
+        name = module = named.protocol.value.lower()
+    return [f"{_not(named)}-p {name}", *([f"-m {module}", *details] if details else [])]
 
 
 def _port_of(match: ToPorts, protocol: Protocol | None) -> str:
@@ -153,8 +156,7 @@ def _match(match: Match) -> str:
     """The match as text; "" for those that `_networks` and `_protocol` write."""
     match match:
         case InSet():
-            sides = ",".join(side.value for side in match.sides)
-            return f"-m set {_not(match)}--match-set {match.name} {sides}"
+            return f"-m set {_not(match)}--match-set {match.name} {_sides(match.sides)}"
         case ToPorts() if len(match.ports) > 1:
             return f"-m multiport --dports {','.join(map(_port, match.ports))}"
         case InState():
@@ -180,9 +182,16 @@ def _target(target: Target) -> str:
             prefix = f" --nflog-prefix {quote(target.prefix)}" if target.prefix else ""
             group = f" --nflog-group {target.group}" if target.group else ""
             return f"-j NFLOG{prefix}{group}"
+        case AddToSet(name, sides):
+            # Without --exist the time of a member that is there already would run out.
+            return f"-j SET --add-set {name} {_sides(sides)} --exist"
 
 
-def _not(match: InNetwork | InSet | InState | LocalAddress) -> str:
+def _sides(sides: Iterable[Side]) -> str:
+    return ",".join(side.value for side in sides)
+
+
+def _not(match: InNetwork | InSet | InState | LocalAddress | OfProtocol) -> str:
     return "! " if match.negated else ""
 
 

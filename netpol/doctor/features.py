@@ -8,6 +8,8 @@ from netpol.compiler import names
 from netpol.compiler.ruleset import (
     Action,
     AddressPort,
+    AddressPortAddress,
+    AddToSet,
     ConnectionState,
     Goto,
     InNetwork,
@@ -65,15 +67,21 @@ class SetFeature:
 
 def set_features(family: Family) -> tuple[SetFeature, ...]:
     """Every type of set the compiler makes, in an order in which they can be created."""
-    address, network, pairs, group = (names.shared_set("T", family, kind.value) for kind in SetType)
+    address, network, pairs, triples, group = (names.shared_set("T", family, kind.value) for kind in SetType)
     around, packed = _NETWORKS[family], parse_address(_HOSTS[family]).packed
     hole = NetworkMember(packed, family.bits, nomatch=True)
     net = frozenset({NetworkMember(around.network_address.packed, around.prefixlen), hole})
     web = AddressPort(packed, Protocol.TCP, 80)
+    answer = AddressPortAddress(packed, Protocol.UDP, 53, packed)
     return (
         SetFeature("hash:ip", "ip_set_hash_ip", IpSet(address, SetType.ADDRESSES, family, frozenset({packed}))),
         SetFeature("hash:net", "ip_set_hash_net", IpSet(network, SetType.NETWORKS, family, net)),
         SetFeature("hash:ip,port", "ip_set_hash_ipport", IpSet(pairs, SetType.ADDRESS_PORTS, family, frozenset({web}))),
+        SetFeature(
+            "hash:ip,port,ip",
+            "ip_set_hash_ipportip",
+            IpSet(triples, SetType.ADDRESS_PORT_ADDRESSES, family, frozenset({answer}), timeout_seconds=300),
+        ),
         SetFeature(
             "list:set",
             "ip_set_list_set",
@@ -84,7 +92,8 @@ def set_features(family: Family) -> tuple[SetFeature, ...]:
 
 def rule_features(family: Family) -> tuple[RuleFeature, ...]:
     """Every match and target the compiler uses in the family's tables; their sets are those of `set_features`."""
-    group = set_features(family)[-1].set.name
+    *_, triples, group = (feature.set.name for feature in set_features(family))
+    source, destination = Side.SOURCE, Side.DESTINATION
     tcp, udp, sctp, icmp = (OfProtocol(protocol) for protocol in _PROTOCOLS)
     living = InState(frozenset({ConnectionState.ESTABLISHED, ConnectionState.RELATED}), negated=True)
     from_there = InNetwork(Side.SOURCE, _NETWORKS[family])
@@ -94,12 +103,13 @@ def rule_features(family: Family) -> tuple[RuleFeature, ...]:
         RuleFeature("comment", "xt_comment", Rule((), Action.RETURN, "a comment")),
         RuleFeature("conntrack", "xt_conntrack", Rule((living,), Action.RETURN)),
         RuleFeature("addrtype", "xt_addrtype", Rule((LocalAddress(Side.SOURCE, negated=True),), Action.RETURN)),
-        RuleFeature("set", "xt_set", Rule((InSet(group, (Side.DESTINATION, Side.DESTINATION)),), Action.RETURN)),
+        RuleFeature("set", "xt_set", Rule((InSet(group, (destination, destination)),), Action.RETURN)),
         RuleFeature("tcp", "xt_tcpudp", Rule((tcp, NotSyn(), ToPorts((HTTP,))), Action.RETURN)),
         RuleFeature("udp", "xt_tcpudp", Rule((udp, ToPorts((HTTP,))), Action.RETURN)),
         RuleFeature("sctp", "xt_sctp", Rule((sctp, NotInit(), ToPorts((HTTP,))), Action.RETURN)),
         RuleFeature("multiport", "xt_multiport", Rule((tcp, ToPorts((HTTP, HTTPS))), Action.RETURN)),
         RuleFeature("NFLOG", "xt_NFLOG", Rule((), Log(100, "a prefix"))),
+        RuleFeature("SET", "xt_set", Rule((), AddToSet(triples, (source, source, destination)))),
     )
     if family is Family.IPV4:
         return (*common, RuleFeature("icmp", "", Rule((icmp,), Action.RETURN)))

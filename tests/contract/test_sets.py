@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.dataplane import ipset
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.kernel import Sets
@@ -41,6 +41,8 @@ NETWORKS_4 = IpSet(named("N4"), SetType.NETWORKS, V4)
 NETWORKS_6 = IpSet(named("N6"), SetType.NETWORKS, V6)
 PORTS_4 = IpSet(named("P4"), SetType.ADDRESS_PORTS, V4)
 PORTS_6 = IpSet(named("P6"), SetType.ADDRESS_PORTS, V6)
+ANSWERS_4 = IpSet(named("A4"), SetType.ADDRESS_PORT_ADDRESSES, V4, timeout_seconds=300)
+ANSWERS_6 = IpSet(named("A6"), SetType.ADDRESS_PORT_ADDRESSES, V6)
 LIST = IpSet(named("L"), SetType.SETS, None)
 
 ONE, TWO = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
@@ -64,6 +66,16 @@ FILLED = [
         },
     ),
     (PORTS_6, {AddressPort(SIX, Protocol.TCP, 443)}),
+    (
+        ANSWERS_4,
+        {
+            AddressPortAddress(ONE, protocol, port, peer)
+            for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+            for port in (0, 53, 65535)
+            for peer in (ONE, TWO)
+        },
+    ),
+    (ANSWERS_6, {AddressPortAddress(SIX, Protocol.UDP, 53, bytes(15) + b"\1")}),
 ]
 
 
@@ -136,6 +148,16 @@ def test_a_list_holds_sets_of_both_families_in_numbers(sets: Sets) -> None:
     assert sets.read()[LIST.name] == replace(LIST, members=frozenset(members))
 
 
+def test_a_timeout_is_a_sets_own(sets: Sets) -> None:
+    ever, awhile, longer = (replace(ADDRESSES_4, name=named("S4", letter)) for letter in "XYZ")
+    awhile, longer = replace(awhile, timeout_seconds=60), replace(longer, timeout_seconds=2_000_000)
+    sets.create([ever, awhile, longer])
+    for each in (ever, awhile, longer):
+        sets.add(each, [ONE, TWO])
+        sets.add(each, [TWO])
+        assert sets.read()[each.name] == replace(each, members=frozenset({ONE, TWO}))
+
+
 def test_a_set_that_does_not_exist_is_no_member_to_remove(sets: Sets) -> None:
     sets.create([ADDRESSES_4, ADDRESSES_6, LIST])
     sets.add(LIST, [SetReference(ADDRESSES_4.name), SetReference(ADDRESSES_6.name)])
@@ -162,6 +184,11 @@ def test_a_set_that_does_not_exist_is_no_member_to_remove(sets: Sets) -> None:
         (PORTS_4, AddressPort(ONE, Protocol.TCP, 0), "no port"),
         (PORTS_4, AddressPort(ONE, Protocol.TCP, 65536), "no port"),
         (PORTS_4, AddressPort(ONE, Protocol.ICMP, 8), "no port"),
+        (ANSWERS_4, AddressPort(ONE, Protocol.UDP, 53), "holds no AddressPort"),
+        (ANSWERS_4, AddressPortAddress(SIX, Protocol.UDP, 53, ONE), "family"),
+        (ANSWERS_4, AddressPortAddress(ONE, Protocol.UDP, 53, SIX), "family"),
+        (ANSWERS_4, AddressPortAddress(ONE, Protocol.UDP, 65536, TWO), "no port"),
+        (ANSWERS_4, AddressPortAddress(ONE, Protocol.ICMP, 8, TWO), "no port"),
         (LIST, SetReference(named("S4", "Z")), f"cannot add {named('S4', 'Z')}: there is no such set"),
         (LIST, SetReference(LIST.name), f"cannot add {LIST.name}: "),
         (LIST, SetReference(ADDRESSES_4.name, "c" * 256), "comment"),

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pytest
 import rule_forms
-from rule_forms import ADDRESS_SET, CHAIN, LIST_SET, PORT_SET
+from rule_forms import ADDRESS_SET, ANSWER_SET, CHAIN, LIST_SET, PORT_SET
 
 from netpol.compiler.ruleset import Hook, IpSet, SetType
 from netpol.dataplane import ipset
@@ -102,6 +102,10 @@ def make_sets(sets: Sets) -> None:
         [
             *(IpSet(name, SetType.ADDRESSES, family) for family, name in ADDRESS_SET.items()),
             *(IpSet(name, SetType.ADDRESS_PORTS, family) for family, name in PORT_SET.items()),
+            *(
+                IpSet(name, SetType.ADDRESS_PORT_ADDRESSES, family, timeout_seconds=300)
+                for family, name in ANSWER_SET.items()
+            ),
             IpSet(LIST_SET, SetType.SETS, None),
         ]
     )

@@ -16,7 +16,7 @@ from worlds import NODE_NAMES, snapshots
 
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.names import is_ours
-from netpol.compiler.ruleset import Hook, InSet, Rule, Ruleset, SetReference, SetType
+from netpol.compiler.ruleset import AddToSet, Hook, InSet, Rule, Ruleset, SetReference, SetType
 from netpol.model.networks import Address, Family, family_of
 from netpol.model.policies import Policy, Semantics
 from netpol.model.ports import Protocol
@@ -41,7 +41,8 @@ def rules(ruleset: Ruleset) -> Iterator[Rule]:
 
 def sets_in_use(ruleset: Ruleset) -> set[str]:
     """Every set that a rule names, and what such a set lists."""
-    named = {match.name for rule in rules(ruleset) for match in rule.matches if isinstance(match, InSet)}
+    parts = (part for rule in rules(ruleset) for part in (*rule.matches, rule.target))
+    named = {part.name for part in parts if isinstance(part, InSet | AddToSet)}
     listed = {
         member.name for name in named for member in ruleset.sets[name].members if isinstance(member, SetReference)
     }

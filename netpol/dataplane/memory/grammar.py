@@ -13,7 +13,7 @@ from netpol.model.networks import Family
 MULTIPORT_SLOTS = 15
 SET_FIELDS = 6
 
-_TARGETS = frozenset({"ACCEPT", "DROP", "RETURN", "NFLOG"})
+_TARGETS = frozenset({"ACCEPT", "DROP", "RETURN", "NFLOG", "SET"})
 _PROTOCOLS = {Family.IPV4: {"tcp", "udp", "sctp", "icmp"}, Family.IPV6: {"tcp", "udp", "sctp", "ipv6-icmp"}}
 _WITH_PORTS = frozenset({"tcp", "udp", "sctp"})
 _CHUNKS = frozenset({"DATA", "INIT", "INIT_ACK", "HEARTBEAT", "HEARTBEAT_ACK", "ABORT", "COOKIE_ECHO", "COOKIE_ACK"})
@@ -63,7 +63,8 @@ def why_refused(words: Sequence[Word], surroundings: Surroundings) -> str | None
 
 def _option(said: _Said, word: Word, following: Iterator[Word]) -> None:
     option = word.text
-    if option == "!" and not word.quoted:
+    negated = option == "!" and not word.quoted
+    if negated:
         option = _value(following, "!")
         if option not in _NEGATABLE:
             raise _Refused(f"{option!r} cannot be negated")
@@ -74,6 +75,8 @@ def _option(said: _Said, word: Word, following: Iterator[Word]) -> None:
     if module and module not in said.modules and said.target != module:
         raise _Refused(f"{option!r} without {module}")
     check(said, option, following)
+    if negated and option == "-p":
+        said.protocol = ""
 
 
 def _value(following: Iterator[Word], option: str) -> str:
@@ -108,7 +111,7 @@ def _module(said: _Said, option: str, following: Iterator[Word]) -> None:
     said.modules.add(name)
 
 
-def _match_set(said: _Said, option: str, following: Iterator[Word]) -> None:
+def _set_and_sides(said: _Said, option: str, following: Iterator[Word]) -> None:
     name, sides = _value(following, option), _value(following, option).split(",")
     found = said.surroundings.find_set(name)
     if found is None:
@@ -177,6 +180,10 @@ def _text(_: _Said, option: str, following: Iterator[Word]) -> None:
     _value(following, option)
 
 
+def _nothing_more(_said: _Said, _option: str, _following: Iterator[Word]) -> None:
+    """The option has no value."""
+
+
 def _target(said: _Said, option: str, following: Iterator[Word]) -> None:
     if said.target:
         raise _Refused("a rule has one target")
@@ -188,7 +195,7 @@ def _target(said: _Said, option: str, following: Iterator[Word]) -> None:
 
 _MODULES = _WITH_PORTS | {"set", "multiport", "conntrack", "addrtype", "icmp6", "comment"}
 _NEGATABLE = frozenset(
-    {"-s", "-d", "--match-set", "--ctstate", "--tcp-flags", "--chunk-types", "--src-type", "--dst-type"}
+    {"-s", "-d", "-p", "--match-set", "--ctstate", "--tcp-flags", "--chunk-types", "--src-type", "--dst-type"}
 )
 
 # An option's module ("" for what every rule has; a target's options name the target), and its check.
@@ -199,7 +206,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[_Said, str, Iterator[Word]], None]]] = 
     "-m": ("", _module),
     "-j": ("", _target),
     "-g": ("", _target),
-    "--match-set": ("set", _match_set),
+    "--match-set": ("set", _set_and_sides),
     "--dports": ("multiport", _ports),
     "--dport": ("", _port),
     "--ctstate": ("conntrack", _states),
@@ -211,4 +218,6 @@ _OPTIONS: dict[str, tuple[str, Callable[[_Said, str, Iterator[Word]], None]]] = 
     "--comment": ("comment", _text),
     "--nflog-prefix": ("NFLOG", _text),
     "--nflog-group": ("NFLOG", _number_up_to(65535)),
+    "--add-set": ("SET", _set_and_sides),
+    "--exist": ("SET", _nothing_more),
 }

@@ -61,7 +61,7 @@ class MemorySets:
             if (each.family is None) is not (each.type is SetType.SETS):
                 raise KernelRefusal(f"ipset {each.name} cannot be created: a {each.type.value} of family {each.family}")
             self._journal.enter(f"create {each.name}")
-            self._held[each.name] = _Held(IpSet(each.name, each.type, each.family), {})
+            self._held[each.name] = _Held(replace(each, members=frozenset(), meaning=""), {})
 
     def add(self, target: IpSet, members: Iterable[Member]) -> None:
         """Add members to an existing set; one that is there already gets the new comment or flag."""

@@ -19,6 +19,7 @@ from netpol.model.networks import Family
 
 CHAIN_CHARACTERS = 28
 _HOOKS = tuple(hook.value for hook in Hook)
+_NAMING_SETS = frozenset({"--match-set", "--add-set"})
 
 Chains = dict[str, list[str]]
 
@@ -44,7 +45,7 @@ class MemoryTables:
         return tuple(self._chains[family][chain])
 
     def refers_to_set(self, name: str) -> bool:
-        """True where a rule of either family matches the set."""
+        """True where a rule of either family matches the set or adds to it."""
         return any(
             name in _references(rule).sets
             for chains in self._chains.values()
@@ -161,9 +162,9 @@ class _References(NamedTuple):
 
 @lru_cache(maxsize=1 << 16)
 def _references(rule: str) -> _References:
-    """What the rule leads to, and the sets it matches."""
+    """What the rule leads to, and the sets it matches or adds to."""
     words = split(rule)
-    sets = frozenset(name.text for option, name in pairwise(words) if option.text == "--match-set")
+    sets = frozenset(name.text for option, name in pairwise(words) if option.text in _NAMING_SETS)
     return _References(destination(words), sets)
 
 

@@ -33,6 +33,7 @@ SETS = [
     IpSet("addresses", SetType.ADDRESSES, FOUR, frozenset({TWO, ONE}), "pods of x"),
     IpSet("networks", SetType.NETWORKS, SIX, frozenset({NetworkMember(bytes(16), 1, nomatch=True)})),
     IpSet("ports", SetType.ADDRESS_PORTS, FOUR, frozenset({AddressPort(ONE, Protocol.SCTP, 80)})),
+    IpSet("short", SetType.ADDRESSES, FOUR, timeout_seconds=60),
     IpSet("list", SetType.SETS, None, frozenset({SetReference("ports", "x/p#0"), SetReference("addresses")})),
 ]
 TABLE = Table(
@@ -62,6 +63,8 @@ def test_the_text_is_every_set_and_then_every_rule_as_the_tools_read_them() -> N
         "create ports hash:ip,port family inet maxelem 1048576",
         "add ports 10.0.0.1,sctp:80",
         "",
+        "create short hash:ip family inet maxelem 1048576 timeout 60",
+        "",
         "create list list:set size 65536 comment",
         "add list addresses",
         'add list ports comment "x/p#0"',
@@ -85,17 +88,32 @@ def test_the_json_says_the_same() -> None:
             "addresses": {
                 "type": "hash:ip",
                 "family": "ipv4",
+                "timeout_seconds": None,
                 "meaning": "pods of x",
                 "members": ["10.0.0.1", "10.0.0.2"],
             },
             "list": {
                 "type": "list:set",
                 "family": None,
+                "timeout_seconds": None,
                 "meaning": "",
                 "members": [{"set": "addresses", "comment": ""}, {"set": "ports", "comment": "x/p#0"}],
             },
-            "networks": {"type": "hash:net", "family": "ipv6", "meaning": "", "members": ["::/1 nomatch"]},
-            "ports": {"type": "hash:ip,port", "family": "ipv4", "meaning": "", "members": ["10.0.0.1,sctp:80"]},
+            "networks": {
+                "type": "hash:net",
+                "family": "ipv6",
+                "timeout_seconds": None,
+                "meaning": "",
+                "members": ["::/1 nomatch"],
+            },
+            "ports": {
+                "type": "hash:ip,port",
+                "family": "ipv4",
+                "timeout_seconds": None,
+                "meaning": "",
+                "members": ["10.0.0.1,sctp:80"],
+            },
+            "short": {"type": "hash:ip", "family": "ipv4", "timeout_seconds": 60, "meaning": "", "members": []},
         },
         "tables": {
             "ipv4": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.dataplane import ipset_messages as messages
 from netpol.dataplane.netlink import NESTED, attribute, attributes, elements, text_attribute
 from netpol.model.networks import Family
@@ -23,6 +23,10 @@ EACH_TYPE: list[tuple[IpSet, list[Member]]] = [
     (
         IpSet(NAME, SetType.ADDRESS_PORTS, Family.IPV6),
         [AddressPort(SIX, Protocol.SCTP, port) for port in range(1, 3001)],
+    ),
+    (
+        IpSet(NAME, SetType.ADDRESS_PORT_ADDRESSES, Family.IPV6),
+        [AddressPortAddress(SIX, Protocol.UDP, port, bytes(15) + b"\1") for port in range(3000)],
     ),
     (IpSet(NAME, SetType.SETS, None), [SetReference(f"NETPOL-{index}", "ü" * (index % 120)) for index in range(1000)]),
 ]
@@ -73,3 +77,26 @@ def test_a_hash_is_sized_by_its_members_up_to_its_room(size: int, hash_size: int
     options = attributes(attributes(request.body)[7])
     assert int.from_bytes(options[18], "big") == hash_size
     assert int.from_bytes(options[19], "big") == 128
+
+
+@pytest.mark.parametrize("timeout", [None, 300, 1 << 16])
+def test_a_timeout_is_told_with_the_set_and_read_from_it(timeout: int | None) -> None:
+    target = IpSet(NAME, SetType.ADDRESSES, Family.IPV4, timeout_seconds=timeout)
+    options = attributes(messages.create_request(target).body)[7]
+    assert attributes(options).get(6) == (None if timeout is None else timeout.to_bytes(4, "big"))
+    head = text_attribute(2, NAME) + text_attribute(3, "hash:ip") + attribute(5, b"\2")
+    assert messages.decode_set([head + attribute(NESTED | 7, options)]) == target
+
+
+def test_the_time_a_member_has_left_is_passed_over() -> None:
+    target = IpSet(NAME, SetType.ADDRESS_PORT_ADDRESSES, Family.IPV6, timeout_seconds=300)
+    member = AddressPortAddress(SIX, Protocol.UDP, 53, bytes(15) + b"\1")
+    (request,) = messages.member_requests(messages.ADD, target, [member])
+    (told,) = elements(attributes(request.body)[8])
+    left = attribute(0x4006, (7).to_bytes(4, "big"))
+    head = text_attribute(2, NAME) + text_attribute(3, target.type.value) + attribute(5, b"\n")
+    options = attribute(NESTED | 7, attribute(0x4006, (300).to_bytes(4, "big")))
+    members = attribute(NESTED | 8, attribute(NESTED | 7, told + left))
+    assert messages.decode_set([head + options, text_attribute(2, NAME) + members]) == IpSet(
+        NAME, target.type, target.family, frozenset({member}), timeout_seconds=300
+    )

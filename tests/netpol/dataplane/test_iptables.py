@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import rule_forms
-from rule_forms import ADDRESS_SET, CHAIN, LIST_SET, PORT_SET
+from rule_forms import ADDRESS_SET, ANSWER_SET, CHAIN, LIST_SET, PORT_SET
 
 from netpol.compiler.ruleset import Hook
 from netpol.dataplane.iptables import IptablesTables, tool_name
@@ -32,7 +32,11 @@ HOOK_RULES = ("-A INPUT -j NETPOL-INPUT", "-A FORWARD -j NETPOL-FORWARD", "-A OU
 def make_sets() -> None:
     for family in Family:
         inet = "inet" if family is Family.IPV4 else "inet6"
-        for name, kind in ((ADDRESS_SET[family], "hash:ip"), (PORT_SET[family], "hash:ip,port")):
+        for name, kind in (
+            (ADDRESS_SET[family], "hash:ip"),
+            (PORT_SET[family], "hash:ip,port"),
+            (ANSWER_SET[family], "hash:ip,port,ip"),
+        ):
             subprocess.run(("ipset", "create", name, kind, "family", inet), check=True)
     subprocess.run(("ipset", "create", LIST_SET, "list:set"), check=True)
 

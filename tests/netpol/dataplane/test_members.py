@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.dataplane.members import describe, key, misfit
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
@@ -23,6 +23,7 @@ ONE = bytes([10, 0, 0, 1])
         (NetworkMember(ONE, 24), "10.0.0.1/24"),
         (NetworkMember(bytes(16), 1, nomatch=True), "::/1 nomatch"),
         (AddressPort(ONE, Protocol.SCTP, 80), "10.0.0.1,sctp:80"),
+        (AddressPortAddress(ONE, Protocol.UDP, 53, bytes([10, 0, 0, 2])), "10.0.0.1,udp:53,10.0.0.2"),
         (SetReference("NETPOL-X", "why"), "NETPOL-X"),
     ],
 )
@@ -52,6 +53,8 @@ def test_what_fits_has_no_misfit() -> None:
         assert misfit(IpSet("A", SetType.NETWORKS, family), NetworkMember(packed, family.bits)) is None
         assert misfit(IpSet("A", SetType.NETWORKS, family), NetworkMember(packed, 1)) is None
         assert misfit(IpSet("A", SetType.ADDRESS_PORTS, family), AddressPort(packed, Protocol.UDP, 65535)) is None
+        answers = IpSet("A", SetType.ADDRESS_PORT_ADDRESSES, family)
+        assert misfit(answers, AddressPortAddress(packed, Protocol.UDP, 0, packed)) is None
         assert misfit(IpSet("A", SetType.SETS, None), SetReference("B", "c" * 255)) is None
 
 

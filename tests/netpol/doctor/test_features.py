@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 
 from netpol.compiler.names import is_ours
-from netpol.compiler.ruleset import Action, InSet, Match, SetReference, SetType, Target
+from netpol.compiler.ruleset import Action, AddToSet, InSet, Match, SetReference, SetType, Target
 from netpol.dataplane.render import render_rule
 from netpol.doctor.features import TABLE_MODULES, rule_features, set_features
 from netpol.model.networks import Family
@@ -39,8 +39,9 @@ def test_every_type_of_set_is_tried_and_those_it_names_come_first(family: Family
 @pytest.mark.parametrize("family", Family)
 def test_the_rules_name_sets_that_are_made(family: Family) -> None:
     made = {feature.set.name for feature in set_features(family)}
-    matches = [match for feature in rule_features(family) for match in feature.rule.matches]
-    assert {match.name for match in matches if isinstance(match, InSet)} <= made
+    rules = [feature.rule for feature in rule_features(family)]
+    named = [part for rule in rules for part in (*rule.matches, rule.target) if isinstance(part, InSet | AddToSet)]
+    assert {part.name for part in named} <= made
 
 
 def test_the_module_behind_every_table_is_named() -> None:

@@ -87,5 +87,5 @@ def test_a_set_that_is_refused_says_why(monkeypatch: pytest.MonkeyPatch, error: 
     monkeypatch.setattr(trial, "_make_set", refuse)
     trials = tried([Family.IPV4], [Variant.NFT])
     assert {each.refusal for each in trials.sets[Family.IPV4]} == {reason}
-    # The set match names a set that is not there: what depends on a refused feature is refused too.
-    assert [each.name for each in trials.rules[Variant.NFT, Family.IPV4] if each.refusal] == ["set"]
+    # They name sets that are not there: what depends on a refused feature is refused too.
+    assert [each.name for each in trials.rules[Variant.NFT, Family.IPV4] if each.refusal] == ["set", "SET"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import rule_forms
-from rule_forms import ADDRESS_SET, CHAIN, LIST_SET, PORT_SET
+from rule_forms import ADDRESS_SET, ANSWER_SET, CHAIN, LIST_SET, PORT_SET
 
 from netpol.compiler.ruleset import IpSet, SetType
 from netpol.dataplane.memory.grammar import Surroundings, why_refused
@@ -15,6 +15,7 @@ from netpol.model.networks import Family
 SETS = {
     **{name: IpSet(name, SetType.ADDRESSES, family) for family, name in ADDRESS_SET.items()},
     **{name: IpSet(name, SetType.ADDRESS_PORTS, family) for family, name in PORT_SET.items()},
+    **{name: IpSet(name, SetType.ADDRESS_PORT_ADDRESSES, family) for family, name in ANSWER_SET.items()},
     LIST_SET: IpSet(LIST_SET, SetType.SETS, None),
 }
 
@@ -38,6 +39,7 @@ def test_every_form_is_taken(family: Family) -> None:
         ("! -j DROP", "'-j' cannot be negated"),
         ("!", "'!' needs a value"),
         ("-s 10.0.0.1/8 -j DROP", "has host bits set"),
+        ("! -p udp -m multiport --dports 1,2 -j DROP", "without the protocol"),
         ("-p gre -j DROP", "unknown protocol 'gre'"),
         ("-m icmp6 --icmpv6-type 1 -j DROP", "couldn't load match 'icmp6'"),
         (f"-m set --match-set {LIST_SET} up -j DROP", "no sides of a packet"),
@@ -50,6 +52,9 @@ def test_every_form_is_taken(family: Family) -> None:
         ("-m addrtype --src-type MARS -j DROP", "unknown address type"),
         ("-j NFLOG --nflog-group 65536", "takes no '65536'"),
         ("-j DROP --nflog-group 1", "without NFLOG"),
+        (f"-j DROP --add-set {ANSWER_SET[Family.IPV4]} src,src,dst", "without SET"),
+        (f"-j SET --add-set {ANSWER_SET[Family.IPV6]} src,src,dst", "not applicable"),
+        ("-j SET --add-set NETPOL-NONE src", "doesn't exist"),
     ],
 )
 def test_other_words_are_refused(rule: str, says: str) -> None:
