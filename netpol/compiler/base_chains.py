@@ -10,6 +10,7 @@ from netpol.compiler import names
 from netpol.compiler.pod_chain import PREFIX_VERSION
 from netpol.compiler.ruleset import (
     Action,
+    AddToSet,
     ConnectionState,
     Goto,
     Hook,
@@ -32,6 +33,7 @@ from netpol.model.ports import Protocol
 DISCOVERY_TYPES = range(133, 137)
 """Router and neighbour solicitation and advertisement: without them IPv6 has no link layer (G10)."""
 
+_ANSWERING = (Side.SOURCE, Side.SOURCE, Side.DESTINATION)
 _LIVING = frozenset({ConnectionState.ESTABLISHED, ConnectionState.RELATED})
 
 
@@ -51,23 +53,25 @@ def base_chains(family: Family, log_group: int) -> dict[str, tuple[Rule, ...]]:
     FORWARD judges both ends. INPUT is a pod talking to its own node: only its egress is judged.
     OUTPUT is the node itself, which may always reach its pods (G8), or what a service proxy
     on this node sends on for somebody else, judged like forwarded packets (X5). A connection
-    picked up in mid-stream is refused even from the node: it is one that was cut (G11).
+    picked up in mid-stream is refused even from the node: it is one that was cut (G11). UDP
+    has no opening to tell it by: there, who answered a flow that was cut is remembered.
     """
     forward = _judge(family)
     node = Rule((LocalAddress(Side.SOURCE),), Action.RETURN, "the node reaches its own pods")
     discovery = {} if family is Family.IPV4 else _discovery(family)
     icmpv6 = () if family is Family.IPV4 else (Rule((OfProtocol(Protocol.ICMP),), Goto(names.ICMPV6)),)
-    # Conntrack takes for new what continues a TCP connection, and an SCTP HEARTBEAT or COOKIE_ECHO, it does not know.
-    midstream = tuple(
-        Rule((OfProtocol(protocol), opens_nothing), Jump(names.MIDSTREAM), "opens no connection")
-        for protocol, opens_nothing in ((Protocol.TCP, NotSyn()), (Protocol.SCTP, NotInit()))
+    cut = (
+        Rule((OfProtocol(Protocol.TCP), NotSyn()), Jump(names.MIDSTREAM), "opens no connection"),
+        Rule((OfProtocol(Protocol.TCP, negated=True),), Jump(names.OTHERS)),
     )
     return {
-        names.hook_chain(Hook.FORWARD): (*midstream, *icmpv6, *forward),
-        names.hook_chain(Hook.INPUT): (*midstream, *icmpv6, _sends(family), _unknown(family, Side.SOURCE)),
-        names.hook_chain(Hook.OUTPUT): (*midstream, node, *icmpv6, *forward),
+        names.hook_chain(Hook.FORWARD): (*cut, *icmpv6, *forward),
+        names.hook_chain(Hook.INPUT): (*cut, *icmpv6, _sends(family), _unknown(family, Side.SOURCE)),
+        names.hook_chain(Hook.OUTPUT): (*cut, node, *icmpv6, *forward),
+        names.OTHERS: _others(family),
         names.MIDSTREAM: _midstream(family),
         names.INVALID: _refuse(names.INVALID, log_group, "in mid-stream of a connection that is not known"),
+        names.CUT: (_remember(family), *_refuse(names.CUT, log_group, "of a flow that was cut")),
         names.UNKNOWN: _refuse(names.UNKNOWN, log_group, "an address of the pod range that no known pod has"),
         **discovery,
     }
@@ -106,6 +110,20 @@ def _midstream(family: Family) -> tuple[Rule, ...]:
         for direction in Direction
         for side in Side
     )
+
+
+def _others(family: Family) -> tuple[Rule, ...]:
+    """What may continue a connection that was cut and is not TCP has a chain of its own, so that TCP pays one rule."""
+    answers = OfProtocol(Protocol.UDP), InSet(names.cut_set(family), _ANSWERING)
+    return (
+        Rule(answers, Goto(names.CUT), "answers a flow that was cut"),
+        # Conntrack takes for new a HEARTBEAT or COOKIE_ECHO of an association it does not know.
+        Rule((OfProtocol(Protocol.SCTP), NotInit()), Goto(names.MIDSTREAM), "opens no connection"),
+    )
+
+
+def _remember(family: Family) -> Rule:
+    return Rule((), AddToSet(names.cut_set(family), _ANSWERING), "for as long as it goes on")
 
 
 def _discovery(family: Family) -> dict[str, tuple[Rule, ...]]:

@@ -16,6 +16,12 @@ from netpol.model.snapshot import Snapshot
 from netpol.policy.resolve import Holder, Resolver
 from netpol.settings import NodeOptions
 
+CUT_SECONDS = 300
+"""How long the answering side of a UDP flow that was cut has to be silent until what it sends opens a flow of its own.
+
+It is more than the 120 seconds for which conntrack by default takes an answered flow for a living one.
+"""
+
 
 def compile_ruleset(snapshot: Snapshot, options: NodeOptions) -> Ruleset:
     """What the kernel of node `options.name` should hold for this snapshot, and nothing of other nodes."""
@@ -36,6 +42,7 @@ def compile_ruleset(snapshot: Snapshot, options: NodeOptions) -> Ruleset:
         *_peer_sets((program for _, program in programs), options.families, resolver),
         *_isolated_sets(programs, options.families),
         *_unknown_sets(_pod_cidrs(snapshot, options), resolver.holders(), options.families),
+        *map(_cut_set, options.families),
     ]
     return Ruleset(
         {each.name: each for each in sets},
@@ -105,6 +112,12 @@ def _unknown_sets(
         members = {NetworkMember(*n) for n in whole} | {NetworkMember(*n, nomatch=True) for n in known}
         meaning = "addresses of this node's pod range that no known pod has"
         yield IpSet(names.unknown_set(family), SetType.NETWORKS, family, frozenset(members), meaning)
+
+
+def _cut_set(family: Family) -> IpSet:
+    meaning = "who answered UDP flows that were cut, and whom"
+    kind = SetType.ADDRESS_PORT_ADDRESSES
+    return IpSet(names.cut_set(family), kind, family, meaning=meaning, timeout_seconds=CUT_SECONDS)
 
 
 def _table(family: Family, programs: Programs, log_group: int) -> Table:

@@ -20,6 +20,10 @@ MIDSTREAM = PREFIX + "MIDSTREAM"
 """The chain of packets that open no connection and belong to none."""
 INVALID = PREFIX + "INVALID"
 """The chain that refuses them where an end is isolated (G11)."""
+OTHERS = PREFIX + "OTHERS"
+"""The chain of packets that are not TCP, to tell which continue a connection that was cut (G11)."""
+CUT = PREFIX + "CUT"
+"""The chain that refuses what would answer a UDP flow that was cut (G11)."""
 UNKNOWN = PREFIX + "UNKNOWN"
 """The chain that refuses addresses of the pod range that no known pod has (G12)."""
 ICMPV6 = PREFIX + "ICMPV6"
@@ -80,6 +84,11 @@ def unknown_set(family: Family) -> str:
     return f"{PREFIX}UNKNOWN-{family.value}"
 
 
+def cut_set(family: Family) -> str:
+    """The name of the set of who answered UDP flows that were cut, and whom (G11)."""
+    return f"{PREFIX}CUT-{family.value}"
+
+
 def judging_chain(direction: Direction) -> str:
     """The name of the chain that leads every isolated address to its pod's chain."""
     return PREFIX + direction.name
@@ -92,11 +101,13 @@ BASE_CHAINS = (
     *map(judging_chain, Direction),
     MIDSTREAM,
     INVALID,
+    OTHERS,
+    CUT,
     UNKNOWN,
     ICMPV6,
 )
 """The chains that every ruleset may have, whatever its pods."""
 
 _OURS = re.compile(
-    rf"{'|'.join(BASE_CHAINS)}|{PREFIX}(?:[A-Z]{{1,3}}[46]?-[A-Z2-7]{{16}}|(?:ISO-IN|ISO-EG|UNKNOWN)-[46])"
+    rf"{'|'.join(BASE_CHAINS)}|{PREFIX}(?:[A-Z]{{1,3}}[46]?-[A-Z2-7]{{16}}|(?:ISO-IN|ISO-EG|UNKNOWN|CUT)-[46])"
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from netpol.compiler.names import unknown_set
-from netpol.compiler.ruleset import Ruleset
+from netpol.compiler.names import cut_set, unknown_set
+from netpol.compiler.ruleset import IpSet, Ruleset
+from netpol.control.answering import answering_sides, flows_answered
 from netpol.control.clearing import clear_tables
 from netpol.control.cutting import UnknownAddresses, denied_flows
 from netpol.dataplane.addresses import local_addresses
@@ -72,14 +73,16 @@ def program(target: Programming, kernel: Kernel, superseded: Iterable[Tables] = 
     """
     ruleset = target.ruleset
     former = [tables for tables in superseded if any(left_in(tables, family) for family in Family)]
-    steps = _converge(kernel, ruleset.tables, partial(_with_stale_sets, ruleset)) if former else ()
+    first = _converge(kernel, ruleset.tables, partial(_with_stale_sets, ruleset))[0] if former else ()
     cleared = sum(map(_clear, former))
-    steps += _converge(kernel, ruleset.tables, lambda _: ruleset)
-    return Outcome(steps, cleared, _cut(target, kernel))
+    steps, held = _converge(kernel, ruleset.tables, lambda _: ruleset)
+    return Outcome(first + steps, cleared, _cut(target, kernel, held.sets))
 
 
-def _converge(kernel: Kernel, families: Collection[Family], desired: Callable[[Held], Ruleset]) -> tuple[Step, ...]:
-    """Apply the difference; where another writer changed what was read, read and plan again."""
+def _converge(
+    kernel: Kernel, families: Collection[Family], desired: Callable[[Held], Ruleset]
+) -> tuple[tuple[Step, ...], Held]:
+    """The steps applied, and what was held before them; where another writer changed that, it is read again."""
     held = kernel.read(families)
     attempts_left = ATTEMPTS
     while True:
@@ -92,7 +95,7 @@ def _converge(kernel: Kernel, families: Collection[Family], desired: Callable[[H
             if not attempts_left or held == before:
                 raise
         else:
-            return steps
+            return steps, held
 
 
 def _with_stale_sets(ruleset: Ruleset, held: Held) -> Ruleset:
@@ -108,16 +111,28 @@ def _clear(tables: Tables) -> int:
     return cleared.chains
 
 
-def _cut(target: Programming, kernel: Kernel) -> int:
+def _cut(target: Programming, kernel: Kernel, held: Mapping[str, IpSet]) -> int:
+    """How many living connections are gone.
+
+    Who answered one of UDP is remembered first, so that no datagram of theirs comes in between,
+    and forgotten once the policies allow the connection again.
+    """
     flows = {family: kernel.flows.read(family) for family in target.ruleset.tables}
-    if not any(flows.values()):
+    remembered = {family: held.get(cut_set(family), target.ruleset.sets[cut_set(family)]) for family in flows}
+    if not any(flows.values()) and not any(each.members for each in remembered.values()):
         return 0
     local = local_addresses()
     cut = 0
-    for family, living in flows.items():
+    for family, sides in remembered.items():
         unknown = UnknownAddresses.of(target.ruleset.sets[unknown_set(family)])
-        denied = denied_flows(target.snapshot, target.node, local, living, unknown)
-        kernel.flows.delete(family, denied)
+        refused = partial(denied_flows, target.snapshot, target.node, local, unknown=unknown)
+        denied = refused(flows[family])
+        try:
+            kernel.sets.add(sides, answering_sides(denied))
+        finally:
+            # A set without room is told, and no reason to let connections live.
+            kernel.flows.delete(family, denied)
+        kernel.sets.remove(sides, sides.members - answering_sides(refused(flows_answered(sides))))
         cut += len(denied)
     return cut
 

@@ -46,6 +46,7 @@ def plan(desired: Ruleset, held: Held) -> tuple[Step, ...]:
     - An address that is no known pod's any more is closed first, and a new one opened last (G12).
     - Sets of peers gain members before they lose others: what moves from one to another is in one of them.
     - Then each pod's lists gain sets, the table changes, and the lists lose sets, for the same reason.
+    - What a set remembers for a time is left as it is: the set is made where it is missing.
     - The table decides at which moment a pod is isolated. Its address is among the isolated ones
       before that and until after it: while the dispatch tree does not know the address, nothing
       refuses its openings.
@@ -59,7 +60,9 @@ def plan(desired: Ruleset, held: Held) -> tuple[Step, ...]:
     changed = [
         _Difference.between(each, held.sets[name])
         for name, each in desired.sets.items()
-        if _same_kind(each, held.sets.get(name)) and each.members != held.sets[name].members
+        if _same_kind(each, held.sets.get(name))
+        and each.timeout_seconds is None
+        and each.members != held.sets[name].members
     ]
     unknown = [each for each in changed if each.target.name in _UNKNOWN]
     isolated = [each for each in changed if each.target.name in _ISOLATED]
@@ -144,7 +147,11 @@ def _is_hole(member: Member) -> bool:
 
 
 def _same_kind(desired: IpSet, held: IpSet | None) -> bool:
-    return held is not None and (desired.type, desired.family) == (held.type, held.family)
+    return held is not None and _kind(desired) == _kind(held)
+
+
+def _kind(each: IpSet) -> tuple[SetType, Family | None, int | None]:
+    return each.type, each.family, each.timeout_seconds
 
 
 def _each(differences: Iterable[_Difference], steps: Callable[[_Difference], Iterator[Step]]) -> Iterator[Step]:

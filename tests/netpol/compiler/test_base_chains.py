@@ -10,7 +10,20 @@ from tracer import Outcome, Packet, State, Trace, trace
 
 from netpol.compiler import names
 from netpol.compiler.base_chains import DISCOVERY_TYPES, base_chains, hooks
-from netpol.compiler.ruleset import Action, Hook, IpSet, Log, NetworkMember, Rule, Ruleset, SetType, Table
+from netpol.compiler.ruleset import (
+    Action,
+    AddressPortAddress,
+    AddToSet,
+    Hook,
+    IpSet,
+    Log,
+    NetworkMember,
+    Rule,
+    Ruleset,
+    SetType,
+    Side,
+    Table,
+)
 from netpol.model.networks import Address, Family, family_of
 from netpol.model.policies import Direction
 from netpol.model.ports import Protocol
@@ -22,6 +35,9 @@ STRANGER = {Family.IPV4: address("10.0.0.9"), Family.IPV6: address("fd00::9")}
 NODE = {Family.IPV4: address("192.0.2.1"), Family.IPV6: address("2001:db8::1")}
 LOCAL = frozenset(NODE.values())
 """A pod that nothing isolates, one isolated for egress, one for ingress, one that is not known, and the node."""
+
+CUT_FLOWS = [(OPEN, SENDER), (NODE, SENDER), (RECEIVER, NODE)]
+"""Who answered UDP flows that were cut, from port 53, and whom."""
 
 IN, OUT = Direction.INGRESS, Direction.EGRESS
 
@@ -39,6 +55,15 @@ def ruleset(family: Family) -> Ruleset:
             SetType.NETWORKS,
             family,
             frozenset({NetworkMember(STRANGER[family].packed, family.bits)}),
+        ),
+        IpSet(
+            names.cut_set(family),
+            SetType.ADDRESS_PORT_ADDRESSES,
+            family,
+            frozenset(
+                AddressPortAddress(server[family].packed, Protocol.UDP, 53, client[family].packed)
+                for server, client in CUT_FLOWS
+            ),
         ),
     ]
     drop = {names.judging_chain(each): (Rule((), Action.DROP),) for each in Direction}
@@ -119,6 +144,39 @@ def test_nothing_picks_up_a_connection_of_an_isolated_pod(
 def test_connections_of_open_pods_may_be_picked_up(family: Family) -> None:
     picked_up = replace(packet(OPEN[family], NODE[family]), opening=False)
     assert way(Hook.FORWARD, picked_up).verdict is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("hook", Hook)
+@pytest.mark.parametrize(("server", "client"), CUT_FLOWS)
+def test_who_answered_what_was_cut_does_not_open_it_again(
+    family: Family, hook: Hook, server: dict[Family, Address], client: dict[Family, Address]
+) -> None:
+    """G11: even where the node answered, and for as long as it goes on."""
+    answer = replace(packet(server[family], client[family]), protocol=Protocol.UDP, port=40000, source_port=53)
+    found = way(hook, answer)
+    assert dropped_in(found) == names.CUT, str(found)
+    assert found.logs == (Log(7, f"1:{names.CUT}"),)
+    sides = (Side.SOURCE, Side.SOURCE, Side.DESTINATION)
+    remembered = [step.rule.target for step in found.path if isinstance(step.rule.target, AddToSet)]
+    assert remembered == [AddToSet(names.cut_set(family), sides)]
+
+
+@pytest.mark.parametrize("family", Family)
+def test_only_what_answers_is_of_a_flow_that_was_cut(family: Family) -> None:
+    answer = replace(packet(OPEN[family], SENDER[family]), protocol=Protocol.UDP, port=40000, source_port=53)
+    others = [
+        replace(answer, state=State.ESTABLISHED),
+        replace(answer, source_port=54),
+        replace(answer, destination=RECEIVER[family]),
+        replace(answer, source=RECEIVER[family]),
+        replace(answer, source=SENDER[family], destination=OPEN[family], port=53, source_port=40000),
+        replace(answer, protocol=Protocol.TCP),
+        replace(answer, protocol=Protocol.SCTP),
+    ]
+    assert [
+        dropped_in(way(Hook.FORWARD, other)) for other in others if dropped_in(way(Hook.FORWARD, other)) == names.CUT
+    ] == []
 
 
 @pytest.mark.parametrize("hook", Hook)

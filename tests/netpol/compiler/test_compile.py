@@ -10,7 +10,7 @@ import pytest
 from builders import address, beta, block, namespace, node, pod, pods, policy, rule
 
 from netpol.compiler import names
-from netpol.compiler.compile import compile_ruleset
+from netpol.compiler.compile import CUT_SECONDS, compile_ruleset
 from netpol.compiler.ruleset import Hook, Jump, Member, NetworkMember, Ruleset, SetReference, SetType
 from netpol.model.networks import Family, parse_network
 from netpol.model.objects import Node, Pod
@@ -49,7 +49,18 @@ def test_a_node_without_isolated_pods_has_empty_gates_and_no_chain_of_a_pod() ->
     assert {name: set(each.members) for name, each in found.sets.items()} == {
         **{names.isolated_set(direction, family): set() for direction in Direction for family in Family},
         **{names.unknown_set(family): set() for family in Family},
+        **{names.cut_set(family): set() for family in Family},
     }
+
+
+def test_who_answered_what_was_cut_is_remembered_for_a_time_and_never_compiled() -> None:
+    """G11."""
+    found = compiled(HERE, policies=[policy("x/p")])
+    remembering = [each for each in found.sets.values() if each.timeout_seconds is not None]
+    assert {(each.name, each.family, each.timeout_seconds) for each in remembering} == {
+        (names.cut_set(family), family, CUT_SECONDS) for family in Family
+    }
+    assert not any(each.members for each in remembering)
 
 
 def test_the_pods_of_other_nodes_have_neither_chain_nor_set() -> None:

@@ -36,6 +36,7 @@ SETS = [
         names.group_set("n" * 63, "p" * 253, direction, "TCP 80"),
         names.isolated_set(direction, family),
         names.unknown_set(family),
+        names.cut_set(family),
     )
 ]
 
@@ -62,7 +63,7 @@ def test_names_of_others_are_not_ours(name: str) -> None:
 
 def test_every_kind_of_name_is_told_from_the_others() -> None:
     assert len(set(CHAINS)) == len(CHAINS) - 2, "the judging chains are among the base chains too"
-    assert len(set(SETS)) == 10
+    assert len(set(SETS)) == 12
 
 
 @given(IDENTITIES, IDENTITIES)

@@ -10,7 +10,8 @@ from between import FAMILIES, kernel_of
 from builders import address, namespace, node, pod, pods, policy, rule
 
 from netpol.compiler.compile import compile_ruleset
-from netpol.compiler.ruleset import IpSet, SetType
+from netpol.compiler.names import cut_set
+from netpol.compiler.ruleset import AddressPortAddress, IpSet, Member, SetType
 from netpol.control import programming
 from netpol.control.programming import ATTEMPTS, Outcome, Programming, program
 from netpol.dataplane.apply import Kernel
@@ -261,6 +262,62 @@ def test_what_an_earlier_run_did_not_come_to_cut_is_cut(memory: MemoryKernel) ->
     program(target(CLOSED), kernel_of(memory))
     memory.flows.open(FOUR, flow("198.51.100.7", "10.0.0.2"))
     assert program(target(CLOSED), kernel_of(memory)) == Outcome((), flows_cut=1)
+
+
+def udp(source: str, destination: str) -> Flow:
+    return replace(flow(source, destination), protocol=Protocol.UDP, port=53)
+
+
+def answering(server: str, client: str) -> AddressPortAddress:
+    return AddressPortAddress(address(server).packed, Protocol.UDP, 53, address(client).packed)
+
+
+def remembered(memory: MemoryKernel, family: Family = FOUR) -> frozenset[Member]:
+    return memory.sets.read()[cut_set(family)].members
+
+
+def test_who_answered_a_udp_flow_is_remembered_before_it_is_cut(memory: MemoryKernel) -> None:
+    """G11."""
+    program(target(OPEN), kernel_of(memory))
+    memory.flows.open(FOUR, udp("198.51.100.7", "10.0.0.2"))
+    memory.flows.open(FOUR, flow("198.51.100.8", "10.0.0.2"))
+    memory.flows.open(Family.IPV6, udp("2001:db8::9", "fd00::2"))
+    program(target(CLOSED), kernel_of(memory))
+    assert remembered(memory) == {answering("10.0.0.2", "198.51.100.7")}
+    assert remembered(memory, Family.IPV6) == {answering("fd00::2", "2001:db8::9")}
+    operations = list(memory.journal.operations)
+    added = operations.index("add 10.0.0.2,udp:53,198.51.100.7 to NETPOL-CUT-4")
+    assert added < operations.index("delete flow 198.51.100.7 to 10.0.0.2")
+
+
+def test_what_is_remembered_stays_while_the_policies_deny_it(memory: MemoryKernel) -> None:
+    memory.flows.open(FOUR, udp("198.51.100.7", "10.0.0.2"))
+    program(target(CLOSED), kernel_of(memory))
+    assert program(target(CLOSED), kernel_of(memory)) == Outcome(())
+    program(target(OTHERWISE), kernel_of(memory))
+    assert remembered(memory) == {answering("10.0.0.2", "198.51.100.7")}
+
+
+def test_what_the_policies_allow_again_is_forgotten_at_once(memory: MemoryKernel) -> None:
+    memory.flows.open(FOUR, udp("10.0.0.3", "10.0.0.2"))
+    memory.flows.open(FOUR, udp("198.51.100.7", "10.0.0.2"))
+    program(target(CLOSED), kernel_of(memory))
+    assert len(remembered(memory)) == 2
+    friends = (policy("x/p", "app=server", ingress=[rule([pods("app=friend")], ["53/UDP"])]),)
+    program(target(friends), kernel_of(memory))
+    assert remembered(memory) == {answering("10.0.0.2", "198.51.100.7")}
+    program(target(OPEN), kernel_of(memory))
+    assert remembered(memory) == frozenset()
+
+
+def test_flows_are_cut_even_where_there_is_no_room_to_remember_them() -> None:
+    memory = MemoryKernel(max_members=2)
+    program(target(CLOSED), kernel_of(memory))
+    for host in (7, 8, 9):
+        memory.flows.open(FOUR, udp(f"198.51.100.{host}", "10.0.0.2"))
+    with pytest.raises(KernelRefusal, match="the set is full"):
+        program(target(CLOSED), kernel_of(memory))
+    assert list(memory.flows.read(FOUR)) == []
 
 
 def test_the_nodes_own_connections_live(memory: MemoryKernel) -> None:

@@ -11,7 +11,16 @@ from tracer import Outcome, Packet, trace
 
 from netpol.compiler import names
 from netpol.compiler.compile import compile_ruleset
-from netpol.compiler.ruleset import Hook, IpSet, Member, NetworkMember, Ruleset, SetReference, SetType
+from netpol.compiler.ruleset import (
+    AddressPortAddress,
+    Hook,
+    IpSet,
+    Member,
+    NetworkMember,
+    Ruleset,
+    SetReference,
+    SetType,
+)
 from netpol.dataplane.apply import apply
 from netpol.dataplane.plan import Held, plan
 from netpol.dataplane.steps import (
@@ -76,6 +85,26 @@ OPENINGS = [
     for port in (80, 81)
 ]
 """Between the pods of this module, an address of nobody, and one of nobody's in the node's range."""
+
+
+def test_what_a_set_remembers_is_left_as_it_is_and_the_set_made_where_it_is_missing() -> None:
+    """G11: members that vanish in time are no desired state."""
+    memory, kernel = programmed(compiled(SERVER))
+    cut = compiled(SERVER).sets[names.cut_set(Family.IPV4)]
+    memory.sets.add(cut, [AddressPortAddress(bytes([10, 0, 0, 2]), Protocol.UDP, 53, bytes([10, 0, 0, 3]))])
+    assert plan(compiled(SERVER), kernel.read(FAMILIES)) == ()
+    held = kernel.read(FAMILIES)
+    without = Held({name: each for name, each in held.sets.items() if name != cut.name}, held.tables)
+    assert plan(compiled(SERVER), without) == (CreateSets((cut,)),)
+
+
+def test_a_set_that_remembers_for_another_time_is_made_anew() -> None:
+    held = programmed(compiled(SERVER))[1].read(FAMILIES)
+    cut = compiled(SERVER).sets[names.cut_set(Family.IPV4)]
+    shorter = replace(cut, timeout_seconds=30)
+    steps = plan(compiled(SERVER), Held({**held.sets, cut.name: shorter}, held.tables))
+    assert steps == (DestroySets((shorter,)), CreateSets((cut,)))
+
 
 RED, BLUE = replace(FAR, labels={"app": "red"}), replace(FAR, labels={"app": "blue"})
 NEWCOMER = pod("x/newcomer", "10.0.0.9", labels="app=server", node="n1")
