@@ -111,9 +111,8 @@ def _check_size(each: IpSet, packed: bytes) -> None:
 
 
 def _check_rule(rule: Rule, family: Family, sets: Mapping[str, IpSet]) -> None:
-    named = [match for match in rule.matches if isinstance(match, OfProtocol)]
-    assert len(named) <= 1, f"{rule} names two protocols"
-    protocols = [match.protocol for match in named if not match.negated]
+    protocols = [match.protocol for match in rule.matches if isinstance(match, OfProtocol)]
+    assert len(protocols) <= 1, f"{rule} names two protocols"
     assert len(rule.comment.encode()) <= MAX_COMMENT, f"{rule} has a comment that is too long"
     for match in rule.matches:
         _check_match(match, rule, family, sets)

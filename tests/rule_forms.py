@@ -91,11 +91,6 @@ def _of_protocols(family: Family) -> list[Form]:
     icmp = "icmp" if family is Family.IPV4 else "ipv6-icmp"
     return [
         (Rule((ICMP,), accept), f"-p {icmp} -j RETURN"),
-        (Rule((OfProtocol(Protocol.TCP, negated=True),), accept), "! -p tcp -j RETURN"),
-        (
-            Rule((OfProtocol(Protocol.ICMP, negated=True), InSet(addresses, (SOURCE,))), accept),
-            f"! -p {icmp} -m set --match-set {addresses} src -j RETURN",
-        ),
         (Rule((TCP, ports(80)), accept), "-p tcp -m tcp --dport 80 -j RETURN"),
         (Rule((UDP, ports((80, 90))), accept), "-p udp -m udp --dport 80:90 -j RETURN"),
         (Rule((SCTP, ports(0)), accept), "-p sctp -m sctp --dport 0 -j RETURN"),

@@ -100,13 +100,6 @@ def test_all_matches_of_a_rule_must_hold() -> None:
     assert not meets((TCP, ports, InNetwork(Side.SOURCE, parse_network("10.9.0.0/16"))), TO_WEB)
 
 
-def test_a_protocol_can_be_negated() -> None:
-    not_tcp = OfProtocol(Protocol.TCP, negated=True)
-    assert [meets(not_tcp, packet) for packet in (TO_WEB, replace(TO_WEB, protocol=Protocol.UDP), PING)] == [
-        *(False, True, True)
-    ]
-
-
 def test_a_jump_comes_back_at_the_end_of_the_chain() -> None:
     assert walk(TO_WEB, {"A": [*rules_to(Jump("B")), DROP], "B": []}).verdict is Outcome.DROPPED
 

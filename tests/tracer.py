@@ -195,8 +195,8 @@ class Tracer:
                 return self._holds(self._ruleset.sets[name], sides, family, packet) is not negated
             case InNetwork(side, network, negated):
                 return (packet.address(side) in network) is not negated
-            case OfProtocol(protocol, negated):
-                return (packet.protocol is protocol) is not negated
+            case OfProtocol(protocol):
+                return packet.protocol is protocol
             case ToPorts(ports):
                 return packet.port is not None and any(packet.port in each for each in ports)
             case InState(states, negated):

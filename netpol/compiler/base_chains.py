@@ -35,6 +35,13 @@ DISCOVERY_TYPES = range(133, 137)
 
 _ANSWERING = (Side.SOURCE, Side.SOURCE, Side.DESTINATION)
 _LIVING = frozenset({ConnectionState.ESTABLISHED, ConnectionState.RELATED})
+_OWN_CHAINS = {Protocol.UDP: names.UDP, Protocol.TCP: names.TCP}
+
+_TCP_MIDSTREAM, _SCTP_MIDSTREAM = (
+    Rule((OfProtocol(protocol), opens_nothing), Jump(names.MIDSTREAM), "opens no connection")
+    for protocol, opens_nothing in ((Protocol.TCP, NotSyn()), (Protocol.SCTP, NotInit()))
+)
+"""Conntrack takes for new what continues a TCP connection, and an SCTP HEARTBEAT or COOKIE_ECHO, it does not know."""
 
 
 def hooks() -> dict[Hook, Rule]:
@@ -55,20 +62,26 @@ def base_chains(family: Family, log_group: int) -> dict[str, tuple[Rule, ...]]:
     on this node sends on for somebody else, judged like forwarded packets (X5). A connection
     picked up in mid-stream is refused even from the node: it is one that was cut (G11). UDP
     has no opening to tell it by: there, who answered a flow that was cut is remembered.
+
+    UDP and TCP that the node does not send have chains of their own, entered by goto, so that
+    neither pays for what is said of the others. From INPUT no destination is a pod, and the
+    rules about destinations match nothing.
     """
     forward = _judge(family)
     node = Rule((LocalAddress(Side.SOURCE),), Action.RETURN, "the node reaches its own pods")
     discovery = {} if family is Family.IPV4 else _discovery(family)
     icmpv6 = () if family is Family.IPV4 else (Rule((OfProtocol(Protocol.ICMP),), Goto(names.ICMPV6)),)
-    cut = (
-        Rule((OfProtocol(Protocol.TCP), NotSyn()), Jump(names.MIDSTREAM), "opens no connection"),
-        Rule((OfProtocol(Protocol.TCP, negated=True),), Jump(names.OTHERS)),
-    )
+    udp, tcp = (Rule((OfProtocol(each),), Goto(chain)) for each, chain in _OWN_CHAINS.items())
     return {
-        names.hook_chain(Hook.FORWARD): (*cut, *icmpv6, *forward),
-        names.hook_chain(Hook.INPUT): (*cut, *icmpv6, _sends(family), _unknown(family, Side.SOURCE)),
-        names.hook_chain(Hook.OUTPUT): (*cut, node, *icmpv6, *forward),
-        names.OTHERS: _others(family),
+        names.hook_chain(Hook.FORWARD): (udp, tcp, _SCTP_MIDSTREAM, *icmpv6, *forward),
+        names.hook_chain(Hook.INPUT): (
+            *(udp, tcp, _SCTP_MIDSTREAM),
+            *icmpv6,
+            *(_sends(family), _unknown(family, Side.SOURCE)),
+        ),
+        names.hook_chain(Hook.OUTPUT): (_cut(family), _TCP_MIDSTREAM, _SCTP_MIDSTREAM, node, *icmpv6, *forward),
+        names.UDP: (_cut(family), *forward),
+        names.TCP: (_TCP_MIDSTREAM, *forward),
         names.MIDSTREAM: _midstream(family),
         names.INVALID: _refuse(names.INVALID, log_group, "in mid-stream of a connection that is not known"),
         names.CUT: (_remember(family), *_refuse(names.CUT, log_group, "of a flow that was cut")),
@@ -112,14 +125,9 @@ def _midstream(family: Family) -> tuple[Rule, ...]:
     )
 
 
-def _others(family: Family) -> tuple[Rule, ...]:
-    """What may continue a connection that was cut and is not TCP has a chain of its own, so that TCP pays one rule."""
+def _cut(family: Family) -> Rule:
     answers = OfProtocol(Protocol.UDP), InSet(names.cut_set(family), _ANSWERING)
-    return (
-        Rule(answers, Goto(names.CUT), "answers a flow that was cut"),
-        # Conntrack takes for new a HEARTBEAT or COOKIE_ECHO of an association it does not know.
-        Rule((OfProtocol(Protocol.SCTP), NotInit()), Goto(names.MIDSTREAM), "opens no connection"),
-    )
+    return Rule(answers, Goto(names.CUT), "answers a flow that was cut")
 
 
 def _remember(family: Family) -> Rule:

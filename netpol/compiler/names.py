@@ -20,8 +20,8 @@ MIDSTREAM = PREFIX + "MIDSTREAM"
 """The chain of packets that open no connection and belong to none."""
 INVALID = PREFIX + "INVALID"
 """The chain that refuses them where an end is isolated (G11)."""
-OTHERS = PREFIX + "OTHERS"
-"""The chain of packets that are not TCP, to tell which continue a connection that was cut (G11)."""
+UDP, TCP = PREFIX + "UDP", PREFIX + "TCP"
+"""The chains that judge what opens a connection of these protocols, and tell what continues one that was cut."""
 CUT = PREFIX + "CUT"
 """The chain that refuses what would answer a UDP flow that was cut (G11)."""
 UNKNOWN = PREFIX + "UNKNOWN"
@@ -101,7 +101,8 @@ BASE_CHAINS = (
     *map(judging_chain, Direction),
     MIDSTREAM,
     INVALID,
-    OTHERS,
+    UDP,
+    TCP,
     CUT,
     UNKNOWN,
     ICMPV6,

@@ -118,10 +118,9 @@ class InNetwork:
 
 @dataclass(frozen=True, slots=True)
 class OfProtocol:
-    """The packet is (or, negated, is not) of this protocol; ICMP means the family's own ICMP."""
+    """The packet is of this protocol; ICMP means the family's own ICMP."""
 
     protocol: Protocol
-    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,18 +112,16 @@ def _networks(matches: Iterable[Match]) -> list[str]:
 
 def _protocol(matches: Sequence[Match], family: Family) -> list[str]:
     """The protocol and what is said of its own header, in one place."""
-    named = next((match for match in matches if isinstance(match, OfProtocol)), None)
-    # Of what is not of a protocol, nothing can be said that only that protocol has.
-    protocol = None if named is None or named.negated else named.protocol
+    protocol = next((match.protocol for match in matches if isinstance(match, OfProtocol)), None)
     ports = [_port_of(match, protocol) for match in matches if isinstance(match, ToPorts)]
     details = [*filter(None, ports), *filter(None, (_header(match, protocol, family) for match in matches))]
-    if named is None:
+    if protocol is None:
         return []
-    if named.protocol is Protocol.ICMP:
+    if protocol is Protocol.ICMP:
         name, module = ("ipv6-icmp", "icmp6") if family is Family.IPV6 else ("icmp", "icmp")
     else:
-        name = module = named.protocol.value.lower()
-    return [f"{_not(named)}-p {name}", *([f"-m {module}", *details] if details else [])]
+        name = module = protocol.value.lower()
+    return [f"-p {name}", *([f"-m {module}", *details] if details else [])]
 
 
 def _port_of(match: ToPorts, protocol: Protocol | None) -> str:
@@ -191,7 +189,7 @@ def _sides(sides: Iterable[Side]) -> str:
     return ",".join(side.value for side in sides)
 
 
-def _not(match: InNetwork | InSet | InState | LocalAddress | OfProtocol) -> str:
+def _not(match: InNetwork | InSet | InState | LocalAddress) -> str:
     return "! " if match.negated else ""
 
 

@@ -63,8 +63,7 @@ def why_refused(words: Sequence[Word], surroundings: Surroundings) -> str | None
 
 def _option(said: _Said, word: Word, following: Iterator[Word]) -> None:
     option = word.text
-    negated = option == "!" and not word.quoted
-    if negated:
+    if option == "!" and not word.quoted:
         option = _value(following, "!")
         if option not in _NEGATABLE:
             raise _Refused(f"{option!r} cannot be negated")
@@ -75,8 +74,6 @@ def _option(said: _Said, word: Word, following: Iterator[Word]) -> None:
     if module and module not in said.modules and said.target != module:
         raise _Refused(f"{option!r} without {module}")
     check(said, option, following)
-    if negated and option == "-p":
-        said.protocol = ""
 
 
 def _value(following: Iterator[Word], option: str) -> str:
@@ -195,7 +192,7 @@ def _target(said: _Said, option: str, following: Iterator[Word]) -> None:
 
 _MODULES = _WITH_PORTS | {"set", "multiport", "conntrack", "addrtype", "icmp6", "comment"}
 _NEGATABLE = frozenset(
-    {"-s", "-d", "-p", "--match-set", "--ctstate", "--tcp-flags", "--chunk-types", "--src-type", "--dst-type"}
+    {"-s", "-d", "--match-set", "--ctstate", "--tcp-flags", "--chunk-types", "--src-type", "--dst-type"}
 )
 
 # An option's module ("" for what every rule has; a target's options name the target), and its check.
