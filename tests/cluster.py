@@ -155,10 +155,10 @@ class Cluster:
         self._oracle = Oracle(self._snapshot)
 
     def judge_by(self, snapshot: Snapshot) -> None:
-        """The directory holds this world and nothing of the base; the oracle judges by it."""
-        self._snapshot = snapshot
-        self._oracle = Oracle(snapshot)
+        """The directory holds this world and nothing of the base; the oracle judges by it as it is read (M6)."""
         write_manifests(self.directory, manifests(snapshot))
+        self._snapshot = load(self.directory, PolicyOptions()).snapshot
+        self._oracle = Oracle(self._snapshot)
 
     def run(self, *flags: str, nodes: Iterable[str] | None = None) -> dict[str, str]:
         """What `netpol run` said on each of the nodes, by default all; an AssertionError where it failed on one."""
@@ -224,7 +224,7 @@ class Cluster:
             for question, outcome in outcomes.items()
             if outcome is not (Outcome.REACHED if question in allowed else Outcome.SILENT)
         }
-        assert wrong == {}
+        assert wrong == {}, wrong
         return Table({asked: question in allowed for question, asked in questions.items()})
 
     def reaches(self, source: str, destination: str, port: str = "80/TCP", family: Family = Family.IPV4) -> bool:
