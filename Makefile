@@ -69,6 +69,7 @@ $(BIN)/python: | packages
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "netpol needs Python 3.11 or later; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "making the Python environment $(VENV)"
+	@[ -w . ] || { echo "this directory belongs to somebody else: clone one of your own" >&2; exit 1; }
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runs: setup.cfg pyproject.toml | $(BIN)/python

@@ -88,16 +88,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader went away, as `head` does. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader went away, as `head` does.
+        _close_output()
         return 0
+    except OSError as error:
+        print(f"netpol: {error}", file=sys.stderr)
+        _close_output()
+        return NetpolError.exit_status
     return status
+
+
+def _close_output() -> None:
+    """What is still to be printed is lost, and Python does not complain of it once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> int:
     _refuse_ports_below_zero(arguments)
     names = arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
-    parsed = build_parser(names).parse_args(arguments)
+    parsed, unknown = build_parser(names).parse_known_args(arguments)
+    if unknown:
+        raise UsageError(f"unknown: {' '.join(unknown)} (see netpol {arguments[0]} --help)")
     status: int = parsed.run(parsed)
     return status
 

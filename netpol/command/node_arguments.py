@@ -60,7 +60,11 @@ def load_for_node(arguments: argparse.Namespace, options: NodeOptions) -> Snapsh
         if snapshot.nodes:
             known = listed(sorted(snapshot.nodes), MOST_NODES)
             raise UsageError(f"no node is named {options.name}; the manifests name {known} (--hostname-override)")
-        print(f"warning: no pod is on node {options.name}: --hostname-override names another", file=sys.stderr)
+        print(
+            f"warning: the manifests have neither a node nor a pod of {options.name}, so nothing is enforced there; "
+            "is --hostname-override right?",
+            file=sys.stderr,
+        )
     return snapshot
 
 

@@ -8,6 +8,7 @@ isolates as ever, and a notice says so (M7).
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import TypeVar
 
 from netpol.model.labels import EVERYTHING, Selector
@@ -46,6 +47,16 @@ def _notice(policy: Policy, problem: Problem) -> Notice:
     return Notice("NetworkPolicy", policy.namespace, policy.name, render(problem.path), problem.message)
 
 
+_SPEC_FIELDS = ("podSelector", "ingress", "egress", "policyTypes")
+_OF_MISSPELT = {
+    "podSelector": "isolates every pod and allows nothing",
+    "ingress": "allows nothing in",
+    "egress": "isolates for both and allows nothing out",
+    "policyTypes": "isolates for both",
+}
+"""What becomes of a policy by a field that cannot be understood."""
+
+
 class _SpecReading:
     """The reading of one policy's spec; `reading` gathers what was not understood."""
 
@@ -62,9 +73,10 @@ class _SpecReading:
             self.reading.wrong(_SPEC, f"must be a mapping, not {shown(value)}; the policy isolates every pod")
         elif value is None:
             self.reading.wrong(_SPEC, "is missing; the policy isolates every pod for ingress")
-        self.reading.only(spec, _SPEC, ("podSelector", "ingress", "egress", "policyTypes"))
-        pods = self._pods(spec)
-        directions = self._directions(spec, unreadable=unreadable)
+        self.reading.only(spec, _SPEC, _SPEC_FIELDS)
+        misspelt = self._misspelt(spec)
+        pods = None if "podSelector" in misspelt else self._pods(spec)
+        directions = self._directions(spec, unreadable=unreadable or bool(misspelt & {"policyTypes", "egress"}))
         ingress = self._rules(spec, Direction.INGRESS)
         egress = () if self._semantics is Semantics.ANNOTATION else self._rules(spec, Direction.EGRESS)
         if pods is None:
@@ -72,6 +84,17 @@ class _SpecReading:
             # would open the others, which another policy may isolate.
             pods, ingress, egress = EVERYTHING, (), ()
         return Policy(self._namespace, name, pods, directions, ingress, egress, self._semantics, uid, generation)
+
+    def _misspelt(self, spec: Fields) -> set[str]:
+        """The fields that the spec lacks and seems to mean by one it has: what they say cannot be understood (M7)."""
+        lacking = {name.lower(): name for name in _SPEC_FIELDS if name not in spec}
+        found = set()
+        for key in spec.keys() - set(_SPEC_FIELDS):
+            for near in get_close_matches(str(key).lower(), lacking, n=1, cutoff=0.8):
+                found.add(lacking[near])
+                consequence = _OF_MISSPELT[lacking[near]]
+                self.reading.wrong((*_SPEC, key), f"is taken for a misspelt {lacking[near]}; the policy {consequence}")
+        return found
 
     def _pods(self, spec: Fields) -> Selector | None:
         """The pods selected: all where the spec names none (B5); None where it cannot be read (X3)."""

@@ -261,3 +261,16 @@ def test_only_the_command_that_is_asked_for_is_imported() -> None:
     seen = "import sys; from netpol.cli import main; main(['matrix', '-p', 'x']); print('pyroute2' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", seen], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout == "False\n"
+
+
+def test_output_that_cannot_be_written_is_one_line_and_status_1() -> None:
+    words = [sys.executable, "-m", "netpol", "matrix", "-f", "manifests/examples", "-p", "80/TCP"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(words, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert ended.stderr.startswith("netpol: ")
+
+
+def test_an_unknown_flag_is_named_with_the_help_of_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--colour"]) == 2
+    assert capsys.readouterr().err == "netpol: unknown: --colour (see netpol doctor --help)\n"

@@ -113,7 +113,10 @@ def test_a_node_without_pods_is_worth_a_warning_where_no_node_is_named(
     """Manifests without nodes cannot tell a wrong name."""
     (tmp_path / "x.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n")
     assert run(tmp_path, node="elsewhere") == 0
-    assert capsys.readouterr().err == "warning: no pod is on node elsewhere: --hostname-override names another\n"
+    assert capsys.readouterr().err == (
+        "warning: the manifests have neither a node nor a pod of elsewhere, so nothing is enforced there; "
+        "is --hostname-override right?\n"
+    )
 
 
 def test_a_refusal_is_passed_on_with_nothing_written(kernels: dict[Variant, MemoryKernel], directory: Path) -> None:

@@ -273,3 +273,23 @@ def test_good_entries_count_beside_bad_ones(semantics: Semantics) -> None:
 def test_rules_keep_their_index() -> None:
     rules, _ = ingress(V1, {}, None, {})
     assert [found.index for found in rules] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "directions", "allows"),
+    [
+        ({"podSelectr": {"matchLabels": {"app": "db"}}, "ingress": [{}]}, {Direction.INGRESS}, False),
+        ({"podSelector": {}, "policytypes": ["Egress"]}, set(Direction), False),
+        ({"podSelector": {}, "ingress": [{}], "egres": [{}]}, set(Direction), True),
+        ({"podSelector": {}, "Ingress": [{}]}, {Direction.INGRESS}, False),
+        ({"podSelector": {}, "ingress": [{}], "comment": "x"}, {Direction.INGRESS}, True),
+    ],
+)
+def test_a_misspelt_field_is_one_that_cannot_be_understood(
+    misspelt: dict[str, object], directions: set[Direction], allows: bool
+) -> None:
+    """M7: what it would have restricted is restricted whatever it says."""
+    fields = {"metadata": {"name": "p", "namespace": "x"}, "spec": misspelt}
+    policy, notices = decode_policy(fields, Semantics.V1)
+    assert (policy.pods, policy.directions, bool(policy.ingress)) == (EVERYTHING, frozenset(directions), allows)
+    assert notices
