@@ -28,7 +28,7 @@ test: packages $(VENV)/.tests ## run every level of tests: lint arch type unit p
 	done
 
 bench: packages $(VENV)/.tests ## measure, and print the figures by stage
-	@$(TOX) -e bench
+	@PYTHONPATH=tests $(BIN)/python -m bench
 
 clean: ## remove all that was made here
 	rm -rf $(VENV) .tox build *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
