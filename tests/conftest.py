@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from private_network import missing, private_network
 
-hypothesis.settings.register_profile("default", max_examples=25, deadline=None)
+hypothesis.settings.register_profile("default", max_examples=25, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("ci", max_examples=300, deadline=None)
 hypothesis.settings.load_profile("default")
 
