@@ -169,6 +169,7 @@ def _where_yaml_finds_it(text: str, start: int) -> RepeatedKey | None:
     except RepeatedKey as error:
         return RepeatedKey(text.count("\n", 0, start) + error.line, error.message)
     except Unreadable:
+        # JSON that is no YAML (a surrogate pair, say): the line cannot be had this way.
         pass
     return None
 
