@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from netpol.listing import listed
+from netpol.model.facts import Kind
 from netpol.model.notices import Notice
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy
 from netpol.model.snapshot import ObjectName, Snapshot
 from netpol.settings import PolicyOptions
 from netpol.source.fields import Fields, Malformed, Problem
-from netpol.source.kinds import Kind, PassedOver, UnknownKind, classify, semantics_of
+from netpol.source.kinds import PassedOver, UnknownKind, classify, semantics_of
 from netpol.source.objects import decode_namespace, decode_node, decode_pod, with_name_label
 from netpol.source.policies import decode_policy
 

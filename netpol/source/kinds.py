@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import enum
 
+from netpol.model.facts import Kind
 from netpol.model.policies import Semantics
 from netpol.settings import PolicyOptions
 from netpol.source.fields import shown
-
-
-class Kind(enum.Enum):
-    """The kinds used; the values are the API's words."""
-
-    POD = "Pod"
-    NAMESPACE = "Namespace"
-    NODE = "Node"
-    NETWORK_POLICY = "NetworkPolicy"
 
 
 class PassedOver(enum.Enum):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from netpol.model.facts import Kind
 from netpol.model.policies import Semantics
 from netpol.settings import PolicyOptions
-from netpol.source.kinds import Kind, PassedOver, UnknownKind, classify, semantics_of
+from netpol.source.kinds import PassedOver, UnknownKind, classify, semantics_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""What a source says of one object: the currency between sources and controllers."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+from netpol.model.snapshot import ObjectName
+
+
+class Kind(enum.Enum):
+    """The kinds of objects that something here depends on; the values are the API's words."""
+
+    POD = "Pod"
+    NAMESPACE = "Namespace"
+    NODE = "Node"
+    NETWORK_POLICY = "NetworkPolicy"
+
+
+class Key(NamedTuple):
+    """The identity of an object; `namespace` is "" for kinds that have none."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    @property
+    def object_name(self) -> ObjectName:
+        """Namespace and name."""
+        return self.namespace, self.name
+
+    def __str__(self) -> str:
+        """
+        >>> str(Key(Kind.POD, "web", "front")), str(Key(Kind.NODE, "", "n1"))
+        ('Pod web/front', 'Node n1')
+        """
+        name = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind.value} {name}"
+
+
+class Fact(NamedTuple):
+    """An object as it is now, decoded into a value of the model; `value` None says that there is none."""
+
+    key: Key
+    value: object | None

@@ -1,0 +1,1 @@
+"""How the agent tells how it is: metrics, health, logs, Kubernetes Events."""

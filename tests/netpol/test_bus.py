@@ -1,0 +1,109 @@
+"""The bus: what is kept, who hears of it, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+
+import netpol.bus
+from netpol.bus import Bus, Subscription
+from netpol.model.facts import Fact, Key, Kind
+from netpol.model.objects import Namespace, Pod
+from netpol.trigger import Trigger
+
+WEB = Key(Kind.NAMESPACE, "", "web")
+FRONT = Key(Kind.POD, "web", "front")
+
+
+@pytest.fixture
+def bus() -> Bus:
+    return Bus()
+
+
+@pytest.fixture
+def trigger() -> Trigger:
+    return Trigger()
+
+
+@pytest.fixture
+def subscription(bus: Bus, trigger: Trigger) -> Subscription:
+    return bus.subscribe({Kind.NAMESPACE, Kind.POD}, trigger)
+
+
+def test_facts_are_taken_once_in_the_order_they_were_recorded(bus: Bus, subscription: Subscription) -> None:
+    facts = (
+        Fact(FRONT, Pod("web", "front")),
+        Fact(WEB, Namespace("web")),
+        Fact(FRONT, Pod("web", "front", {"a": "b"})),
+    )
+    for fact in facts:
+        bus.record(fact)
+
+    assert subscription.take() == facts
+    assert subscription.take() == ()
+
+
+def test_what_is_known_already_wakes_nobody(bus: Bus, subscription: Subscription, trigger: Trigger) -> None:
+    bus.record(Fact(WEB, Namespace("web")))
+    subscription.take()
+    trigger.wait(0)
+
+    assert not bus.record(Fact(WEB, Namespace("web")))
+    assert not bus.record(Fact(FRONT, None))
+    assert not trigger.wait(0)
+    assert subscription.take() == ()
+
+
+def test_a_list_takes_away_what_is_not_in_it(bus: Bus, subscription: Subscription) -> None:
+    bus.record(Fact(WEB, Namespace("web")))
+    bus.record(Fact(FRONT, Pod("web", "front")))
+    subscription.take()
+
+    changed = bus.replace(Kind.NAMESPACE, {("", "db"): Namespace("db")})
+
+    assert changed == 2
+    assert subscription.take() == (Fact(WEB, None), Fact(Key(Kind.NAMESPACE, "", "db"), Namespace("db")))
+    assert bus.count(Kind.NAMESPACE) == 1
+    assert bus.count(Kind.POD) == 1
+
+
+def test_a_kind_is_in_sync_once_it_was_listed_even_where_the_list_is_empty(
+    bus: Bus, subscription: Subscription, trigger: Trigger
+) -> None:
+    bus.record(Fact(WEB, Namespace("web")))
+    bus.replace(Kind.POD, {})
+    assert not subscription.in_sync()
+    trigger.wait(0)
+
+    bus.replace(Kind.NAMESPACE, {("", "web"): Namespace("web")})
+
+    assert subscription.in_sync()
+    assert trigger.wait(0)
+
+
+def test_a_later_subscription_starts_with_all_that_is_known(bus: Bus) -> None:
+    bus.record(Fact(WEB, Namespace("web")))
+    bus.record(Fact(FRONT, Pod("web", "front")))
+
+    late = bus.subscribe({Kind.POD}, Trigger())
+
+    assert late.take() == (Fact(FRONT, Pod("web", "front")),)
+
+
+def test_a_kind_that_was_not_subscribed_to_is_not_heard_of(bus: Bus) -> None:
+    pods = bus.subscribe({Kind.POD}, Trigger())
+    bus.record(Fact(WEB, Namespace("web")))
+
+    assert pods.take() == ()
+
+
+def test_a_controller_far_behind_gets_the_latest_of_each_object(
+    bus: Bus, subscription: Subscription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(netpol.bus, "MOST_PENDING", 3)
+    for number in range(10):
+        bus.record(Fact(FRONT, Pod("web", "front", {"n": str(number)})))
+
+    taken = subscription.take()
+
+    assert len(taken) <= 3
+    assert taken[-1] == Fact(FRONT, Pod("web", "front", {"n": "9"}))
