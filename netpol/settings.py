@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from netpol.errors import UsageError
 from netpol.model.networks import Family, Network
 from netpol.model.policies import Semantics
+
+SYNC_PERIOD_SECONDS = 30.0
+CACHE_SYNC_TIMEOUT_SECONDS = 60.0
+METRICS_PATH = "/metrics"
+HEALTH_PORT = 20244
+"""kube-router's, which the probes of its DaemonSets ask."""
 
 
 class Variant(enum.Enum):
@@ -16,12 +24,25 @@ class Variant(enum.Enum):
     LEGACY = "legacy"
 
 
+class NetworkPolicyApi(enum.Enum):
+    """The endpoint of the one store of NetworkPolicies that is watched (M5); AUTO is the newest that is served."""
+
+    AUTO = "auto"
+    V1 = "networking.k8s.io/v1"
+    V1BETA1 = "extensions/v1beta1"
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyOptions:
-    """How manifests are read: which semantics beta policies have (M2), what a broken annotation means (B2)."""
+    """How objects are read: which semantics beta policies have (M2), what a broken annotation means (B2).
+
+    `synthesise_name_label` puts a namespace's name on it as the label that API servers before
+    1.21 do not put there (G7); manifests are always read so (M6).
+    """
 
     v1beta1_semantics: Semantics = Semantics.ANNOTATION
     strict_annotations: bool = False
+    synthesise_name_label: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +57,63 @@ class NodeOptions:
     pod_cidrs: tuple[Network, ...] = ()
     fail_open: bool = False
     log_group: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSource:
+    """An API server; with neither a kubeconfig nor a master it is the one of the cluster this process is a pod of.
+
+    `master` is the server's URL, and goes before the one that the kubeconfig names.
+    """
+
+    kubeconfig: Path | None = None
+    master: str | None = None
+    network_policy_api: NetworkPolicyApi = NetworkPolicyApi.AUTO
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorySource:
+    """A directory of manifests, or one file of them."""
+
+    path: Path
+
+
+Source = ApiSource | DirectorySource
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where something is served over HTTP; the empty address means all of this host's."""
+
+    port: int
+    address: str = ""
+
+    def clashes(self, other: Listener) -> bool:
+        """True where the two cannot both listen."""
+        return self.port == other.port and (self.address == other.address or not (self.address and other.address))
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """All that the live agent is told; a listener or a variant that is None is served nowhere, or found out.
+
+    Every `sync_period_seconds` the kernel is read back, whatever happened. What is not listed
+    completely after `cache_sync_timeout_seconds` is said, and makes the agent unready.
+    """
+
+    node: NodeOptions
+    source: Source
+    policies: PolicyOptions = field(default_factory=PolicyOptions)
+    sync_period_seconds: float = SYNC_PERIOD_SECONDS
+    cache_sync_timeout_seconds: float = CACHE_SYNC_TIMEOUT_SECONDS
+    metrics: Listener | None = None
+    metrics_path: str = METRICS_PATH
+    health: Listener | None = Listener(HEALTH_PORT)
+    cleanup_on_exit: bool = False
+    variant: Variant | None = None
+    verbosity: int = 0
+
+    def __post_init__(self) -> None:
+        """UsageError where two settings do not fit together."""
+        if self.metrics and self.health and self.metrics.clashes(self.health):
+            raise UsageError(f"--metrics-port and --health-port are both {self.health.port}: one of them must differ")

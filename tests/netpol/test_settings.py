@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
+from netpol.errors import UsageError
 from netpol.model.networks import Family
 from netpol.model.policies import Semantics
-from netpol.settings import NodeOptions, PolicyOptions, Variant
+from netpol.settings import (
+    AgentSettings,
+    ApiSource,
+    Listener,
+    NetworkPolicyApi,
+    NodeOptions,
+    PolicyOptions,
+    Variant,
+)
 
 
 def test_a_node_has_both_families_and_fails_closed() -> None:
@@ -23,3 +34,30 @@ def test_the_variants_are_called_as_in_the_tools_names() -> None:
         "iptables-nft-restore",
         "iptables-legacy-restore",
     ]
+
+
+def test_the_live_agent_needs_a_node_and_a_source_and_is_probed_where_kube_router_is() -> None:
+    settings = AgentSettings(NodeOptions("n1"), ApiSource())
+    assert (settings.metrics, settings.health) == (None, Listener(20244))
+    assert (settings.sync_period_seconds, settings.cache_sync_timeout_seconds) == (30, 60)
+    assert settings.source == ApiSource(kubeconfig=None, master=None, network_policy_api=NetworkPolicyApi.AUTO)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "clash"),
+    [
+        (Listener(80), Listener(80), True),
+        (Listener(80), Listener(80, "127.0.0.1"), True),
+        (Listener(80, "127.0.0.1"), Listener(80), True),
+        (Listener(80, "::1"), Listener(80, "::1"), True),
+        (Listener(80, "127.0.0.1"), Listener(80, "127.0.0.2"), False),
+        (Listener(80), Listener(81), False),
+    ],
+)
+def test_one_port_serves_one_thing(one: Listener, other: Listener, clash: bool) -> None:
+    assert one.clashes(other) is clash
+    if clash:
+        with pytest.raises(UsageError, match="--metrics-port and --health-port are both 80"):
+            AgentSettings(NodeOptions("n1"), ApiSource(), metrics=one, health=other)
+    else:
+        assert AgentSettings(NodeOptions("n1"), ApiSource(), metrics=one, health=other).metrics == one
