@@ -7,6 +7,7 @@ nothing, so a relist after a lost watch wakes nobody.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection, Iterable, Mapping
 
 from netpol.model.facts import Fact, Key, Kind
@@ -25,6 +26,9 @@ class Subscription:
         self._bus = bus
         self._trigger = trigger
         self._pending: list[Fact] = []
+        self._waiting_since = 0.0
+        self.taken_since = 0.0
+        """When the oldest fact of the last `take` was recorded, by the monotonic clock."""
 
     def in_sync(self) -> bool:
         """True once every kind was listed completely; what `take` then returns completes that list."""
@@ -36,6 +40,8 @@ class Subscription:
 
     def put(self, facts: Iterable[Fact]) -> None:
         """Keep these facts for the next `take`; called by the bus, under its lock."""
+        if not self._pending:
+            self._waiting_since = time.monotonic()
         self._pending += facts
         if len(self._pending) > MOST_PENDING:
             self._pending = list({fact.key: fact for fact in self._pending}.values())
@@ -44,6 +50,7 @@ class Subscription:
     def empty(self) -> list[Fact]:
         """What was kept; called by the bus, under its lock."""
         pending, self._pending = self._pending, []
+        self.taken_since = self._waiting_since
         return pending
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 import netpol.bus
@@ -107,3 +109,13 @@ def test_a_controller_far_behind_gets_the_latest_of_each_object(
 
     assert len(taken) <= 3
     assert taken[-1] == Fact(FRONT, Pod("web", "front", {"n": "9"}))
+
+
+def test_the_age_of_what_was_taken_is_that_of_its_oldest_fact(bus: Bus, subscription: Subscription) -> None:
+    before = time.monotonic()
+    bus.record(Fact(WEB, Namespace("web")))
+    between = time.monotonic()
+    bus.record(Fact(FRONT, Pod("web", "front")))
+    subscription.take()
+
+    assert before <= subscription.taken_since <= between
