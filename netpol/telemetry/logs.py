@@ -10,6 +10,8 @@ from __future__ import annotations
 import enum
 import logging
 import re
+import sys
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TextIO
@@ -46,6 +48,14 @@ class Log:
 
     def error(self, message: str, /, **fields: object) -> None:
         """A line of something that the agent wanted to do and could not."""
+        self._write(logging.ERROR, message, fields)
+
+    def exception(self, message: str, /, **fields: object) -> None:
+        """As `error`, with the exception being handled; one that nobody expects brings its traceback."""
+        error = sys.exception()
+        fields["error"] = error
+        if not isinstance(error, NetpolError | OSError):
+            fields["trace"] = "".join(traceback.format_exception(error)).rstrip()[-LONGEST_TEXT:]
         self._write(logging.ERROR, message, fields)
 
     def _write(self, level: int, message: str, fields: Mapping[str, object]) -> None:
@@ -114,9 +124,7 @@ def _text(value: object) -> str:
             return f"{value:.3f}".rstrip("0").rstrip(".")
         case enum.Enum():
             return str(value.value)
-        case NetpolError():
-            return str(value)
-        case BaseException():
+        case BaseException() if not isinstance(value, NetpolError):
             return f"{type(value).__name__}: {value}"
         case list() | tuple() if type(value).__str__ is object.__str__:  # a named one may say how it is written
             return ",".join(map(_text, value))
