@@ -68,12 +68,10 @@ def configure(verbosity: int, stream: TextIO) -> None:
 
     Other libraries' warnings take the same form; the rest of what they say is left out.
     """
-    lines = _Lines(stream)
-    for name, level in ((None, logging.WARNING), (_ROOT, logging.DEBUG if verbosity >= 1 else logging.INFO)):
-        logger = logging.getLogger(name)
-        logger.setLevel(level)
-        logger.handlers = [lines]
-        logger.propagate = False
+    everyone = logging.getLogger()
+    everyone.handlers = [*(each for each in everyone.handlers if not isinstance(each, _Lines)), _Lines(stream)]
+    everyone.setLevel(logging.WARNING)
+    logging.getLogger(_ROOT).setLevel(logging.DEBUG if verbosity >= 1 else logging.INFO)
 
 
 class _Lines(logging.Handler):
