@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import NoReturn, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 import netpol
 from netpol.errors import NetpolError, UsageError
@@ -55,13 +55,25 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
-def build_parser(names: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
+class _LenientParser(_Parser):
+    """A parser that takes a command line for whole whatever is missing."""
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        """The argument, which nobody has to give."""
+        action = super().add_argument(*names, **options)
+        action.required = False
+        return action
+
+
+def build_parser(
+    names: Iterable[str] = COMMANDS, parser_class: type[argparse.ArgumentParser] = _Parser
+) -> argparse.ArgumentParser:
     """The command line of these commands."""
-    parser = _Parser(
+    parser = parser_class(
         prog="netpol", description="Kubernetes network policies, enforced and explained.", allow_abbrev=False
     )
     parser.add_argument("--version", "-V", action="version", version=f"netpol {netpol.__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=parser_class)
     for name in names:
         module = command(name)
         subparser = commands.add_parser(name, help=module.HELP, description=module.HELP, allow_abbrev=False)
@@ -106,11 +118,21 @@ def _close_output() -> None:
 def _run(arguments: list[str]) -> int:
     _refuse_ports_below_zero(arguments)
     names = arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
-    parsed, unknown = build_parser(names).parse_known_args(arguments)
-    if unknown:
-        raise UsageError(f"unknown: {' '.join(unknown)} (see netpol {arguments[0]} --help)")
+    try:
+        parsed, unknown = build_parser(names).parse_known_args(arguments)
+    except UsageError:
+        # What is missing may be what an unknown word was meant to be, so that one is named.
+        _refuse(build_parser(names, _LenientParser).parse_known_args(arguments)[1], arguments[:1])
+        raise
+    _refuse(unknown, arguments[:1])
     status: int = parsed.run(parsed)
     return status
+
+
+def _refuse(unknown: list[str], command_name: list[str]) -> None:
+    """UsageError where a word is unknown."""
+    if unknown:
+        raise UsageError(f"unknown: {' '.join(unknown)} (see {' '.join(['netpol', *command_name])} --help)")
 
 
 def _refuse_ports_below_zero(arguments: Iterable[str]) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from netpol.command.switches import Switch, add_switch
 from netpol.errors import UsageError
 from netpol.model.policies import Semantics
 from netpol.model.ports import ProtocolPort
-from netpol.policy.unresolved import unresolved_ports
 from netpol.settings import PolicyOptions
-from netpol.source.manifests import Loaded, load
 
 
 class Once(argparse.Action):
@@ -32,6 +28,15 @@ class Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+def attribute(flag: str) -> str:
+    """The name that argparse keeps a flag's value by.
+
+    >>> attribute("--run-firewall")
+    'run_firewall'
+    """
+    return flag.removeprefix("--").replace("-", "_")
+
+
 def protocol_port(text: str) -> ProtocolPort:
     """What `PORT/PROTO` on the command line names; UsageError where it names none."""
     try:
@@ -40,23 +45,8 @@ def protocol_port(text: str) -> ProtocolPort:
         raise UsageError(str(error)) from None
 
 
-def add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    """The parser knows the flags that say where manifests are and how they are read."""
-    parser.add_argument(
-        "-f",
-        "--filename",
-        "--source",
-        type=Path,
-        action=Once,
-        required=True,
-        metavar="DIR",
-        help="directory of manifests: every *.yaml, *.yml and *.json in it",
-    )
-    add_policy_arguments(parser)
-
-
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
-    """The parser knows the flags of `policy_options`: how manifests are read, wherever they are."""
+    """The parser knows the flags of `policy_options`: how objects are read, wherever they are."""
     parser.add_argument(
         "--v1beta1-semantics",
         choices=[semantics.value for semantics in Semantics],
@@ -64,6 +54,8 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
         help="what extensions/v1beta1 policies mean: they count only in namespaces annotated DefaultDeny and only for "
         "ingress (annotation, the default), or the same as networking.k8s.io/v1 ones (v1)",
     )
+    # Manifests are always read so (M6): only what reads an API server has a flag for it.
+    parser.set_defaults(synthesise_namespace_name_label=False)
     strict = "a namespace whose isolation annotation cannot be parsed is isolated"
     add_switch(parser, "--strict-annotations", Switch.OFF, strict)
 
@@ -81,17 +73,8 @@ def add_output_argument(parser: argparse.ArgumentParser, text_format: str) -> No
 
 def policy_options(arguments: argparse.Namespace) -> PolicyOptions:
     """The options that the flags of `add_policy_arguments` state."""
-    return PolicyOptions(Semantics(arguments.v1beta1_semantics), arguments.strict_annotations)
-
-
-def load_snapshot(arguments: argparse.Namespace) -> Loaded:
-    """What the manifests say; what was ignored or not understood in them is on standard error, a line each."""
-    loaded = load(arguments.filename, policy_options(arguments))
-    warn(loaded)
-    return loaded
-
-
-def warn(loaded: Loaded) -> None:
-    """What was ignored or not understood, and each named port that no pod resolves (M7), is on standard error."""
-    for message in (*loaded.notices, *unresolved_ports(loaded.snapshot), *loaded.warnings):
-        print(f"warning: {message}", file=sys.stderr)
+    return PolicyOptions(
+        Semantics(arguments.v1beta1_semantics),
+        strict_annotations=arguments.strict_annotations,
+        synthesise_name_label=arguments.synthesise_namespace_name_label,
+    )

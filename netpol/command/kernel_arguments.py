@@ -42,7 +42,12 @@ def other_tables(variant: Variant) -> dict[Variant, Tables]:
 
 def chosen_variant(arguments: argparse.Namespace) -> Variant:
     """The variant that the flag names, else the one that the host uses."""
-    return detect() if arguments.iptables_variant == AUTO else Variant(arguments.iptables_variant)
+    return named_variant(arguments) or detect()
+
+
+def named_variant(arguments: argparse.Namespace) -> Variant | None:
+    """The variant that the flag names; None where it is to be found out."""
+    return None if arguments.iptables_variant == AUTO else Variant(arguments.iptables_variant)
 
 
 @contextmanager

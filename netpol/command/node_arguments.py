@@ -7,11 +7,12 @@ import os
 import socket
 import sys
 
-from netpol.command.arguments import Once, load_snapshot
+from netpol.command.arguments import Once
+from netpol.command.source_arguments import load_snapshot
 from netpol.command.switches import Switch, add_switch
 from netpol.errors import UsageError
 from netpol.listing import listed
-from netpol.model.networks import Family, Network, parse_network
+from netpol.model.networks import Family, Network, family_of, parse_network
 from netpol.model.snapshot import Snapshot
 from netpol.settings import NodeOptions
 
@@ -34,6 +35,14 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
         type=_network,
         help="the node's pod range where its Node object states none; may be repeated",
     )
+    parser.add_argument(
+        "--cluster-cidr",
+        metavar="CIDR[,CIDR]",
+        action="extend",
+        default=[],
+        type=_networks,
+        help="all nodes' pod ranges: stands for the node's own where neither its Node object nor --pod-cidr states one",
+    )
     add_switch(parser, "--fail-open", Switch.OFF, "let addresses of the pod range pass that no known pod has (G12)")
     add_switch(parser, "--enable-ipv4", Switch.ON, "write IPv4 rules")
     add_switch(parser, "--enable-ipv6", Switch.ON, "write IPv6 rules")
@@ -46,7 +55,7 @@ def node_options(arguments: argparse.Namespace) -> NodeOptions:
     if not families:
         raise UsageError("--enable-ipv4 and --enable-ipv6 are both false: nothing is left to do")
     name = arguments.hostname_override or os.environ.get("NODE_NAME") or socket.gethostname().lower()
-    return NodeOptions(name, families, tuple(arguments.pod_cidr), fail_open=arguments.fail_open)
+    return NodeOptions(name, families, _pod_cidrs(arguments), fail_open=arguments.fail_open)
 
 
 def load_for_node(arguments: argparse.Namespace, options: NodeOptions) -> Snapshot:
@@ -66,6 +75,17 @@ def load_for_node(arguments: argparse.Namespace, options: NodeOptions) -> Snapsh
             file=sys.stderr,
         )
     return snapshot
+
+
+def _pod_cidrs(arguments: argparse.Namespace) -> tuple[Network, ...]:
+    """The node's ranges as far as flags state them, and the cluster's of a family that they state none of."""
+    stated = {family_of(network) for network in arguments.pod_cidr}
+    return (*arguments.pod_cidr, *(network for network in arguments.cluster_cidr if family_of(network) not in stated))
+
+
+def _networks(text: str) -> list[Network]:
+    """The networks between the commas; none where nothing is written, as kube-router's flags have it."""
+    return [_network(each) for each in text.split(",")] if text else []
 
 
 def _network(text: str) -> Network:

@@ -1,4 +1,4 @@
-"""`netpol run`: programs this node's kernel from manifests."""
+"""`netpol run`: programs this node's kernel, once from manifests, or for as long as the agent lives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from netpol.command.arguments import add_source_arguments
+import netpol
+from netpol.agent import run_agent
+from netpol.command import cleanup
+from netpol.command.agent_arguments import add_agent_arguments, agent_settings
+from netpol.command.arguments import attribute
 from netpol.command.kernel_arguments import (
     add_kernel_arguments,
     chosen_variant,
@@ -14,7 +18,9 @@ from netpol.command.kernel_arguments import (
     other_tables,
     require_root,
 )
-from netpol.command.node_arguments import add_node_arguments, load_for_node, node_options
+from netpol.command.kube_router import add_flags_without_effect, without_effect
+from netpol.command.node_arguments import add_node_arguments, load_for_node
+from netpol.command.source_arguments import add_source_arguments
 from netpol.command.switches import Switch, add_switch
 from netpol.compiler.compile import compile_ruleset
 from netpol.control.programming import Programming, program
@@ -22,33 +28,58 @@ from netpol.dataplane.bridges import bridges_with_ports, unfiltered
 from netpol.errors import UsageError
 from netpol.listing import listed
 from netpol.model.networks import Family
+from netpol.settings import AgentSettings, ApiSource
 
 MOST_BRIDGES = 3
 
-HELP = "program this node's kernel, in the current network namespace"
+HELP = "enforce network policies on this node, in the current network namespace"
+_EPILOG = "Every other flag of kube-router is accepted and has no effect; docs/kube-router.md says why."
+
+_NOT_RUN = {
+    "--run-router": "the pod network is the CNI's; netpol does not route it",
+    "--run-loadbalancer": "netpol gives no addresses to load balancers",
+    "--run-service-proxy": "this version has no service proxy",
+}
+"""What kube-router can run and this cannot: such a flag may only say false."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The parser knows this command's flags."""
+    """The parser knows this command's flags, and all of kube-router's."""
+    parser.epilog = _EPILOG
     add_source_arguments(parser)
     add_node_arguments(parser)
     add_kernel_arguments(parser)
     add_switch(parser, "--run-firewall", Switch.ON, "enforce network policies")
-    add_switch(parser, "--run-service-proxy", Switch.OFF, "carry the service proxy")
-    add_switch(parser, "--run-router", Switch.OFF, "route the pod network: never; the CNI's own does")
+    for flag, why in _NOT_RUN.items():
+        add_switch(parser, flag, Switch.OFF, f"only false: {why}")
     add_switch(parser, "--once", Switch.OFF, "program the kernel once and exit")
+    add_switch(parser, "--cleanup-config", Switch.OFF, "do what netpol cleanup does, and nothing else")
+    add_agent_arguments(parser)
+    add_flags_without_effect(parser)
+    parser.add_argument("--version", "-V", action="version", version=f"netpol {netpol.__version__}")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Program the kernel and say what changed."""
-    _check(arguments)
-    options = node_options(arguments)
+    """The agent's own status; with --once, 0 when the kernel is programmed and what changed was said."""
+    if arguments.cleanup_config:
+        return cleanup.run(arguments)
+    _refuse_what_is_not_run(arguments)
+    settings = agent_settings(arguments)
+    if arguments.once and isinstance(settings.source, ApiSource):
+        raise UsageError("--once needs --source: an API server is followed")
+    if idle := without_effect(arguments):
+        print(f"warning: without effect: {idle}", file=sys.stderr)
     require_root("netpol run")
+    return _program_once(arguments, settings) if arguments.once else run_agent(settings)
+
+
+def _program_once(arguments: argparse.Namespace, settings: AgentSettings) -> int:
+    options = settings.node
     snapshot = load_for_node(arguments, options)
     variant = chosen_variant(arguments)
     target = Programming(snapshot, compile_ruleset(snapshot, options), options.name)
     with open_kernel(variant) as kernel:
-        outcome = program(target, kernel, superseded=other_tables(variant).values())
+        outcome = program(target, kernel, superseded=tuple(other_tables(variant).values()))
     print(f"{options.name} ({variant.value}): {outcome}")
     _warn_of_bridges(options.families)
     return 0
@@ -62,12 +93,9 @@ def _warn_of_bridges(families: Iterable[Family]) -> None:
         print(f"warning: packets between pods on the bridge {where} pass unseen: sysctl -w {how}", file=sys.stderr)
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    if arguments.run_router:
-        raise UsageError("--run-router: the pod network is the CNI's; netpol does not route it")
-    if arguments.run_service_proxy:
-        raise UsageError("--run-service-proxy: this version has no service proxy")
+def _refuse_what_is_not_run(arguments: argparse.Namespace) -> None:
+    for flag, why in _NOT_RUN.items():
+        if getattr(arguments, attribute(flag)):
+            raise UsageError(f"{flag}: {why}")
     if not arguments.run_firewall:
         raise UsageError("--run-firewall=false leaves nothing to run")
-    if not arguments.once:
-        raise UsageError("this version programs the kernel once: add --once")

@@ -9,8 +9,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from textwrap import fill
 
-from netpol.command.arguments import warn
 from netpol.command.look import Look, Paint
+from netpol.command.source_arguments import warn
 from netpol.command.table import CHANGED_MEANS, Outcomes, Panel, grids, legend, totals
 from netpol.demo.completion import MOST_NAMES, complete
 from netpol.demo.measurement import Measurement, measure

@@ -23,11 +23,12 @@ def add_switch(parser: argparse.ArgumentParser, flag: str, default: Switch, text
     """The parser knows `flag`, with or without a value."""
     word = str(default.value).lower()
     parser.add_argument(
-        flag, nargs="?", const=True, default=default.value, type=_truth, metavar="BOOL", help=f"{text} (default {word})"
+        flag, nargs="?", const=True, default=default.value, type=truth, metavar="BOOL", help=f"{text} (default {word})"
     )
 
 
-def _truth(word: str) -> bool:
+def truth(word: str) -> bool:
+    """What the word says; ArgumentTypeError where it says neither."""
     if word not in _WORDS:
         raise argparse.ArgumentTypeError(f"{word!r} is neither true nor false")
     return _WORDS[word]

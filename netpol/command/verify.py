@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from netpol.command.arguments import add_source_arguments
 from netpol.command.kernel_arguments import (
     add_kernel_arguments,
     chosen_variant,
@@ -14,6 +13,7 @@ from netpol.command.kernel_arguments import (
     require_root,
 )
 from netpol.command.node_arguments import add_node_arguments, load_for_node, node_options
+from netpol.command.source_arguments import add_manifest_arguments
 from netpol.compiler.compile import compile_ruleset
 from netpol.dataplane.apply import left_in
 from netpol.dataplane.plan import plan
@@ -34,7 +34,7 @@ HELP = "compare this node's kernel with what the manifests ask for"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser knows this command's flags."""
-    add_source_arguments(parser)
+    add_manifest_arguments(parser)
     add_node_arguments(parser)
     add_kernel_arguments(parser)
 

@@ -72,6 +72,27 @@ def test_a_range_that_is_none_is_refused(text: str) -> None:
         options("--pod-cidr", text)
 
 
+@pytest.mark.parametrize(
+    ("words", "ranges"),
+    [
+        (["--cluster-cidr=10.0.0.0/8,fd00::/48"], ["10.0.0.0/8", "fd00::/48"]),
+        (["--cluster-cidr", "10.0.0.0/8", "--cluster-cidr", "fd00::/48"], ["10.0.0.0/8", "fd00::/48"]),
+        (["--cluster-cidr=10.0.0.0/8,fd00::/48", "--pod-cidr=10.1.0.0/24"], ["10.1.0.0/24", "fd00::/48"]),
+        (["--cluster-cidr="], []),
+    ],
+)
+def test_g12_the_clusters_range_stands_for_a_range_the_node_is_not_known_to_have(
+    words: list[str], ranges: list[str]
+) -> None:
+    assert options(*words).pod_cidrs == tuple(map(parse_network, ranges))
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0", "10.0.0.0/8,", ",", "10.0.0.0/8;fd00::/48"])
+def test_a_clusters_range_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentError, match="--cluster-cidr"):
+        options(f"--cluster-cidr={text}")
+
+
 def test_it_fails_closed_until_told_otherwise() -> None:
     """G12."""
     assert (options().fail_open, options("--fail-open").fail_open) == (False, True)

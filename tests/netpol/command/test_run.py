@@ -10,6 +10,7 @@ import manifest_directory
 import pytest
 from between import FAMILIES, kernel_of
 
+from netpol.command import cleanup
 from netpol.command import run as command
 from netpol.compiler.compile import compile_ruleset
 from netpol.control import programming
@@ -18,7 +19,7 @@ from netpol.dataplane.memory import MemoryKernel
 from netpol.dataplane.plan import plan
 from netpol.errors import KernelRefusal, UsageError
 from netpol.model.networks import Family
-from netpol.settings import NodeOptions, PolicyOptions, Variant
+from netpol.settings import AgentSettings, DirectorySource, NodeOptions, PolicyOptions, Variant
 from netpol.source.manifests import load
 
 
@@ -132,6 +133,7 @@ def test_a_refusal_is_passed_on_with_nothing_written(kernels: dict[Variant, Memo
     [
         ("--run-router", "the pod network is the CNI's"),
         ("--run-service-proxy=true", "no service proxy"),
+        ("--run-loadbalancer", "no addresses to load balancers"),
         ("--run-firewall=false", "leaves nothing to run"),
     ],
 )
@@ -143,12 +145,56 @@ def test_what_this_version_does_not_do_is_said_before_anything_is_done(
     assert all(memory.journal.operations == [] for memory in kernels.values())
 
 
-def test_the_agent_that_stays_is_not_there_yet(kernels: dict[Variant, MemoryKernel], directory: Path) -> None:
+def settings_of_agent(monkeypatch: pytest.MonkeyPatch, *words: str) -> AgentSettings:
+    """What the agent that stays is started with."""
+    started: list[AgentSettings] = []
+
+    def start(settings: AgentSettings) -> int:
+        started.append(settings)
+        return 7
+
+    monkeypatch.setattr(command, "run_agent", start)
     parser = argparse.ArgumentParser(exit_on_error=False)
     command.add_arguments(parser)
-    with pytest.raises(UsageError, match="add --once"):
-        command.run(parser.parse_args(["-f", str(directory)]))
+    assert command.run(parser.parse_args(words)) == 7
+    (settings,) = started
+    return settings
+
+
+def test_without_once_the_agent_stays_and_its_status_is_the_commands(
+    kernels: dict[Variant, MemoryKernel], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of_agent(monkeypatch, "-f", str(directory), "--hostname-override=n1")
+    assert settings == AgentSettings(NodeOptions("n1"), DirectorySource(directory))
     assert all(memory.journal.operations == [] for memory in kernels.values())
+
+
+def test_flags_without_effect_are_said_in_one_line(
+    kernels: dict[Variant, MemoryKernel],
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--bgp-port=179", "--enable-cni=false", "--bgp-port=180", "--ipvs-sync-period=5s", "--masquerade-all"]
+    settings_of_agent(monkeypatch, "-f", str(directory), *words)
+    assert capsys.readouterr().err == (
+        "warning: without effect: --bgp-port, --enable-cni (the pod network is the CNI's); "
+        "--ipvs-sync-period, --masquerade-all (no service proxy runs)\n"
+    )
+
+
+def test_cleanup_config_cleans_up_whatever_else_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned: list[argparse.Namespace] = []
+
+    def clean(arguments: argparse.Namespace) -> int:
+        cleaned.append(arguments)
+        return 0
+
+    monkeypatch.setattr(cleanup, "run", clean)
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    command.add_arguments(parser)
+    assert command.run(parser.parse_args(["--cleanup-config", "--run-router"])) == 0
+    assert len(cleaned) == 1
 
 
 def test_the_flags_of_a_daemon_set_are_taken(kernels: dict[Variant, MemoryKernel], directory: Path) -> None:

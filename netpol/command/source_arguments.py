@@ -1,0 +1,94 @@
+"""The flags that say where the cluster's objects are, and the snapshot of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from netpol.command.arguments import Once, add_policy_arguments, policy_options
+from netpol.command.switches import Switch, add_switch
+from netpol.errors import UsageError
+from netpol.policy.unresolved import unresolved_ports
+from netpol.settings import ApiSource, DirectorySource, NetworkPolicyApi, Source
+from netpol.source.manifests import Loaded, load
+from netpol.source.objects import NAME_LABEL
+
+_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+"""What kubelet tells every pod of where the API server is."""
+
+
+def add_manifest_arguments(parser: argparse.ArgumentParser) -> None:
+    """The parser knows --source, which has to be given, and the flags that say how manifests are read."""
+    _add_directory(parser, required=True)
+    add_policy_arguments(parser)
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """The parser knows the flags of `source_of`, and those that say how objects are read."""
+    _add_directory(parser, required=False)
+    parser.add_argument(
+        "--kubeconfig",
+        type=_file,
+        action=Once,
+        metavar="FILE",
+        help="how to reach the API server, in place of manifests (default: its own cluster's, where this is a pod)",
+    )
+    parser.add_argument("--master", action=Once, metavar="URL", help="the API server; goes before the kubeconfig's")
+    parser.add_argument(
+        "--network-policy-api",
+        choices=[api.value for api in NetworkPolicyApi],
+        default=NetworkPolicyApi.AUTO.value,
+        help="the endpoint that an API server's policies are read from (default auto: the newest that it serves)",
+    )
+    add_switch(
+        parser,
+        "--synthesise-namespace-name-label",
+        Switch.OFF,
+        f"put {NAME_LABEL} on namespaces, for API servers before 1.21, which do not",
+    )
+    add_policy_arguments(parser)
+
+
+def source_of(arguments: argparse.Namespace) -> Source:
+    """Where the objects are; UsageError where the flags name two places, or none and this is no pod."""
+    api = ApiSource(arguments.kubeconfig, arguments.master or None, NetworkPolicyApi(arguments.network_policy_api))
+    if arguments.filename is not None:
+        if api.kubeconfig or api.master:
+            raise UsageError("--source and an API server (--kubeconfig, --master) exclude each other")
+        return DirectorySource(arguments.filename)
+    if not (api.kubeconfig or api.master or os.environ.get(_IN_CLUSTER)):
+        raise UsageError("one of --source, --kubeconfig and --master is required: this is no pod of a cluster")
+    return api
+
+
+def load_snapshot(arguments: argparse.Namespace) -> Loaded:
+    """What the manifests say; what was ignored or not understood in them is on standard error, a line each."""
+    loaded = load(arguments.filename, policy_options(arguments))
+    warn(loaded)
+    return loaded
+
+
+def warn(loaded: Loaded) -> None:
+    """What was ignored or not understood, and each named port that no pod resolves (M7), is on standard error."""
+    for message in (*loaded.notices, *unresolved_ports(loaded.snapshot), *loaded.warnings):
+        print(f"warning: {message}", file=sys.stderr)
+
+
+def _add_directory(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument(
+        "-f",
+        "--filename",
+        "--source",
+        type=Path,
+        action=Once,
+        required=required,
+        metavar="DIR",
+        help="directory of manifests: every *.yaml, *.yml and *.json in it",
+    )
+
+
+def _file(text: str) -> Path | None:
+    """The path; none where nothing is written, as kube-router's flags have it."""
+    return Path(text) if text else None
