@@ -9,13 +9,12 @@ from __future__ import annotations
 import enum
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
-import msgspec
 from cachetools import TTLCache
 from prometheus_client import Counter
 
@@ -49,8 +48,8 @@ log = Log("telemetry.events")
 class Poster(Protocol):
     """A connection to the API server."""
 
-    def post(self, path: str, body: bytes) -> int:
-        """The HTTP status of the answer; an exception where none came."""
+    def post(self, path: str, body: Mapping[str, object]) -> int:
+        """The HTTP status of the answer, whatever it is; an exception where none came."""
 
 
 class Outcome(enum.Enum):
@@ -90,32 +89,30 @@ class Event(NamedTuple):
         digest = sha256(said.encode(errors="backslashreplace")).hexdigest()[:16]
         return f"{self.key.name[: LONGEST_NAME - len(digest) - 1].rstrip('.-')}.{digest}"
 
-    def manifest(self, node: str, moment: datetime) -> bytes:
-        """The JSON of a core/v1 Event, which every API server has served."""
+    def manifest(self, node: str, moment: datetime) -> dict[str, object]:
+        """A core/v1 Event, which every API server has served."""
         time = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return msgspec.json.encode(
-            {
-                "apiVersion": "v1",
-                "kind": "Event",
-                "metadata": {"name": self.name, "namespace": self.namespace},
-                "involvedObject": {
-                    "apiVersion": _API_VERSIONS.get(self.key.kind, "v1"),
-                    "kind": self.key.kind.value,
-                    "namespace": self.key.namespace,
-                    "name": self.key.name,
-                    "uid": self.uid,
-                },
-                "type": "Warning",
-                "reason": self.reason,
-                "message": self.message,
-                "source": {"component": _COMPONENT, "host": node},
-                "reportingComponent": _COMPONENT,
-                "reportingInstance": node,
-                "firstTimestamp": time,
-                "lastTimestamp": time,
-                "count": 1,
-            }
-        )
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "involvedObject": {
+                "apiVersion": _API_VERSIONS.get(self.key.kind, "v1"),
+                "kind": self.key.kind.value,
+                "namespace": self.key.namespace,
+                "name": self.key.name,
+                "uid": self.uid,
+            },
+            "type": "Warning",
+            "reason": self.reason,
+            "message": self.message,
+            "source": {"component": _COMPONENT, "host": node},
+            "reportingComponent": _COMPONENT,
+            "reportingInstance": node,
+            "firstTimestamp": time,
+            "lastTimestamp": time,
+            "count": 1,
+        }
 
 
 class EventWriter:

@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from ipaddress import IPv6Address, ip_address
@@ -85,18 +85,18 @@ class TelemetryServers:
         """Listen; NetpolError where a port cannot be had, and then neither is."""
         probes = health_pages(health)
         scrapes = metrics_pages(metrics_path, metrics.registry)
-        self.metrics_server = metrics_at and HttpServer("--metrics-port", metrics_at, probes | scrapes)
-        try:
-            self.health_server = health_at and HttpServer("--health-port", health_at, probes)
-        except NetpolError:
-            self.stop()
-            raise
+        with ExitStack() as opened:
+            self.metrics_server = (
+                opened.enter_context(HttpServer("--metrics-port", metrics_at, probes | scrapes)) if metrics_at else None
+            )
+            self.health_server = (
+                opened.enter_context(HttpServer("--health-port", health_at, probes)) if health_at else None
+            )
+            self._opened = opened.pop_all()
 
     def stop(self) -> None:
         """Nothing is served any more."""
-        for server in (self.metrics_server, getattr(self, "health_server", None)):
-            if server:
-                server.stop()
+        self._opened.close()
 
 
 def _bound_to(flag: str, address: str) -> tuple[socket.AddressFamily, str]:

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -71,8 +71,8 @@ class Server:
         self.answers = list(answers)
         self.posted: list[tuple[str, dict[str, Any]]] = []
 
-    def post(self, path: str, body: bytes) -> int:
-        self.posted.append((path, json.loads(body)))
+    def post(self, path: str, body: Mapping[str, object]) -> int:
+        self.posted.append((path, json.loads(json.dumps(body))))
         answer = self.answers.pop(0) if self.answers else 201
         if isinstance(answer, Exception):
             raise answer
