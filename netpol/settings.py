@@ -34,15 +34,10 @@ class NetworkPolicyApi(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class PolicyOptions:
-    """How objects are read: which semantics beta policies have (M2), what a broken annotation means (B2).
-
-    `synthesise_name_label` puts a namespace's name on it as the label that API servers before
-    1.21 do not put there (G7); manifests are always read so (M6).
-    """
+    """How objects are read: which semantics beta policies have (M2), what a broken annotation means (B2)."""
 
     v1beta1_semantics: Semantics = Semantics.ANNOTATION
     strict_annotations: bool = False
-    synthesise_name_label: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +59,14 @@ class ApiSource:
     """An API server; with neither a kubeconfig nor a master it is the one of the cluster this process is a pod of.
 
     `master` is the server's URL, and goes before the one that the kubeconfig names.
+    `synthesise_name_label` puts a namespace's name on it as the label that servers before 1.21
+    do not put there (G7); manifests are always read so (M6).
     """
 
     kubeconfig: Path | None = None
-    master: str | None = None
+    master: str = ""
     network_policy_api: NetworkPolicyApi = NetworkPolicyApi.AUTO
+    synthesise_name_label: bool = False
 
 
 @dataclass(frozen=True, slots=True)

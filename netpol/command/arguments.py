@@ -54,8 +54,6 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
         help="what extensions/v1beta1 policies mean: they count only in namespaces annotated DefaultDeny and only for "
         "ingress (annotation, the default), or the same as networking.k8s.io/v1 ones (v1)",
     )
-    # Manifests are always read so (M6): only what reads an API server has a flag for it.
-    parser.set_defaults(synthesise_namespace_name_label=False)
     strict = "a namespace whose isolation annotation cannot be parsed is isolated"
     add_switch(parser, "--strict-annotations", Switch.OFF, strict)
 
@@ -73,8 +71,4 @@ def add_output_argument(parser: argparse.ArgumentParser, text_format: str) -> No
 
 def policy_options(arguments: argparse.Namespace) -> PolicyOptions:
     """The options that the flags of `add_policy_arguments` state."""
-    return PolicyOptions(
-        Semantics(arguments.v1beta1_semantics),
-        strict_annotations=arguments.strict_annotations,
-        synthesise_name_label=arguments.synthesise_namespace_name_label,
-    )
+    return PolicyOptions(Semantics(arguments.v1beta1_semantics), arguments.strict_annotations)

@@ -53,7 +53,12 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
 
 def source_of(arguments: argparse.Namespace) -> Source:
     """Where the objects are; UsageError where the flags name two places, or none and this is no pod."""
-    api = ApiSource(arguments.kubeconfig, arguments.master or None, NetworkPolicyApi(arguments.network_policy_api))
+    api = ApiSource(
+        arguments.kubeconfig,
+        arguments.master or "",
+        NetworkPolicyApi(arguments.network_policy_api),
+        synthesise_name_label=arguments.synthesise_namespace_name_label,
+    )
     if arguments.filename is not None:
         if api.kubeconfig or api.master:
             raise UsageError("--source and an API server (--kubeconfig, --master) exclude each other")

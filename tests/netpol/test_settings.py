@@ -40,7 +40,7 @@ def test_the_live_agent_needs_a_node_and_a_source_and_is_probed_where_kube_route
     settings = AgentSettings(NodeOptions("n1"), ApiSource())
     assert (settings.metrics, settings.health) == (None, Listener(20244))
     assert (settings.sync_period_seconds, settings.cache_sync_timeout_seconds) == (30, 60)
-    assert settings.source == ApiSource(kubeconfig=None, master=None, network_policy_api=NetworkPolicyApi.AUTO)
+    assert settings.source == ApiSource(kubeconfig=None, master="", network_policy_api=NetworkPolicyApi.AUTO)
 
 
 @pytest.mark.parametrize(

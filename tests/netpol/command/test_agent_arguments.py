@@ -94,8 +94,8 @@ def test_all_may_be_said() -> None:
     node = NodeOptions("n1", NodeOptions("n1").families[:1], (parse_network("10.0.0.0/24"),), fail_open=True)
     assert settings(*words) == AgentSettings(
         node,
-        ApiSource(Path("k"), "https://10.0.0.1:6443", NetworkPolicyApi.V1BETA1),
-        PolicyOptions(Semantics.V1, strict_annotations=True, synthesise_name_label=True),
+        ApiSource(Path("k"), "https://10.0.0.1:6443", NetworkPolicyApi.V1BETA1, synthesise_name_label=True),
+        PolicyOptions(Semantics.V1, strict_annotations=True),
         sync_period_seconds=90,
         cache_sync_timeout_seconds=300,
         metrics=Listener(9100, "127.0.0.1"),

@@ -6,7 +6,6 @@ from pathlib import Path
 import manifest_directory
 import pytest
 
-from netpol.command.arguments import policy_options
 from netpol.command.source_arguments import add_manifest_arguments, add_source_arguments, load_snapshot, source_of
 from netpol.errors import InputError, UsageError
 from netpol.settings import ApiSource, DirectorySource, NetworkPolicyApi, Source
@@ -74,8 +73,9 @@ def test_a_second_api_server_is_refused(flag: str) -> None:
 
 
 def test_g7_old_api_servers_put_no_name_on_namespaces() -> None:
-    assert not policy_options(live("-f", "d")).synthesise_name_label
-    assert policy_options(live("-f", "d", "--synthesise-namespace-name-label")).synthesise_name_label
+    assert source_of(live("--master=m", "--synthesise-namespace-name-label")) == ApiSource(
+        master="m", synthesise_name_label=True
+    )
 
 
 def test_policies_are_read_from_an_api_that_there_is() -> None:
