@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+import struct
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Self
@@ -34,6 +35,7 @@ _ORIGINAL, _REPLY, _ID, _ZONE = 1, 2, 12, 18
 _ADDRESSES, _TRANSPORT = 1, 2
 _NUMBER, _SOURCE_PORT = 1, 2
 _SOURCE_ADDRESS = {Family.IPV4: 1, Family.IPV6: 3}
+_HEAD, _HEADS = struct.Struct("=HH"), struct.Struct("=HHHH")
 
 _PROTOCOLS = {6: Protocol.TCP, 17: Protocol.UDP, 132: Protocol.SCTP, 1: Protocol.ICMP, 58: Protocol.ICMP}
 _FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
@@ -67,10 +69,16 @@ class NetlinkFlows:
         """Give the socket back."""
         self._netlink.close()
 
-    def read(self, family: Family) -> Sequence[Flow]:
-        """Every flow of the family, whatever its protocol."""
+    def read(self, family: Family, touching: Collection[Address] | None = None) -> Sequence[Flow]:
+        """Every flow of the family, or those with one of these addresses at an end.
+
+        Few of many are kept: what is not wanted is told by its bytes and never decoded.
+        """
+        if touching is not None and not touching:
+            return ()
+        wanted = None if touching is None else _has_end_among(frozenset(each.packed for each in touching), family)
         with _refusing("the connections cannot be read"):
-            answers = self._netlink.dump(Request(_GET, family=_FAMILIES[family]))
+            answers = self._netlink.dump(Request(_GET, family=_FAMILIES[family]), wanted)
         return tuple(_flows(answers, family))
 
     def delete(self, family: Family, flows: Iterable[Flow]) -> None:
@@ -90,6 +98,40 @@ class NetlinkFlows:
                 raise KernelRefusal(
                     f"the connection from {flow.source} to {flow.destination} cannot be deleted: {_reason(refused)}"
                 ) from refused
+
+
+def _has_end_among(packed: frozenset[bytes], family: Family) -> Callable[[bytes], bool]:
+    """True of an answer whose original source, original destination or reply's source is one of the addresses.
+
+    Both tuples start with their addresses, and those with the source: heads of four bytes
+    lead to it, one for the tuple, one for its addresses, one for the address. The original
+    tuple comes first and its length says where the reply's starts.
+    """
+    size = family.bits // 8
+    source, destination = 12, 16 + size
+    source_end, destination_end = source + size, destination + size
+    addresses_head = _HEADS.pack(4 + 2 * (4 + size), NESTED | _ADDRESSES, 4 + size, _SOURCE_ADDRESS[family])
+
+    def is_wanted(answer: bytes) -> bool:
+        length, kind = _HEAD.unpack_from(answer)
+        reply = (length + 3) & ~3
+        if kind != NESTED | _ORIGINAL or not answer[4:source] == addresses_head == answer[reply + 4 : reply + source]:
+            return not packed.isdisjoint(_ends(answer, family))
+        return (
+            answer[source:source_end] in packed
+            or answer[destination:destination_end] in packed
+            or answer[reply + source : reply + source_end] in packed
+        )
+
+    return is_wanted
+
+
+def _ends(answer: bytes, family: Family) -> tuple[bytes, bytes, bytes]:
+    """The addresses that `_has_end_among` looks for, wherever they are told."""
+    fields = attributes(answer)
+    original, reply = (attributes(attributes(fields[each])[_ADDRESSES]) for each in (_ORIGINAL, _REPLY))
+    source = _SOURCE_ADDRESS[family]
+    return original[source], original[source + 1], reply[source]
 
 
 def _flows(answers: Iterable[bytes], family: Family) -> Iterator[Flow]:

@@ -6,7 +6,8 @@ import errno
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Self
+from itertools import groupby
+from typing import NamedTuple, Self
 
 from netpol.compiler.names import is_ours
 from netpol.compiler.ruleset import IpSet, Member, SetType
@@ -41,6 +42,13 @@ _RELEASE_SECONDS = 3.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.005, 0.1
 
 
+class _Decoded(NamedTuple):
+    """The kernel's answers about a set, and what they say."""
+
+    answers: tuple[bytes, ...]
+    found: IpSet | None
+
+
 class NetlinkSets:
     """`kernel.Sets`, in the network namespace of the thread that makes it; for one thread.
 
@@ -49,6 +57,7 @@ class NetlinkSets:
 
     def __init__(self, max_members: int = messages.MAX_MEMBERS) -> None:
         self._max_members = max_members
+        self._decoded: dict[str, _Decoded] = {}
         try:
             self._netlink = NetfilterSocket()
         except OSError as refused:
@@ -65,24 +74,39 @@ class NetlinkSets:
         self._netlink.close()
 
     def read(self) -> Mapping[str, IpSet]:
-        """Our sets as the kernel holds them; of others' not more than the names is asked for.
+        """Our sets as the kernel holds them; those of others are passed over as they come.
 
         A set that is named like ours but of a type we never make is left out: creating
-        one of that name will be refused.
+        one of that name will be refused. What the kernel tells in the same bytes as the
+        last time is not decoded again.
         """
         with _refusing("the ipsets cannot be read"):
-            names = list(map(messages.decode_name, self._netlink.dump(messages.names_request())))
-        found = (self._read_one(name) for name in names if is_ours(name))
-        return {each.name: each for each in found if each is not None}
+            answers = self._netlink.dump(messages.all_request(), lambda answer: is_ours(messages.decode_name(answer)))
+        told = {name: tuple(each) for name, each in groupby(answers, messages.decode_name)}
+        decoded = {
+            name: known
+            if (known := self._decoded.get(name)) is not None and known.answers == each
+            else _Decoded(each, messages.decode_set(each))
+            for name, each in told.items()
+        }
+        self._decoded = decoded
+        return {name: each.found for name, each in decoded.items() if each.found is not None}
 
-    def _read_one(self, name: str) -> IpSet | None:
-        with _refusing(f"ipset {name} cannot be read"):
-            try:
-                return messages.decode_set(self._netlink.dump(messages.list_request(name)))
-            except NetlinkError as refused:
-                if refused.number != errno.ENOENT:
-                    raise
-        return None
+    def read_members(self, target: IpSet) -> frozenset[Member]:
+        """What one set holds; a set that is not there is refused."""
+        with _refusing(f"ipset {target.name} cannot be read"):
+            found = messages.decode_set(self._netlink.dump(messages.list_request(target.name)))
+        if found is None:
+            raise KernelRefusal(f"ipset {target.name} cannot be read: it is of a type that is never made here")
+        return found.members
+
+    def survey(self) -> Mapping[str, messages.Header]:
+        """What our sets are and how many members each has; no member is told."""
+        with _refusing("the ipsets cannot be surveyed"):
+            answers = self._netlink.dump(
+                messages.headers_request(), lambda answer: is_ours(messages.decode_name(answer))
+            )
+        return {each.name: each for each in map(messages.decode_header, answers)}
 
     def create(self, sets: Iterable[IpSet]) -> None:
         """Create each set, empty: a set that exists is refused."""
@@ -155,6 +179,17 @@ class NetlinkSets:
                 time.sleep(pause_seconds)
                 pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
             remaining = [name for name, _ in refused]
+
+    def destroy_unused(self, name: str) -> bool:
+        """True once there is no such set; False where a rule or another set refers to it at this moment."""
+        try:
+            self._netlink.call(messages.destroy_request(name))
+        except NetlinkError as refused:
+            if refused.number == _IN_USE:
+                return False
+            if refused.number != errno.ENOENT:
+                raise KernelRefusal(f"ipset {name} cannot be destroyed: {_reason(refused)}") from refused
+        return True
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.dataplane.members import misfit
@@ -31,9 +32,9 @@ CREATE, DESTROY, LIST, ADD, REMOVE = IPSET | 2, IPSET | 3, IPSET | 7, IPSET | 9,
 SET_NAME, LINE_NUMBER = 2, 9
 _PROTOCOL, _TYPE_NAME, _REVISION, _FAMILY, _FLAGS, _DATA, _MEMBERS = 1, 3, 4, 5, 6, 7, 8
 _ADDRESS, _PREFIX, _PORT, _TIMEOUT, _PROTOCOL_NUMBER, _MEMBER_FLAGS, _PEER = 1, 3, 4, 6, 7, 8, 20
-_HASH_SIZE, _MAX_MEMBERS, _LIST_SIZE, _MEMBER_NAME, _COMMENT = 18, 19, 23, 18, 26
+_HASH_SIZE, _MAX_MEMBERS, _LIST_SIZE, _MEMBER_NAME, _COMMENT, _MEMBER_COUNT = 18, 19, 23, 18, 26, 24
 
-_NAMES_ONLY = 2
+_HEADERS_ONLY = 4
 _NOMATCH = 4
 _WITH_COMMENT = 16
 
@@ -81,9 +82,14 @@ _NUMBER_ATTRIBUTE = struct.Struct("=HHB3x")
 _NOMATCH_ATTRIBUTE = number_attribute(_MEMBER_FLAGS, _NOMATCH)
 
 
-def names_request() -> Request:
-    """Ask for the names of all sets."""
-    return Request(LIST, _VERSION + number_attribute(_FLAGS, _NAMES_ONLY), socket.AF_INET)
+def all_request() -> Request:
+    """Ask for all sets with their members."""
+    return Request(LIST, _VERSION, socket.AF_INET)
+
+
+def headers_request() -> Request:
+    """Ask what all sets are, without their members."""
+    return Request(LIST, _VERSION + number_attribute(_FLAGS, _HEADERS_ONLY), socket.AF_INET)
 
 
 def list_request(name: str) -> Request:
@@ -172,7 +178,29 @@ def _encode_address_port(packed: bytes, protocol: Protocol, port: int) -> bytes:
 
 def decode_name(answer: bytes) -> str:
     """The name of the set an answer is about."""
+    # The kernel tells it right after the protocol's version, and thousands of answers are asked for it.
+    length, kind = _HEAD.unpack_from(answer, len(_VERSION))
+    if kind == SET_NAME and answer.startswith(_VERSION):
+        return answer[len(_VERSION) + 4 : len(_VERSION) + length - 1].decode(errors="replace")
     return _text(attributes(answer)[SET_NAME])
+
+
+class Header(NamedTuple):
+    """What the kernel tells of a set without its members: `members` is their number."""
+
+    name: str
+    type: str
+    options: bytes
+    members: int
+
+
+def decode_header(answer: bytes) -> Header:
+    """The set that an answer to `headers_request` is about."""
+    fields = attributes(answer)
+    options = attributes(fields[_DATA])
+    members = int.from_bytes(options.get(_MEMBER_COUNT, b""), "big")
+    fixed = b"".join(options.get(each, b"") for each in (_TIMEOUT, _MAX_MEMBERS, _LIST_SIZE))
+    return Header(_text(fields[SET_NAME]), _text(fields[_TYPE_NAME]), fields[_FAMILY] + fixed, members)
 
 
 def decode_set(answers: Iterable[bytes]) -> IpSet | None:

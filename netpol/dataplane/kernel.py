@@ -6,7 +6,7 @@ Two implementations of each keep the same contract (tests/contract): the real on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,6 +43,9 @@ class Sets(Protocol):
     def read(self) -> Mapping[str, IpSet]:
         """Our sets as the kernel holds them."""
 
+    def read_members(self, target: IpSet) -> frozenset[Member]:
+        """What one set holds; a set that is not there is refused."""
+
     def create(self, sets: Iterable[IpSet]) -> None:
         """Create each set, empty: a set that exists is refused."""
 
@@ -54,6 +57,9 @@ class Sets(Protocol):
 
     def destroy(self, names: Iterable[str]) -> None:
         """Destroy sets that no rule and no other set refers to; one in use is refused, one already gone is no error."""
+
+    def destroy_unused(self, name: str) -> bool:
+        """True once there is no such set; False where a rule or another set refers to it at this moment."""
 
 
 class Tables(Protocol):
@@ -84,8 +90,12 @@ class Flow:
 class Flows(Protocol):
     """The kernel's connection table."""
 
-    def read(self, family: Family) -> Sequence[Flow]:
-        """Every flow of the family, whatever its protocol."""
+    def read(self, family: Family, touching: Collection[Address] | None = None) -> Sequence[Flow]:
+        """Every flow of the family, whatever its protocol.
+
+        With `touching`, only those with one of these addresses at an end: who opened it, to
+        which address, or who was reached by it.
+        """
 
     def delete(self, family: Family, flows: Iterable[Flow]) -> None:
         """Forget these flows; those already gone are no error."""

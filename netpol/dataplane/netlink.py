@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple, Self
@@ -29,13 +29,16 @@ _KIND = 0x3FFF
 REQUEST, ACKNOWLEDGE, EXCLUSIVE, DUMP = 0x1, 0x4, 0x200, 0x300
 _MULTIPART_INTERRUPTED = 0x10
 _ERROR, _DONE, _FIRST_KIND = 2, 3, 16
+_LAST_KINDS = frozenset({_ERROR, _DONE})
 
 _HEADER = struct.Struct("=IHHII")
 _SUBHEADER = struct.Struct("=BBH")
+_PREAMBLE_BYTES = _HEADER.size + _SUBHEADER.size
 _ATTRIBUTE = struct.Struct("=HH")
 _NUMBER = struct.Struct("=i")
 
 _SO_RCVBUFFORCE = 33
+_TRUNCATED = int(socket.MSG_TRUNC)
 _RECEIVE_BUFFER_BYTES = 8 << 20
 _DATAGRAM_BYTES = 1 << 18
 """More than any answer has: an error echoes its request, which is at most 64 kB."""
@@ -63,13 +66,6 @@ class Request(NamedTuple):
     family: int = socket.AF_UNSPEC
     flags: int = 0
     resource: int = 0
-
-
-class _Message(NamedTuple):
-    kind: int
-    flags: int
-    sequence: int
-    payload: bytes
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
@@ -128,6 +124,7 @@ class NetfilterSocket:
             self._socket.close()
             raise
         self._buffer = memoryview(bytearray(_DATAGRAM_BYTES))
+        self._buffers = (self._buffer,)
         self._sequence = 0
 
     def __enter__(self) -> Self:
@@ -156,13 +153,14 @@ class NetfilterSocket:
         while batch := _batch(pending):
             yield from self._call_batch(batch)
 
-    def dump(self, request: Request) -> list[bytes]:
+    def dump(self, request: Request, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
         """The attributes of each message that answers the request, of one consistent dump.
 
-        What changes while the kernel tells it is told anew.
+        What changes while the kernel tells it is told anew. Of many answers only those that
+        are `wanted` are kept.
         """
         for _ in range(_ATTEMPTS):
-            answers = self._dump_once(request)
+            answers = self._dump_once(request, wanted)
             if answers is not None:
                 return answers
         raise NetlinkError(errno.EINTR)
@@ -171,32 +169,36 @@ class NetfilterSocket:
         sequences = self._send([request._replace(flags=request.flags | ACKNOWLEDGE) for request in batch])
         refusals: dict[int, NetlinkError | None] = {}
         while len(refusals) < len(batch):
-            for message in self._receive():
-                if message.kind == _ERROR and message.sequence in sequences:
-                    refusals[message.sequence] = _refusal(message.payload)
+            datagram = self._receive()
+            for offset, length, kind, _, sequence in _heads(datagram):
+                if kind == _ERROR and sequence in sequences:
+                    refusals[sequence] = _refusal(datagram[offset + _HEADER.size : offset + length])
         return [refusals[sequence] for sequence in sequences]
 
-    def _dump_once(self, request: Request) -> list[bytes] | None:
+    def _dump_once(self, request: Request, wanted: Callable[[bytes], bool] | None) -> list[bytes] | None:
         """The answers; None where the kernel says they do not fit together, or where some were lost."""
         (sequence,) = self._send([request._replace(flags=request.flags | DUMP)])
         answers: list[bytes] = []
         consistent = True
         while True:
             try:
-                messages = self._receive()
+                datagram = self._receive()
             except NetlinkError as lost:
                 if lost.number != errno.ENOBUFS:
                     raise
                 return None
-            for message in messages:
-                if message.sequence != sequence:
+            # Plain tuples and slices: a busy node's connections are tens of thousands of messages.
+            for offset, length, kind, flags, answered in _heads(datagram):
+                if answered != sequence:
                     continue
-                consistent = consistent and not message.flags & _MULTIPART_INTERRUPTED
-                if message.kind in {_ERROR, _DONE}:
-                    if refusal := _refusal(message.payload):
+                consistent = consistent and not flags & _MULTIPART_INTERRUPTED
+                if kind in _LAST_KINDS:
+                    if refusal := _refusal(datagram[offset + _HEADER.size : offset + length]):
                         raise refusal
                     return answers if consistent else None
-                answers.append(message.payload[4:])
+                answer = datagram[offset + _PREAMBLE_BYTES : offset + length]
+                if wanted is None or wanted(answer):
+                    answers.append(answer)
 
     def _send(self, requests: Sequence[Request]) -> dict[int, Request]:
         """Send the requests as one datagram; each by its sequence number, in order."""
@@ -217,14 +219,14 @@ class NetfilterSocket:
             self._socket.send(b"".join(parts))
         return sent
 
-    def _receive(self) -> list[_Message]:
-        """The messages of one datagram of the kernel's; NetlinkError where one was lost or none came in time."""
+    def _receive(self) -> bytes:
+        """One datagram of the kernel's; NetlinkError where one was lost or none came in time."""
         with _as_netlink_error():
-            length, _, flags, sender = self._socket.recvmsg_into((self._buffer,))
-        if flags & socket.MSG_TRUNC:
+            length, _, flags, sender = self._socket.recvmsg_into(self._buffers)
+        if flags & _TRUNCATED:
             raise NetlinkError(errno.EMSGSIZE)
         # Any process may write to this address; only the kernel's is 0.
-        return list(_messages(bytes(self._buffer[:length]))) if sender[0] == 0 else []
+        return bytes(self._buffer[:length]) if sender[0] == 0 else b""
 
 
 @contextmanager
@@ -249,14 +251,15 @@ def _batch(pending: Iterator[Request]) -> list[Request]:
     return batch
 
 
-def _messages(datagram: bytes) -> Iterator[_Message]:
-    offset = 0
-    while offset + _HEADER.size <= len(datagram):
+def _heads(datagram: bytes) -> Iterator[tuple[int, int, int, int, int]]:
+    """Of each message: where it starts, its length, kind, flags and sequence number."""
+    offset, last = 0, len(datagram) - _HEADER.size
+    while offset <= last:
         length, kind, flags, sequence, _ = _HEADER.unpack_from(datagram, offset)
         if length < _HEADER.size:
             return
-        if kind in {_ERROR, _DONE} or kind >= _FIRST_KIND:
-            yield _Message(kind, flags, sequence, datagram[offset + _HEADER.size : offset + length])
+        if kind >= _FIRST_KIND or kind in _LAST_KINDS:
+            yield offset, length, kind, flags, sequence
         offset += (length + 3) & ~3
 
 

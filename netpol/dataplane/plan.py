@@ -8,7 +8,8 @@ is refused. Where many have, see `plan`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import enum
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -39,9 +40,33 @@ class Held:
     sets: Mapping[str, IpSet]
     tables: Mapping[Family, KernelTable]
 
+    def part(self, sets: Collection[str], chains: Collection[str]) -> Held:
+        """What is held under these names, and the hooks: what a plan of a part of a ruleset starts from."""
+        return Held(
+            {name: self.sets[name] for name in sets if name in self.sets},
+            {
+                family: KernelTable(table.hooks, {name: table.chains[name] for name in chains if name in table.chains})
+                for family, table in self.tables.items()
+            },
+        )
 
-def plan(desired: Ruleset, held: Held) -> tuple[Step, ...]:
+
+class Stale(enum.Enum):
+    """What becomes of sets that are held and not desired.
+
+    To destroy one takes the kernel about ten milliseconds, and one that stands does nothing
+    to a packet: who is in a hurry keeps them, and destroys them at leisure.
+    """
+
+    DESTROY = enum.auto()
+    KEEP = enum.auto()
+
+
+def plan(desired: Ruleset, held: Held, stale_sets: Stale = Stale.DESTROY) -> tuple[Step, ...]:
     """The steps that make the kernel hold `desired`; none where it does already.
+
+    Of a part of a ruleset and `Held.part` under the same names, they are the steps of that
+    part; every hook is in both.
 
     - An address that is no known pod's any more is closed first, and a new one opened last (G12).
     - Sets of peers gain members before they lose others: what moves from one to another is in one of them.
@@ -81,7 +106,7 @@ def plan(desired: Ruleset, held: Held) -> tuple[Step, ...]:
             _each([*lists, *isolated], _Difference.remove),
             _each([*peers, *lists], _Difference.replace),
             _each(unknown, _Difference.open),
-            _destroy(stale),
+            _destroy(stale if stale_sets is Stale.DESTROY else []),
         )
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from netpol.compiler.names import PREFIX, is_ours
 from netpol.compiler.ruleset import Hook
@@ -57,13 +58,15 @@ def parse_table(saved: str) -> KernelTable:
     )
 
 
+@lru_cache(maxsize=1 << 13)
 def normalise(rule: str) -> str:
     """The rule as `render` writes it, whatever the variant, version and spacing; its meaning is the same.
 
     >>> normalise("-s 10.0.0.7  -m conntrack --ctstate RELATED,NEW -j DROP")
     '-s 10.0.0.7/32 -m conntrack --ctstate NEW,RELATED -j DROP'
     """
-    return respell(rule, _SPELLINGS)
+    spelled = respell(rule, _SPELLINGS)
+    return rule if spelled == rule else spelled
 
 
 def _spell_network(text: str) -> str:

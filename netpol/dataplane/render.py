@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from netpol.compiler.ruleset import (
     Action,
@@ -65,6 +66,7 @@ def render_table(table: Table, family: Family) -> RenderedTable:
     )
 
 
+@lru_cache(maxsize=1 << 13)
 def render_rule(rule: Rule, family: Family) -> str:
     """The rule as one line, without `-A NAME`.
 
@@ -93,7 +95,10 @@ def plain_comment(comment: str) -> str:
     >>> plain_comment('say "hi"\n')
     'say _hi_'
     """
-    printable = "".join(character if character.isprintable() else " " for character in comment)
+    if comment.isprintable():
+        printable = comment
+    else:
+        printable = "".join(character if character.isprintable() else " " for character in comment)
     cut = printable.translate(_UNSAFE_IN_COMMENT).strip().encode()[:COMMENT_BYTES]
     return cut.decode(errors="ignore").strip()
 

@@ -30,7 +30,8 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
             for entry in entries:
                 port = entry.backend_port if entry.has_ports else None
                 handle = repr(entry).encode()
-                kernel.flows.open(entry.family, Flow(entry.client, entry.backend, entry.protocol, port, handle))
+                flow = Flow(entry.client, entry.backend, entry.protocol, port, handle)
+                kernel.flows.open(entry.family, flow, entry.service)
 
         yield kernel.flows, remember
         return
@@ -92,3 +93,30 @@ def test_what_is_gone_already_is_no_error(table: Table, family: Family) -> None:
     flows.delete(family, known)
     assert flows.read(family) == ()
     flows.delete(family, [])
+
+
+@pytest.mark.parametrize("family", Family)
+def test_flows_of_some_addresses_are_those_with_an_end_among_them(table: Table, family: Family) -> None:
+    flows, establish_all = table
+    opened = [entry(family, protocol, number) for protocol in PROTOCOLS for number in range(1, 21)]
+    establish_all(*opened)
+    known = flows.read(family)
+    third, fourth, fifth = (entry(family, number=number) for number in (3, 4, 5))
+    touching = {third.client, fourth.service, fifth.backend}
+    found = flows.read(family, touching)
+    # Of the fifth client's, only those that were translated have that backend.
+    assert set(found) == {
+        flow for flow in known if flow.source in {third.client, fourth.client} or flow.destination == fifth.backend
+    }
+    assert len(found) == len(PROTOCOLS) * 2 + 3
+
+
+@pytest.mark.parametrize("family", Family)
+def test_no_address_and_addresses_of_the_other_family_are_at_no_end(table: Table, family: Family) -> None:
+    flows, establish_all = table
+    opened = entry(family)
+    establish_all(opened)
+    other = entry(Family.IPV6 if family is Family.IPV4 else Family.IPV4)
+    assert flows.read(family, ()) == ()
+    assert flows.read(family, [other.client, other.backend]) == ()
+    assert len(flows.read(family, [other.client, opened.backend])) == 1

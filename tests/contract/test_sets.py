@@ -264,3 +264,27 @@ def test_a_member_set_goes_with_or_after_its_list(sets: Sets) -> None:
 def test_the_sets_of_others_are_not_read(sets: Sets) -> None:
     sets.create([replace(ADDRESSES_4, name="KUBE-LOOP-BACK"), replace(ADDRESSES_4, name="NETPOL-mine"), ADDRESSES_6])
     assert sets.read() == {ADDRESSES_6.name: ADDRESSES_6}
+
+
+@pytest.mark.parametrize(("target", "members"), FILLED)
+def test_one_set_is_read_alone(sets: Sets, target: IpSet, members: set[Member]) -> None:
+    sets.create([target, replace(ADDRESSES_4, name=named("S4", "B"))])
+    assert sets.read_members(target) == frozenset()
+    sets.add(target, members)
+    assert sets.read_members(target) == members
+
+
+def test_the_members_of_no_set_are_refused(sets: Sets) -> None:
+    with pytest.raises(KernelRefusal, match=f"^ipset {ADDRESSES_4.name} cannot be read: there is no such set"):
+        sets.read_members(ADDRESSES_4)
+
+
+def test_a_set_is_destroyed_at_once_or_not_at_all(sets: Sets) -> None:
+    sets.create([ADDRESSES_4, LIST])
+    sets.add(LIST, [SetReference(ADDRESSES_4.name)])
+    assert not sets.destroy_unused(ADDRESSES_4.name)
+    assert ADDRESSES_4.name in sets.read()
+    assert sets.destroy_unused(LIST.name)
+    assert sets.destroy_unused(ADDRESSES_4.name)
+    assert sets.read() == {}
+    assert sets.destroy_unused(ADDRESSES_4.name)

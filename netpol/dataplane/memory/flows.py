@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from netpol.dataplane.kernel import Flow
 from netpol.dataplane.memory.journal import Journal
-from netpol.model.networks import Family
+from netpol.model.networks import Address, Family
+
+
+class _Opened(NamedTuple):
+    flow: Flow
+    to: Address
 
 
 class MemoryFlows:
@@ -14,15 +20,22 @@ class MemoryFlows:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._flows: dict[Family, dict[bytes, Flow]] = {family: {} for family in Family}
+        self._flows: dict[Family, dict[bytes, _Opened]] = {family: {} for family in Family}
 
-    def open(self, family: Family, flow: Flow) -> None:
-        """The connection is established; its handle is like no other's of the family."""
-        self._flows[family][flow.handle] = flow
+    def open(self, family: Family, flow: Flow, opened_to: Address | None = None) -> None:
+        """The connection is established; its handle is like no other's of the family.
 
-    def read(self, family: Family) -> Sequence[Flow]:
-        """Every flow of the family."""
-        return tuple(self._flows[family].values())
+        `opened_to` is the address it was opened to, where that was translated into another.
+        """
+        self._flows[family][flow.handle] = _Opened(flow, opened_to or flow.destination)
+
+    def read(self, family: Family, touching: Collection[Address] | None = None) -> Sequence[Flow]:
+        """Every flow of the family, or those with one of these addresses at an end."""
+        return tuple(
+            flow
+            for flow, opened_to in self._flows[family].values()
+            if touching is None or not {flow.source, flow.destination, opened_to}.isdisjoint(touching)
+        )
 
     def delete(self, family: Family, flows: Iterable[Flow]) -> None:
         """Forget these flows; those already gone are no error."""

@@ -49,6 +49,13 @@ class MemorySets:
             if is_ours(name)
         }
 
+    def read_members(self, target: IpSet) -> frozenset[Member]:
+        """What one set holds; a set that is not there is refused."""
+        held = self._held.get(target.name)
+        if held is None:
+            raise KernelRefusal(f"ipset {target.name} cannot be read: there is no such set")
+        return frozenset(held.members.values())
+
     def create(self, sets: Iterable[IpSet]) -> None:
         """Create each set, empty: a set that exists is refused."""
         for each in sets:
@@ -92,6 +99,15 @@ class MemorySets:
                 self._journal.enter(f"destroy {name}")
                 del self._held[name]
             remaining = [name for name in remaining if name in self._held]
+
+    def destroy_unused(self, name: str) -> bool:
+        """True once there is no such set; False where a rule or another set refers to it."""
+        if name in self._held:
+            if self._is_in_use(name):
+                return False
+            self._journal.enter(f"destroy {name}")
+            del self._held[name]
+        return True
 
     def _find(self, target: IpSet, doing: str) -> _Held:
         held = self._held.get(target.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -14,7 +15,7 @@ from flow_entries import Entry, establish
 
 from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.dataplane.kernel import Flow
-from netpol.dataplane.netlink import NetfilterSocket, NetlinkError
+from netpol.dataplane.netlink import NESTED, NetfilterSocket, NetlinkError, Request, attribute
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
@@ -107,6 +108,40 @@ def test_refusals_in_words(number: int, says: str, monkeypatch: pytest.MonkeyPat
             flows.read(Family.IPV4)
         with pytest.raises(KernelRefusal, match=rf"^the connection from 10\.0\.0\.1 to 10\.0\.0\.2 cannot .*{says}"):
             flows.delete(Family.IPV4, [FLOW])
+
+
+CLIENT, SERVICE, BACKEND, STRANGER = (bytes([10, 0, 0, number]) for number in range(1, 5))
+
+
+def in_kernel_order(original: bytes, reply: bytes) -> bytes:
+    return original + reply
+
+
+def turned_round(original: bytes, reply: bytes) -> bytes:
+    return reply + original
+
+
+@pytest.mark.parametrize("order", [in_kernel_order, turned_round])
+@pytest.mark.parametrize("packed", [CLIENT, SERVICE, BACKEND, STRANGER])
+def test_an_end_is_found_wherever_the_kernel_tells_it(
+    order: Callable[[bytes, bytes], bytes], packed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuples = (
+        attribute(
+            NESTED | which,
+            attribute(NESTED | 1, attribute(1, source) + attribute(2, destination))
+            + attribute(NESTED | 2, attribute(1, b"\x11") + attribute(2, b"\0\x35") + attribute(3, b"\0\x35")),
+        )
+        for which, source, destination in ((1, CLIENT, SERVICE), (2, BACKEND, CLIENT))
+    )
+    answer = order(*tuples) + attribute(12, bytes(4))
+
+    def dump(_: NetfilterSocket, request: Request, wanted: Callable[[bytes], bool]) -> list[bytes]:
+        return [answer] if wanted(answer) else []
+
+    monkeypatch.setattr(NetfilterSocket, "dump", dump)
+    with NetlinkFlows() as flows:
+        assert len(flows.read(Family.IPV4, [ip_address(packed)])) == (packed != STRANGER)
 
 
 def test_without_a_socket_the_refusal_says_what_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,17 +6,17 @@ import base64
 import errno
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from dying_socket import DEATHS, Death, bury
 
 from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
-from netpol.dataplane import ipset
+from netpol.dataplane import ipset, ipset_messages
 from netpol.dataplane.ipset import NetlinkSets
-from netpol.dataplane.ipset_messages import names_request
 from netpol.dataplane.iptables import IptablesTables
-from netpol.dataplane.netlink import NetfilterSocket, NetlinkError, Request, text_attribute
+from netpol.dataplane.netlink import NetfilterSocket, NetlinkError
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
@@ -158,30 +158,58 @@ def test_without_rights_the_refusal_says_so(private_network: None) -> None:
         os.seteuid(0)
 
 
-def test_a_set_that_goes_while_the_others_are_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [text_attribute(2, numbered(number).name) for number in (1, 2)]
-
-    def dump(_: NetfilterSocket, request: Request) -> list[bytes]:
-        if request == names_request():
-            return names
-        raise NetlinkError(errno.ENOENT)
-
-    monkeypatch.setattr(NetfilterSocket, "dump", dump)
+@pytest.mark.kernel
+def test_what_did_not_change_is_not_decoded_again(private_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = [numbered(index) for index in range(3)]
     with NetlinkSets() as sets:
-        assert sets.read() == {}
+        sets.create(targets)
+        first = sets.read()
+        sets.add(targets[1], [bytes([10, 0, 0, 1])])
+        decoded: list[str] = []
+        decode = ipset_messages.decode_set
+
+        def note(answers: Sequence[bytes]) -> IpSet | None:
+            found = decode(answers)
+            decoded.append("" if found is None else found.name)
+            return found
+
+        monkeypatch.setattr(ipset_messages, "decode_set", note)
+        second = sets.read()
+        sets.destroy([targets[2].name])
+        assert sets.read().keys() == {targets[0].name, targets[1].name}
+    assert decoded == [targets[1].name]
+    assert second[targets[0].name] is first[targets[0].name]
+    assert second[targets[1].name].members == {bytes([10, 0, 0, 1])}
 
 
-def test_a_set_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [text_attribute(2, numbered(1).name)]
+@pytest.mark.kernel
+def test_members_of_a_set_of_a_type_that_is_never_made_are_not_guessed(private_network: None) -> None:
+    run("ipset", "create", numbered(1).name, "bitmap:port", "range", "0-65535")
+    with (
+        NetlinkSets() as sets,
+        pytest.raises(KernelRefusal, match=f"^ipset {numbered(1).name} cannot be read: .* type"),
+    ):
+        sets.read_members(numbered(1))
 
-    def dump(_: NetfilterSocket, request: Request) -> list[bytes]:
-        if request == names_request():
-            return names
-        raise NetlinkError(errno.EINTR)
 
-    monkeypatch.setattr(NetfilterSocket, "dump", dump)
-    with NetlinkSets() as sets, pytest.raises(KernelRefusal, match=f"^ipset {numbered(1).name} cannot be read: "):
-        sets.read()
+@pytest.mark.kernel
+def test_a_survey_tells_sets_apart_by_what_they_are_and_hold(private_network: None) -> None:
+    run("ipset", "create", "theirs", "hash:ip")
+    plain, timed, lists = numbered(1), numbered(2), numbered(3, SetType.SETS, None)
+    with NetlinkSets() as sets:
+        assert sets.survey() == {}
+        sets.create([plain, replace(timed, timeout_seconds=60), lists])
+        before = sets.survey()
+        assert before.keys() == {plain.name, timed.name, lists.name}
+        sets.add(plain, [bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])])
+        sets.add(lists, [SetReference(plain.name)])
+        filled = sets.survey()
+        assert [filled[each.name].members for each in (plain, timed, lists)] == [2, 0, 1]
+        run("ipset", "flush", plain.name)
+        assert sets.survey()[plain.name] == before[plain.name]
+        sets.destroy([timed.name])
+        sets.create([timed])
+        assert sets.survey()[timed.name] != before[timed.name]
 
 
 @pytest.mark.parametrize(
@@ -217,9 +245,12 @@ def test_without_a_socket_the_refusal_says_what_for(monkeypatch: pytest.MonkeyPa
 
 WRITES: dict[str, Callable[[NetlinkSets], object]] = {
     "the ipsets cannot be read": NetlinkSets.read,
+    "the ipsets cannot be surveyed": NetlinkSets.survey,
     "ipsets cannot be created": lambda sets: sets.create([numbered(1)]),
     f"ipset {numbered(1).name}: cannot add members": lambda sets: sets.add(numbered(1), [bytes([10, 0, 0, 1])]),
     f"ipset {numbered(1).name}: cannot remove members": lambda sets: sets.remove(numbered(1), [bytes([10, 0, 0, 1])]),
+    f"ipset {numbered(1).name} cannot be read": lambda sets: sets.read_members(numbered(1)),
+    f"ipset {numbered(1).name} cannot be destroyed": lambda sets: sets.destroy_unused(numbered(1).name),
     "ipsets cannot be destroyed": lambda sets: sets.destroy([numbered(1).name]),
 }
 

@@ -22,7 +22,7 @@ from netpol.compiler.ruleset import (
     SetType,
 )
 from netpol.dataplane.apply import apply
-from netpol.dataplane.plan import Held, plan
+from netpol.dataplane.plan import Held, Stale, plan
 from netpol.dataplane.steps import (
     AddMembers,
     CreateSets,
@@ -30,6 +30,7 @@ from netpol.dataplane.steps import (
     RemoveMembers,
     ReplaceMembers,
     Step,
+    references_first,
 )
 from netpol.model.networks import Family, parse_network
 from netpol.model.objects import Namespace, Node, Pod
@@ -304,3 +305,36 @@ def test_ranges_come_and_go_around_their_holes() -> None:
         RemoveMembers(wanted, (network("10.0.0.0/24"),)),
         RemoveMembers(wanted, (network("!10.0.0.200/32"),)),
     )
+
+
+# --- a part, and what may stay
+
+
+def test_sets_that_are_not_desired_stay_where_they_may() -> None:
+    old, new = compiled(SERVER, CLIENT, server("red")), compiled(SERVER, CLIENT)
+    held = programmed(old)[1].read(FAMILIES)
+    steps = plan(new, held, Stale.KEEP)
+    stale = held.sets.keys() - new.sets.keys()
+    assert stale
+    assert not [step for step in steps if isinstance(step, DestroySets)]
+    assert [*steps, DestroySets(references_first(held.sets[name] for name in held.sets if name in stale))] == list(
+        plan(new, held)
+    )
+
+
+def test_a_set_in_the_way_goes_even_where_others_may_stay() -> None:
+    desired = compiled(SERVER, CLIENT, server("red"))
+    wrong = next(each for each in desired.sets.values() if each.type is SetType.ADDRESSES)
+    former = replace(wrong, type=SetType.NETWORKS, members=frozenset())
+    held = Held({wrong.name: former}, programmed(Ruleset({}, {}))[1].read(FAMILIES).tables)
+    assert plan(desired, held, Stale.KEEP)[0] == DestroySets((former,))
+
+
+def test_a_part_of_what_is_held_has_its_hooks() -> None:
+    held = programmed(compiled(SERVER, CLIENT, server("red")))[1].read(FAMILIES)
+    name = next(iter(held.sets))
+    part = held.part({name, "absent"}, {"NETPOL-INPUT", "absent"})
+    assert part.sets == {name: held.sets[name]}
+    for family, table in part.tables.items():
+        assert table.chains == {"NETPOL-INPUT": held.tables[family].chains["NETPOL-INPUT"]}
+        assert table.hooks == held.tables[family].hooks
