@@ -13,7 +13,10 @@ WORKDIR /src
 # The libraries come first, with a netpol that has nothing but its version: a change of code leaves them where they are.
 COPY pyproject.toml setup.cfg LICENSE ./
 COPY netpol/__init__.py netpol/
-RUN pip install --no-cache-dir --no-compile .
+# The Kubernetes client has an asynchronous twin of half its size, which is not used; neither is what only that needs.
+RUN pip install --no-cache-dir --no-compile . \
+ && rm -rf /opt/netpol/lib/python3*/site-packages/kubernetes/aio \
+ && pip uninstall -y --quiet aiohttp aiohttp-retry aiohappyeyeballs aiosignal attrs frozenlist multidict propcache yarl
 COPY netpol netpol
 COPY proxy proxy
 # Compiled here, for root file systems that nobody may write to; by content, as times do not survive every copy.
