@@ -14,6 +14,7 @@ from netpol.compiler.ruleset import AddressPort, IpSet, NetworkMember, SetType
 from netpol.model.networks import Family, IPBlock, Network, family_of
 from netpol.model.policies import Peer, PodPeer
 from netpol.model.ports import NamedPort
+from netpol.policy.holders import Holder
 from netpol.policy.resolve import Resolver
 
 
@@ -58,7 +59,9 @@ class NamedDestination:
         return f"port {self.port} of {'any pod' if self.peer is None else self.peer}"
 
 
-Term = Pods | Networks | Block | NamedDestination
+PodTerm = Pods | NamedDestination
+"""The terms that mean pods: their sets change as pods come and go."""
+Term = PodTerm | Networks | Block
 
 
 def peer_terms(peers: Iterable[Peer]) -> Iterator[Term]:
@@ -84,15 +87,35 @@ def term_sets(term: Term, families: Iterable[Family], resolver: Resolver) -> tup
     )
 
 
+Contribution = Callable[[Holder, Family], Iterable[bytes | AddressPort]]
+"""From a holder and a family to what the holder's pod puts into a term's set of that family."""
+
+
+def contribution(term: PodTerm) -> Contribution:
+    """What each holder whose labels the term means puts into its sets; nothing where it lacks the port or the block."""
+    if isinstance(term, Pods):
+        return lambda holder, family: holder.packed[family]
+    port = term.port
+    inside = _packed_inside(term.peer) if isinstance(term.peer, IPBlock) else None
+
+    def addresses_and_ports(holder: Holder, family: Family) -> Iterator[AddressPort]:
+        for number in holder.pod.numbers_of(port.name, port.protocol):
+            for packed in holder.packed[family]:
+                if inside is None or inside(packed):
+                    yield AddressPort(packed, port.protocol, number)
+
+    return addresses_and_ports
+
+
 def _contents(
     term: Term, family: Family, resolver: Resolver
 ) -> Iterator[tuple[str, SetType, Iterable[bytes | NetworkMember | AddressPort]]]:
     """The letter of the set's name, its type and its members in one family; nothing where it cannot have any."""
     match term:
-        case Pods(peer):
-            yield "P", SetType.ADDRESSES, (packed for h in resolver.select(peer) for packed in h.packed[family])
+        case Pods():
+            yield "P", SetType.ADDRESSES, _pod_members(term, family, resolver)
         case NamedDestination():
-            yield "Q", SetType.ADDRESS_PORTS, _named_members(term, family, resolver)
+            yield "Q", SetType.ADDRESS_PORTS, _pod_members(term, family, resolver)
         case Networks(networks):
             if all(family_of(network) is family for network in networks):
                 whole = (n for network in networks for n in halved(network))
@@ -102,16 +125,16 @@ def _contents(
                 yield "B", SetType.NETWORKS, block_members(block)
 
 
-def _named_members(term: NamedDestination, family: Family, resolver: Resolver) -> Iterator[AddressPort]:
-    port, peer = term.port, term.peer
-    # A selector is walked by its own index: it usually means fewer pods than share a port's name.
-    holders = resolver.select(peer) if isinstance(peer, PodPeer) else resolver.naming(port)
-    inside = _packed_inside(peer) if isinstance(peer, IPBlock) else None
-    for holder in holders:
-        for number in holder.pod.numbers_of(port.name, port.protocol):
-            for packed in holder.packed[family]:
-                if inside is None or inside(packed):
-                    yield AddressPort(packed, port.protocol, number)
+def _pod_members(term: PodTerm, family: Family, resolver: Resolver) -> Iterator[bytes | AddressPort]:
+    contribute = contribution(term)
+    return (member for holder in _meant(term, resolver) for member in contribute(holder, family))
+
+
+def _meant(term: PodTerm, resolver: Resolver) -> Iterable[Holder]:
+    """Who can contribute; a selector is walked by its own index: it usually means fewer than share a port's name."""
+    if isinstance(term.peer, PodPeer):
+        return resolver.select(term.peer)
+    return resolver.naming(term.port) if isinstance(term, NamedDestination) else ()
 
 
 def _packed_inside(block: IPBlock) -> Callable[[bytes], bool]:

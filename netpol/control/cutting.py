@@ -49,13 +49,15 @@ def denied_flows(
     local_addresses: Collection[Address],
     flows: Iterable[Flow],
     unknown: Container[Address] = (),
+    oracle: Oracle | None = None,
 ) -> list[Flow]:
     """The flows whose opening this node would refuse now; a flow is judged at its ends on this node only.
 
     Every address of the node is the node, whether or not its Node object tells of it (G8). What `unknown`
-    addresses have open is refused: it is left from a pod that is gone, or not known yet (G12).
+    addresses have open is refused: it is left from a pod that is gone, or not known yet (G12). `oracle` is one
+    of the snapshot, where the caller has it.
     """
-    oracle = Oracle(snapshot)
+    oracle = Oracle(snapshot) if oracle is None else oracle
     this_node = snapshot.nodes.get(node, Node(node))
 
     def end_at(address: Address) -> End:

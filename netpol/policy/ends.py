@@ -4,40 +4,40 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from netpol.errors import UsageError
 from netpol.model.networks import Address, Family, family_of, parse_address, parse_network
 from netpol.model.objects import Node, Pod
-from netpol.model.snapshot import Snapshot, holders
+from netpol.model.snapshot import Snapshot
 from netpol.policy.judgement import End, ExternalEnd, NodeEnd, PodEnd
+from netpol.policy.lookups import Lookups, known_nodes
 
 
 class Ends:
-    """The ends of connections that a snapshot knows.
+    """The ends of connections that a snapshot knows; `lookups` where somebody keeps those of the snapshot.
 
     A hostNetwork pod's addresses are its node's (V9), also where the Node object does not list them or is missing.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, lookups: Lookups | None = None) -> None:
         self._snapshot = snapshot
-        self._holders = holders(snapshot.pods.values())
-        self._nodes = _nodes(snapshot)
-        self._node_by_address = {
-            address: node
-            for node in sorted(self._nodes.values(), key=lambda node: node.name, reverse=True)
-            for address in node.addresses
-        }
+        self._lookups = Lookups.of(snapshot) if lookups is None else lookups
+
+    @cached_property
+    def _nodes(self) -> dict[str, Node]:
+        return known_nodes(self._snapshot)
 
     def holder_of(self, address: Address) -> Pod | None:
         """The newest actionable pod that holds the address (X1)."""
-        return self._holders.get(address)
+        return self._lookups.pods_by_address.get(address)
 
     def at(self, address: Address) -> End:
         """The newest actionable pod that holds the address (X1), else a node that has it, else the outside."""
-        pod = self._holders.get(address)
+        pod = self.holder_of(address)
         if pod is not None:
             return PodEnd(pod, address)
-        node = self._node_by_address.get(address)
+        node = self._lookups.nodes_by_address.get(address)
         return ExternalEnd(address) if node is None else NodeEnd(node, address)
 
     def named(self, text: str) -> tuple[End, ...]:
@@ -113,20 +113,6 @@ def _pairs(sources: Iterable[End], destinations: Iterable[End]) -> Iterator[tupl
 
 def _can_meet(source: Address | None, destination: Address | None) -> bool:
     return source is None or destination is None or source.version == destination.version
-
-
-def _nodes(snapshot: Snapshot) -> dict[str, Node]:
-    """Every node by name, with what pods say of it: that it exists, and which addresses host networking has."""
-    addresses = {name: dict.fromkeys(node.addresses) for name, node in snapshot.nodes.items()}
-    for pod in sorted(snapshot.pods.values(), key=str):
-        if pod.node:
-            known = addresses.setdefault(pod.node, {})
-            if pod.host_network and not pod.finished:
-                known.update(dict.fromkeys(pod.addresses))
-    return {
-        name: Node(name, tuple(known), snapshot.nodes[name].pod_cidrs if name in snapshot.nodes else ())
-        for name, known in addresses.items()
-    }
 
 
 def _of_node(node: Node, addresses: tuple[Address, ...]) -> tuple[End, ...]:

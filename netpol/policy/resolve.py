@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from netpol.model.labels import Operator, Selector
-from netpol.model.networks import Address, Family, family_of
+from netpol.model.change import Change
+from netpol.model.labels import Selector
+from netpol.model.networks import Address
 from netpol.model.objects import Pod
 from netpol.model.policies import Direction, PodPeer, Policy, Semantics
-from netpol.model.ports import NamedPort, Protocol
-from netpol.model.snapshot import Snapshot, holders
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """An actionable pod with the addresses that stand for it: those no newer pod holds (X1)."""
-
-    pod: Pod
-    addresses: tuple[Address, ...]
-    packed: Mapping[Family, tuple[bytes, ...]]
-    """The same addresses by family, as packets carry them."""
-
-    @classmethod
-    def of(cls, pod: Pod, addresses: tuple[Address, ...]) -> Holder:
-        """The holder of these addresses of the pod."""
-        packed = {f: tuple(a.packed for a in addresses if family_of(a) is f) for f in Family}
-        return cls(pod, addresses, packed)
+from netpol.model.ports import NamedPort
+from netpol.model.snapshot import Snapshot
+from netpol.policy.holders import Holder, HolderIndex
+from netpol.policy.selector_index import SelectorIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,39 +25,59 @@ class Standing:
 
 
 class Resolver:
-    """Answers about one snapshot, from indexes by namespace and by label."""
+    """Answers about a snapshot, from indexes of its pods and policies.
+
+    Whoever changes the snapshot's pods or policies tells it; namespaces are looked up where they are.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._namespaces = snapshot.namespaces
-        self._holders: dict[str, list[Holder]] = defaultdict(list)
-        self._labelled: dict[tuple[str, str, str], list[Holder]] = defaultdict(list)
-        self._named: dict[tuple[str, Protocol], dict[tuple[str, str], Holder]] = defaultdict(dict)
-        self._policies: dict[str, list[Policy]] = defaultdict(list)
-        self._local: dict[str, list[Holder]] = defaultdict(list)
-        held = holders(snapshot.pods.values())
-        for pod in snapshot.pods.values():
-            addresses = tuple(address for address in pod.addresses if held.get(address) is pod)
-            if addresses:
-                self._add(Holder.of(pod, addresses))
+        self._holders = HolderIndex()
+        self._policies: dict[str, dict[str, Policy]] = {}
+        self._selecting: dict[str, SelectorIndex[str]] = {}
+        self.replace_pods(Change(None, pod) for pod in snapshot.pods.values())
         for policy in snapshot.policies.values():
-            self._policies[policy.namespace].append(policy)
+            self.replace_policy(Change(None, policy))
 
-    def _add(self, holder: Holder) -> None:
-        pod = holder.pod
-        self._holders[pod.namespace].append(holder)
-        self._local[pod.node].append(holder)
-        for key, value in pod.labels.items():
-            self._labelled[pod.namespace, key, value].append(holder)
-        for port in pod.ports:
-            self._named[port.name, port.protocol].setdefault((pod.namespace, pod.name), holder)
+    # --- changes
+
+    def replace_pods(self, changes: Iterable[Change[Pod]]) -> list[Change[Holder]]:
+        """The pods are as the changes leave them; returns which holders that moved (`HolderIndex.replace`)."""
+        return self._holders.replace(changes)
+
+    def replace_policy(self, change: Change[Policy]) -> None:
+        """The policy is as the change leaves it."""
+        before, after = change
+        if before is not None:
+            selecting, policies = self._selecting[before.namespace], self._policies[before.namespace]
+            selecting.remove(before.pods, before.name)
+            del policies[before.name]
+            if not policies:
+                del self._selecting[before.namespace], self._policies[before.namespace]
+        if after is not None:
+            self._policies.setdefault(after.namespace, {})[after.name] = after
+            self._selecting.setdefault(after.namespace, SelectorIndex()).add(after.pods, after.name)
+
+    # --- questions
+
+    @property
+    def pods_by_address(self) -> Mapping[Address, Pod]:
+        """The pod each address stands for (X1)."""
+        return self._holders.pods_by_address
+
+    @property
+    def policies_by_namespace(self) -> Mapping[str, Mapping[str, Policy]]:
+        """The policies of each namespace that has any, by name."""
+        return self._policies
 
     def on_node(self, node: str) -> tuple[Holder, ...]:
         """The holders on this node, by namespace and name."""
-        return tuple(sorted(self._local.get(node, ()), key=lambda holder: (holder.pod.namespace, holder.pod.name)))
+        found = self._holders.on_node(node)
+        return tuple(sorted(found, key=lambda holder: (holder.pod.namespace, holder.pod.name)))
 
-    def holders(self) -> tuple[Holder, ...]:
+    def holders(self) -> Iterator[Holder]:
         """Every holder of the cluster."""
-        return tuple(holder for namespace in self._holders.values() for holder in namespace)
+        return self._holders.all()
 
     def standing(self, pod: Pod) -> Standing:
         """The pod's isolation and its policies, by name (V1, M4, B3, B12).
@@ -81,39 +87,32 @@ class Resolver:
         namespace = self._namespaces.get(pod.namespace)
         annotated = namespace is not None and namespace.default_deny
         policies = tuple(
-            sorted(
-                (
-                    policy
-                    for policy in self._policies.get(pod.namespace, ())
-                    if (annotated or policy.semantics is Semantics.V1) and policy.pods.matches(pod.labels)
-                ),
-                key=lambda policy: policy.name,
-            )
+            policy for policy in self._selecting_policies(pod) if annotated or policy.semantics is Semantics.V1
         )
         isolated = {direction for policy in policies for direction in policy.directions}
         return Standing(frozenset(isolated | {Direction.INGRESS} if annotated else isolated), policies)
 
+    def _selecting_policies(self, pod: Pod) -> Iterator[Policy]:
+        selecting = self._selecting.get(pod.namespace)
+        if selecting is not None:
+            policies = self._policies[pod.namespace]
+            yield from (policies[name] for name in sorted(selecting.matching(pod.labels)))
+
     def select(self, peer: PodPeer) -> Iterator[Holder]:
         """The holders whose pods `peer` means (B11, V4)."""
         for namespace in self._selected_namespaces(peer):
-            for holder in self._candidates(namespace, peer.pods):
-                if peer.pods.matches(holder.pod.labels):
-                    yield holder
+            yield from self._holders.matching(namespace, peer.pods)
 
-    def naming(self, port: NamedPort) -> Iterable[Holder]:
+    def matching(self, namespace: str, selector: Selector) -> Iterator[Holder]:
+        """The holders of the namespace whose pods the selector matches."""
+        return self._holders.matching(namespace, selector)
+
+    def naming(self, port: NamedPort) -> Collection[Holder]:
         """The holders whose pods give this port a number, also those whose namespace is not known (V7)."""
-        return self._named.get((port.name, port.protocol), {}).values()
+        return self._holders.naming(port)
 
     def _selected_namespaces(self, peer: PodPeer) -> Iterable[str]:
         if peer.namespace_selector is None:
             return () if peer.namespace is None else (peer.namespace,)
         selector = peer.namespace_selector
         return (name for name, namespace in self._namespaces.items() if selector.matches(namespace.labels))
-
-    def _candidates(self, namespace: str, selector: Selector) -> Iterable[Holder]:
-        """The holders of the namespace that can match: those with the first label the selector names a value of."""
-        for requirement in selector.requirements:
-            if requirement.operator is Operator.IN:
-                key, values = requirement.key, requirement.values
-                return (holder for value in values for holder in self._labelled.get((namespace, key, value), ()))
-        return self._holders.get(namespace, ())

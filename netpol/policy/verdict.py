@@ -7,13 +7,12 @@ has an answer decides (C1, C4); a side that none decides is open.
 from __future__ import annotations
 
 import enum
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from netpol.model.networks import Address
 from netpol.model.objects import Pod
-from netpol.model.policies import Direction, Policy, PolicyRule, Semantics, Tier
+from netpol.model.policies import Direction, PolicyRule, Semantics, Tier
 from netpol.model.snapshot import ObjectName, Snapshot
 from netpol.policy.ends import Ends
 from netpol.policy.judgement import (
@@ -28,6 +27,7 @@ from netpol.policy.judgement import (
     Reference,
     Verdict,
 )
+from netpol.policy.lookups import Lookups
 from netpol.policy.matching import rule_matches
 from netpol.policy.nearest import nearest_miss
 
@@ -59,12 +59,16 @@ class TierJudge(Protocol):
 
 
 class Oracle:
-    """Answers for every connection between ends of one snapshot."""
+    """Answers for every connection between ends of one snapshot.
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._ends = Ends(snapshot)
+    With `lookups` that somebody keeps of the snapshot, an oracle costs what it is asked, and not the whole cluster.
+    """
+
+    def __init__(self, snapshot: Snapshot, lookups: Lookups | None = None) -> None:
+        lookups = Lookups.of(snapshot) if lookups is None else lookups
+        self._ends = Ends(snapshot, lookups)
         # C1: the tiers that judge, in the order of Tier. Admin and Baseline have no judge yet.
-        judges: dict[Tier, TierJudge] = {Tier.NETWORK_POLICY: NetworkPolicyTier(snapshot)}
+        judges: dict[Tier, TierJudge] = {Tier.NETWORK_POLICY: NetworkPolicyTier(snapshot, lookups)}
         self._tiers = tuple(judges[tier] for tier in Tier if tier in judges)
 
     def end_at(self, address: Address) -> End:
@@ -144,11 +148,9 @@ class NetworkPolicyTier:
     It is final for a pod and a direction iff the pod is isolated for it (C4).
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, lookups: Lookups | None = None) -> None:
         self._namespaces = snapshot.namespaces
-        self._policies: defaultdict[str, list[Policy]] = defaultdict(list)
-        for _, policy in sorted(snapshot.policies.items()):
-            self._policies[policy.namespace].append(policy)
+        self._policies = (Lookups.of(snapshot) if lookups is None else lookups).policies_by_namespace
         self._applied: dict[tuple[Direction, ObjectName], AppliedRules] = {}
 
     def decide(self, question: Question) -> Decision | None:
@@ -188,7 +190,7 @@ class NetworkPolicyTier:
         annotated = direction is Direction.INGRESS and namespace is not None and namespace.default_deny
         applying = [
             policy
-            for policy in self._policies.get(pod.namespace, ())
+            for _, policy in sorted(self._policies.get(pod.namespace, {}).items())
             if direction in policy.directions
             and (policy.semantics is Semantics.V1 or annotated)
             and policy.pods.matches(pod.labels)

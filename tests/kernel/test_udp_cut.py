@@ -10,7 +10,7 @@ import pytest
 from builders import pods, policy, rule
 from cluster import Cluster
 
-from netpol.compiler.compile import CUT_SECONDS
+from netpol.compiler.gates import CUT_SECONDS
 from netpol.compiler.names import cut_set
 from netpol.lab.flows import Flow, Speaker
 from netpol.lab.listeners import open_socket

@@ -10,7 +10,8 @@ import pytest
 from builders import address, beta, block, namespace, node, pod, pods, policy, rule
 
 from netpol.compiler import names
-from netpol.compiler.compile import CUT_SECONDS, compile_ruleset
+from netpol.compiler.compile import compile_ruleset
+from netpol.compiler.gates import CUT_SECONDS
 from netpol.compiler.ruleset import Hook, Jump, Member, NetworkMember, Ruleset, SetReference, SetType
 from netpol.model.networks import Family, parse_network
 from netpol.model.objects import Node, Pod

@@ -15,7 +15,8 @@ from netpol.model.objects import Namespace, Pod
 from netpol.model.policies import Direction, PodPeer, Policy
 from netpol.model.ports import NamedPort, Protocol
 from netpol.model.snapshot import Snapshot, holders
-from netpol.policy.resolve import Holder, Resolver
+from netpol.policy.holders import Holder
+from netpol.policy.resolve import Resolver
 
 WEB = pod("x/web", "10.0.0.1", "fd00::1", labels="app=web tier=front", ports="http=80/TCP", node="n1")
 DB = pod("x/db", "10.0.0.2", labels="app=db", ports="http=8080/TCP http=53/UDP", node="n2")

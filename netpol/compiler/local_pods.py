@@ -1,0 +1,133 @@
+"""The pods of this node, each with its programs, and what leads packets to these."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from netpol.compiler.base_chains import base_chains
+from netpol.compiler.desired import Desired
+from netpol.compiler.dispatch import dispatch
+from netpol.compiler.gates import isolated_set
+from netpol.compiler.judged import JudgedPod
+from netpol.compiler.peer_sets import PeerSets
+from netpol.compiler.pod_chain import PodProgram
+from netpol.model.change import Change
+from netpol.model.networks import Address, Family
+from netpol.model.policies import Direction
+from netpol.model.snapshot import ObjectName
+from netpol.policy.holders import Holder
+from netpol.policy.resolve import Resolver
+from netpol.settings import NodeOptions
+
+
+class LocalPods:
+    """Keeps the desired chains and lists of this node's pods, and the gates and trees in front of them."""
+
+    def __init__(self, options: NodeOptions, resolver: Resolver, peers: PeerSets, desired: Desired) -> None:
+        self._options = options
+        self._resolver = resolver
+        self._peers = peers
+        self._desired = desired
+        self._pods: dict[str, dict[str, JudgedPod]] = {}
+        self._ways = {(d, f): _Way(d, f, desired) for d in Direction for f in options.families}
+        for family in options.families:
+            desired.put_chains(family, base_chains(family, options.log_group))
+        for way in self._ways.values():
+            way.settle()
+
+    def of_namespace(self, namespace: str) -> Collection[JudgedPod]:
+        """The pods of this node that are in the namespace."""
+        return self._pods.get(namespace, {}).values()
+
+    def judge(self, holders: Mapping[ObjectName, Holder | None]) -> bool:
+        """These pods are judged by what is known of them and their policies; None: no holder of this node.
+
+        True where one that was there and still is has another program for a direction, or none.
+        """
+        changes = [
+            Change(before, after)
+            for name, holder in holders.items()
+            for before in (self._pods.get(name[0], {}).get(name[1]),)
+            for after in (None if holder is None else JudgedPod.of(holder, self._resolver, self._options.log_group),)
+            if before != after
+        ]
+        for change in changes:
+            self._keep(change)
+            self._lists(change)
+            self._chains(change)
+        for way in self._ways.values():
+            way.lead(changes)
+        return any(
+            change.before.programs != change.after.programs for change in changes if change.before and change.after
+        )
+
+    def _keep(self, change: Change[JudgedPod]) -> None:
+        for gone in (change.before,):
+            if gone is not None:
+                pod = gone.holder.pod
+                del self._pods[pod.namespace][pod.name]
+                if not self._pods[pod.namespace]:
+                    del self._pods[pod.namespace]
+        if change.after is not None:
+            pod = change.after.holder.pod
+            self._pods.setdefault(pod.namespace, {})[pod.name] = change.after
+
+    def _lists(self, change: Change[JudgedPod]) -> None:
+        """The pod's lists are desired as its programs name them, and their terms are in use."""
+        former, new = _programs(change.before), _programs(change.after)
+        for program in (each for each in former if each not in new):
+            self._desired.drop_sets(group.name for group in program.groups)
+            for group in program.groups:
+                for term in group.terms:
+                    self._peers.drop(term)
+        for program in (each for each in new if each not in former):
+            for group in program.groups:
+                for term in group.terms:
+                    self._peers.use(term)
+                self._desired.put_sets((group.to_set(self._peers.set_names(group.terms)),))
+
+    def _chains(self, change: Change[JudgedPod]) -> None:
+        """Each family in which the pod has an address has its chains."""
+        for family in self._options.families:
+            if change.before is not None and change.before.holder.packed[family]:
+                self._desired.drop_chains(family, (each.chain for each in _programs(change.before)))
+            if change.after is not None and change.after.holder.packed[family]:
+                self._desired.put_chains(family, {each.chain: each.rules for each in _programs(change.after)})
+
+
+class _Way:
+    """The way of one direction and family from the gate to the pods' chains."""
+
+    def __init__(self, direction: Direction, family: Family, desired: Desired) -> None:
+        self._direction = direction
+        self._family = family
+        self._desired = desired
+        self._chains: dict[Address, str] = {}
+        self._tree: Collection[str] = ()
+
+    def lead(self, changes: Iterable[Change[JudgedPod]]) -> None:
+        """The addresses of these pods lead to their chains; of two that pass one on, the later holder's counts."""
+        pairs = [Change(self._of(change.before), self._of(change.after)) for change in changes]
+        differing = [pair for pair in pairs if pair.before != pair.after]
+        for pair in differing:
+            for address in pair.before or ():
+                del self._chains[address]
+        for pair in differing:
+            self._chains.update(pair.after or {})
+        if differing:
+            self.settle()
+
+    def settle(self) -> None:
+        """The gate and the tree are desired as the addresses are."""
+        tree = dispatch(self._direction, self._chains)
+        self._desired.drop_chains(self._family, (name for name in self._tree if name not in tree))
+        self._desired.put_chains(self._family, tree)
+        self._desired.put_sets((isolated_set(self._direction, self._family, self._chains),))
+        self._tree = tree.keys()
+
+    def _of(self, pod: JudgedPod | None) -> dict[Address, str]:
+        return {} if pod is None else dict(pod.chains(self._direction, self._family))
+
+
+def _programs(pod: JudgedPod | None) -> Collection[PodProgram]:
+    return () if pod is None else tuple(pod.programs.values())
