@@ -34,7 +34,7 @@ def version_of(listed: Object) -> str:
 def gone(client: ApiClient, path: str, version: str) -> bool:
     """Whether a watch from this version is refused: at once, or by an event where it had begun."""
     try:
-        told = next(client.watch(path, resourceVersion=version, timeoutSeconds=5))
+        (told,) = client.watched(path, resourceVersion=version)
     except Refused as refused:
         return refused.status == 410
     return (told["type"], told["object"].get("code")) == ("ERROR", 410)
@@ -62,11 +62,11 @@ def test_a_watch_tells_all_that_happened_after_the_list(client: ApiClient, names
     client.create(policies, policy("web"))
     client.patch(f"{policies}/web", {"spec": {"podSelector": {"matchLabels": {"app": "web"}}}})
     client.delete(f"{policies}/web")
-    events = list(client.watch(policies, resourceVersion=version_of(listed), timeoutSeconds=1))
+    events = client.watched(policies, resourceVersion=version_of(listed))
     assert [event["type"] for event in events] == ["ADDED", "MODIFIED", "DELETED"]
     # What is gone is told of as it last was.
     assert events[-1]["object"]["spec"]["podSelector"] == {"matchLabels": {"app": "web"}}
-    later = client.watch(policies, resourceVersion=version_of(events[1]["object"]), timeoutSeconds=1)
+    later = client.watched(policies, resourceVersion=version_of(events[1]["object"]))
     assert [event["type"] for event in later] == ["DELETED"]
 
 
@@ -76,13 +76,14 @@ def test_bookmarks_carry_a_version_and_nothing_else(current_server: ApiServer, n
     made(client, f"{namespace}-beside")
     policies = f"{V1}/namespaces/{namespace}/networkpolicies"
     listed = version_of(client.get(policies))
-    # A server that has seen no change of the kind since it was started has no version to tell.
-    client.create(f"{V1}/namespaces/{namespace}-beside/networkpolicies", policy("web"))
-    events = list(client.watch(policies, resourceVersion=listed, allowWatchBookmarks="true", timeoutSeconds=5))
-    # One comes two seconds before the time of the watch is over.
-    assert {event["type"] for event in events} == {"BOOKMARK"}
-    assert int(version_of(events[-1]["object"])) > int(listed)
-    assert events[-1]["object"]["spec"] == {}
+    query = {"resourceVersion": listed, "allowWatchBookmarks": "true"}
+    with client.watching(policies, timeoutSeconds=5, **query) as watched:
+        # There is something to tell only where the version has changed since the watch began.
+        client.create(f"{V1}/namespaces/{namespace}-beside/networkpolicies", policy("web"))
+        (bookmark,) = watched
+    assert bookmark["type"] == "BOOKMARK"
+    assert int(version_of(bookmark["object"])) > int(listed)
+    assert bookmark["object"]["spec"] == {}
 
 
 def test_a_restarted_server_has_forgotten_what_was_compacted(api_server: ApiServer, namespace: str) -> None:
@@ -151,9 +152,8 @@ def test_kubectl_annotates_by_patch(api_server: ApiServer, namespace: str) -> No
     key = "net.beta.kubernetes.io/network-policy"
     kubectl("annotate", "ns", namespace, f"{key}={value}")
     kubectl("annotate", "ns", namespace, f"{key}-")
-    events = client.watch(
-        NAMESPACES, fieldSelector=f"metadata.name={namespace}", resourceVersion=version_of(listed), timeoutSeconds=1
-    )
+    this = f"metadata.name={namespace}"
+    events = client.watched(NAMESPACES, fieldSelector=this, resourceVersion=version_of(listed))
     annotations = [event["object"]["metadata"].get("annotations", {}).get(key) for event in events]
     assert annotations == [value, None]
 
@@ -174,7 +174,7 @@ def test_a_beta_policy_lives_its_life_in_one_store_with_v1(old_server: ApiServer
     client.patch(f"{beta}/web", {"spec": {"ingress": [{}]}})
     client.delete(f"{beta}/web")
     for path, version in ((beta, "extensions/v1beta1"), (stable, "networking.k8s.io/v1")):
-        events = list(client.watch(path, resourceVersion=listed, timeoutSeconds=1))
+        events = client.watched(path, resourceVersion=listed)
         assert [event["type"] for event in events] == ["ADDED", "MODIFIED", "DELETED"]
         assert {event["object"]["apiVersion"] for event in events} == {version}
 
@@ -219,7 +219,7 @@ def test_a_bound_pod_stays_until_its_grace_is_over(client: ApiClient, namespace:
     client.delete(f"{pods}/web")
     assert client.get(f"{pods}/web")["metadata"]["deletionTimestamp"]
     client.delete(f"{pods}/web", gracePeriodSeconds=0)
-    events = list(client.watch(pods, resourceVersion=listed, timeoutSeconds=1))
+    events = client.watched(pods, resourceVersion=listed)
     types = [event["type"] for event in events]
     assert types == ["MODIFIED"] * (len(events) - 1) + ["DELETED"]
     assert all(event["object"]["metadata"]["deletionTimestamp"] for event in events)

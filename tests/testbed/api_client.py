@@ -62,11 +62,16 @@ class ApiClient:
         """Nothing is at `path`, or soon will not be."""
         return self._ask("DELETE", _with_query(path, query))
 
-    def watch(self, path: str, **query: str | int) -> Iterator[Object]:
-        """The events of a collection, until the server ends the watch."""
+    @contextmanager
+    def watching(self, path: str, **query: str | int) -> Iterator[Iterator[Object]]:
+        """The events of a collection as they come, until the server ends the watch; it has begun inside the `with`."""
         with self._answer("GET", _with_query(path, {"watch": "true", **query})) as response:
-            for line in response:
-                yield json.loads(line)
+            yield map(json.loads, response)
+
+    def watched(self, path: str, seconds: int = 1, **query: str | int) -> list[Object]:
+        """All events of a watch that the server ends after so many seconds."""
+        with self.watching(path, timeoutSeconds=seconds, **query) as events:
+            return list(events)
 
     def _ask(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
         with self._answer(method, path, body, kind) as response:
