@@ -84,7 +84,7 @@ class Event(NamedTuple):
     @property
     def name(self) -> str:
         """The same for the same words about the same object."""
-        # None of the parts can hold a NUL, so no two Events run together to the same text.
+        # Only the last part can hold a NUL, so no two Events run together to the same text.
         said = "\0".join((self.key.kind.value, *self.key.object_name, self.uid, self.reason, self.message))
         digest = sha256(said.encode(errors="backslashreplace")).hexdigest()[:16]
         return f"{self.key.name[: LONGEST_NAME - len(digest) - 1].rstrip('.-')}.{digest}"

@@ -1,0 +1,107 @@
+"""The metrics as they are scraped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics import parser as openmetrics_parser
+from prometheus_client.parser import text_string_to_metric_families
+
+import netpol
+from netpol.model.facts import Kind
+from netpol.telemetry.metrics import BUCKETS_SECONDS, Metrics
+
+openmetrics_families: Callable[[str], Iterable[Metric]] = openmetrics_parser.text_string_to_metric_families
+openmetrics_text: Callable[[CollectorRegistry], bytes] = openmetrics.generate_latest
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Metrics of which each has been used."""
+    metrics = Metrics()
+    metrics.watch_failures.labels(Kind.POD.value, 'gone: "410"\n').inc()
+    metrics.lists.labels(Kind.POD.value).inc(3)
+    metrics.watch_events.labels(Kind.POD.value, "ADDED").inc()
+    for gauge in (metrics.watch_connected, metrics.objects, metrics.unreadable_objects):
+        gauge.labels(Kind.POD.value).set(1)
+    metrics.events.labels("posted").inc()
+    metrics.sync_failures.labels("ipset").inc()
+    metrics.event_to_kernel_seconds.observe(0.004)
+    return metrics
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_the_text_format_can_be_read_back(metrics: Metrics) -> None:
+    families = {
+        family.name: family for family in text_string_to_metric_families(generate_latest(metrics.registry).decode())
+    }
+
+    assert families["netpol_watch_failures"].samples[0].labels == {"kind": "Pod", "reason": 'gone: "410"\n'}
+    assert families["netpol_lists"].samples[0].value == 3
+    assert families["netpol_event_to_kernel_seconds"].type == "histogram"
+
+
+def test_the_openmetrics_format_can_be_read_back(metrics: Metrics) -> None:
+    families = {family.name: family for family in openmetrics_families(openmetrics_text(metrics.registry).decode())}
+
+    assert families["netpol_lists"].samples[0].value == 3
+    assert families["netpol_build"].samples[0].labels == {"version": netpol.__version__}
+
+
+def test_no_series_tells_when_another_began(metrics: Metrics) -> None:
+    assert b"_created" not in generate_latest(metrics.registry)
+
+
+def test_time_from_event_to_kernel_is_told_apart_from_a_millisecond_to_a_minute(metrics: Metrics) -> None:
+    assert (BUCKETS_SECONDS[0], BUCKETS_SECONDS[-1]) == (0.001, 60)
+    assert value(metrics, "netpol_event_to_kernel_seconds_bucket", le="0.002") == 0
+    assert value(metrics, "netpol_event_to_kernel_seconds_bucket", le="0.005") == 1
+
+
+def test_nothing_is_labelled_by_what_a_cluster_has_thousands_of(metrics: Metrics) -> None:
+    labels = {label for family in metrics.registry.collect() for sample in family.samples for label in sample.labels}
+
+    assert labels == {"kind", "type", "reason", "subsystem", "direction", "outcome", "version", "le"}
+
+
+def test_what_can_be_counted_from_the_start_is_there_before_it_happens() -> None:
+    metrics = Metrics()
+
+    assert [value(metrics, "netpol_notices", kind=kind.value) for kind in Kind] == [0] * len(Kind)
+    assert value(metrics, "netpol_pods_isolated", direction="egress") == 0
+    assert value(metrics, "netpol_in_sync") == 0
+
+
+def test_the_process_tells_of_itself(metrics: Metrics) -> None:
+    resident = value(metrics, "process_resident_memory_bytes")
+
+    assert resident is not None
+    assert resident > 1_000_000
+    assert value(metrics, "process_open_fds") is not None
+    assert value(metrics, "process_cpu_seconds_total") is not None
+
+
+def test_what_is_measured_at_a_scrape_is_in_that_scrape() -> None:
+    metrics = Metrics()
+    rules = [7]
+    metrics.at_scrape(lambda: metrics.ruleset_rules.set(rules[0]))
+    assert b"netpol_ruleset_rules 7.0" in generate_latest(metrics.registry)
+
+    rules[0] = 8
+
+    assert b"netpol_ruleset_rules 8.0" in generate_latest(metrics.registry)
+
+
+def test_a_registry_may_be_shared_with_other_metrics() -> None:
+    registry = CollectorRegistry()
+    Gauge("others", "Another's.", registry=registry)
+
+    assert Metrics(registry).registry is registry
+    assert b"netpol_batches_total" in generate_latest(registry)
