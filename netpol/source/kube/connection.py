@@ -1,0 +1,231 @@
+"""Requests to the API server: lists, watches, and the posting of Events."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
+
+import msgspec
+import urllib3
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError, SSLError
+
+from netpol.errors import UsageError
+from netpol.source.kube.failures import ApiFailure, Reason, of_status
+from netpol.source.kube.options import ConnectionOptions
+from netpol.source.kube.requests import Request
+
+if TYPE_CHECKING:
+    from kubernetes.client.api_client import ApiClient
+
+CONNECT_SECONDS = 5.0
+SILENT_SECONDS = 30.0
+"""How long a list or a post may go without a byte."""
+LONGEST_ANSWER_SECONDS = 120.0
+CHUNK_BYTES = 1 << 16
+
+VERSION = Request("get", "its version", "/version")
+
+
+def connect(options: ConnectionOptions, clock: Callable[[], float] = time.monotonic) -> ApiConnection:
+    """A connection by these options, which has asked nothing yet; UsageError where the options lead nowhere."""
+    return ApiConnection(lambda sockets: _client(options, sockets), clock)
+
+
+def _client(options: ConnectionOptions, sockets: WeakSet[Any]) -> ApiClient:
+    # The package costs half a second and 35 MB, and most commands talk to no API server.
+    from netpol.source.kube.configuration import read_configuration  # noqa: PLC0415  its cost, see above
+    from netpol.source.kube.transport import open_client  # noqa: PLC0415  its cost, see above
+
+    return open_client(read_configuration(options), sockets)
+
+
+class ApiConnection:
+    """The API server, for any number of threads; every failure is an ApiFailure."""
+
+    def __init__(self, opened: Callable[[WeakSet[Any]], ApiClient], clock: Callable[[], float]) -> None:
+        self._open = opened
+        self._clock = clock
+        self._sockets: WeakSet[Any] = WeakSet()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._client = opened(self._sockets)
+
+    @property
+    def server(self) -> str:
+        """The server's URL."""
+        return str(self._client.configuration.host)
+
+    def get(self, request: Request) -> bytes:
+        """The whole answer to a read."""
+        with self._stream("GET", request, SILENT_SECONDS, LONGEST_ANSWER_SECONDS) as stream:
+            return b"".join(stream.chunks())
+
+    def watch(self, request: Request, silent_seconds: float, longest_seconds: float) -> Stream:
+        """The answer to a watch as it comes; a failure where nothing comes for `silent_seconds`.
+
+        It fails as well where it goes on for `longest_seconds`: a byte now and then is no life.
+        """
+        return self._stream("GET", request, silent_seconds, longest_seconds)
+
+    def post(self, path: str, body: Mapping[str, object], resource: str = "events") -> None:
+        """The server has the object."""
+        request = Request("create", resource, path)
+        with self._stream("POST", request, SILENT_SECONDS, LONGEST_ANSWER_SECONDS, body) as stream:
+            for _ in stream.chunks():
+                pass
+
+    def version(self) -> str:
+        """The server's version, as `v1.34.4`."""
+        try:
+            found = msgspec.json.decode(self.get(VERSION), type=dict[str, Any])
+        except msgspec.DecodeError:
+            raise ApiFailure(Reason.GARBLED, f"{self.server} answers /version with no JSON: no API server?") from None
+        return str(found.get("gitVersion", ""))
+
+    def close(self) -> None:
+        """No more requests; whoever waits for an answer in another thread has a failure at once."""
+        from netpol.source.kube.transport import end  # noqa: PLC0415  imported already, by whatever opened a client
+
+        with self._lock:
+            self._closed = True
+        end(self._sockets)
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _stream(
+        self, method: str, request: Request, silent: float, longest: float, body: Mapping[str, object] | None = None
+    ) -> Stream:
+        """The answer of a server that gives one; credentials that it refuses are read anew once."""
+        client = self._client
+        response = self._send(client, method, request, silent, body)
+        if response.status == 401:
+            response.drain_conn()
+            response.release_conn()
+            response = self._send(self._with_fresh_credentials(client), method, request, silent, body)
+        stream = Stream(self, response, request, self._clock() + longest, self._clock)
+        if 200 <= response.status < 300:
+            return stream
+        with stream:
+            raise of_status(
+                response.status, request, b"".join(stream.chunks()), response.headers.get("Retry-After", "")
+            )
+
+    def _send(
+        self, client: ApiClient, method: str, request: Request, silent: float, body: Mapping[str, object] | None
+    ) -> urllib3.BaseHTTPResponse:
+        self.refuse_closed()
+        try:
+            _, url, headers, sent, _ = client.param_serialize(
+                method,
+                request.path,
+                query_params=list(request.query),
+                header_params={"Accept": "application/json", "User-Agent": "netpol"},
+                body=dict(body) if body else None,
+                auth_settings=["BearerToken"],
+            )
+            answer = client.call_api(method, url, headers, sent, _request_timeout=(CONNECT_SECONDS, silent))
+        except Exception as error:
+            raise self.failure(error, request) from error
+        # A stop between the check and the opening of the connection found no socket to end.
+        self.refuse_closed()
+        response: urllib3.BaseHTTPResponse = answer.response
+        return response
+
+    def refuse_closed(self) -> None:
+        """ApiFailure once the connection was closed."""
+        if self._closed:
+            raise ApiFailure(Reason.CLOSED, "the connection was closed")
+
+    def failure(self, error: Exception, request: Request) -> ApiFailure:
+        """The failure that an exception of the libraries below stands for; what is none of theirs is raised again."""
+        if isinstance(error, ApiFailure):
+            return error
+        if self._closed:
+            return ApiFailure(Reason.CLOSED, "the connection was closed")
+        about = f"{request.verb} {request.resource} of {self.server}"
+        words = _words(error)
+        match error:
+            case SSLError():
+                return ApiFailure(Reason.TLS, f"{about}: TLS: {words}")
+            case ReadTimeoutError():
+                return ApiFailure(Reason.SILENT, f"{about}: no byte came in time")
+            case ConnectTimeoutError() | NewConnectionError():
+                return ApiFailure(Reason.UNREACHABLE, f"{about}: cannot be reached: {words}")
+            case HTTPError() | OSError():
+                return ApiFailure(Reason.CUT, f"{about}: {words}")
+            case UsageError():
+                return ApiFailure(Reason.UNAUTHORIZED, f"{about}: {words}")
+        # What the generated client makes of an SSLError.
+        if getattr(error, "status", None) == 0:
+            return ApiFailure(Reason.TLS, f"{about}: TLS: {' '.join(str(getattr(error, 'reason', '')).split())}")
+        raise error
+
+    def _with_fresh_credentials(self, refused: ApiClient) -> ApiClient:
+        """A client whose credentials were read after the `refused` one's, which stays where none can be read."""
+        with self._lock:
+            if self._client is refused:
+                try:
+                    self._client = self._open(self._sockets)
+                except UsageError:
+                    return refused
+                refused.close()
+            return self._client
+
+
+class Stream:
+    """An answer that is under way."""
+
+    def __init__(
+        self,
+        connection: ApiConnection,
+        response: urllib3.BaseHTTPResponse,
+        request: Request,
+        deadline: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._connection = connection
+        self._response = response
+        self._request = request
+        self._deadline = deadline
+        self._clock = clock
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, as they come."""
+        try:
+            for chunk in self._response.stream(CHUNK_BYTES):
+                yield chunk
+                self._refuse_late()
+        except Exception as error:
+            raise self._connection.failure(error, self._request) from error
+        self._connection.refuse_closed()
+
+    def _refuse_late(self) -> None:
+        self._connection.refuse_closed()
+        if self._clock() > self._deadline:
+            raise ApiFailure(Reason.SILENT, f"{self._request.verb} {self._request.resource}: takes too long")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # An answer read to its end gives its connection back to the pool by itself; any other one ends here.
+        if not self._response.closed:
+            self._response.close()
+
+
+def _words(error: BaseException) -> str:
+    """The system's own words for what is beneath the error, where there are any."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return " ".join(str(error).split())

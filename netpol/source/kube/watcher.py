@@ -1,0 +1,272 @@
+"""A thread that keeps the bus true to what the API server has of one kind."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from netpol.model.facts import Kind
+from netpol.source.kube import discovery
+from netpol.source.kube.backoff import MOST_SECONDS, Backoff
+from netpol.source.kube.connection import ApiConnection
+from netpol.source.kube.credibility import SETTLE_SECONDS, Credibility, is_alarming
+from netpol.source.kube.cursor import PAGE_LIMIT, Cursor
+from netpol.source.kube.failures import ApiFailure, Reason, of_event
+from netpol.source.kube.listing import list_objects
+from netpol.source.kube.pages import Event, Garbled, Lines, decode_event, decode_header, decode_page
+from netpol.source.kube.recording import Recording
+from netpol.source.kube.resources import Resource
+from netpol.telemetry.logs import Log
+from netpol.telemetry.metrics import Metrics
+
+log = Log("source.kube")
+
+_LOST = (Reason.UNREACHABLE, Reason.TLS, Reason.CUT, Reason.SILENT, Reason.SERVER_ERROR, Reason.BUSY)
+"""Failures after which it may be another server that answers, or one that was restarted with other APIs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long things last, in seconds, and how many objects a page has.
+
+    A watch that ends by itself before it `lived` counts as a failure, or a server that ends each at once would be
+    asked without pause. The server ends a watch after `watch` to one and a tenth of it; `margin` later it is cut.
+    """
+
+    watch: float = 290.0
+    margin: float = 15.0
+    lived: float = 5.0
+    settle: float = SETTLE_SECONDS
+    most_wait: float = MOST_SECONDS
+    page_limit: int = PAGE_LIMIT
+
+
+class Faults(Protocol):
+    """What is used of the agent's health."""
+
+    def fail(self, part: str, reason: str) -> None:
+        """The part cannot do its work."""
+
+    def recover(self, part: str) -> None:
+        """The part does its work again."""
+
+
+DEFAULT_PACE = Pace()
+
+
+class Watcher:
+    """Follows one kind until `stop` is set; `candidates` are the resources it can be read from, the preferred first.
+
+    Whatever fails, what is known stays, and is tried again. To end a read under way, close the connection.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Resource],
+        connection: ApiConnection,
+        recording: Recording,
+        metrics: Metrics,
+        health: Faults,
+        stop: threading.Event,
+        pace: Pace = DEFAULT_PACE,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        first = candidates[0]
+        self.kind: Kind = first.kind
+        self._candidates = candidates
+        self._connection = connection
+        self._recording = recording
+        self._metrics = metrics
+        self._health = health
+        self._part = f"source.kube.{self.kind.value}"
+        self._stop = stop
+        self._pace = pace
+        self._clock = clock
+        self._chance = chance
+        self._wait = wait or stop.wait
+        self._cursor = Cursor(pace.page_limit)
+        self._credibility = Credibility(never_empty=first.never_empty, settle_seconds=pace.settle)
+        self._backoff = Backoff(chance, most_seconds=pace.most_wait)
+        self._resource: Resource | None = first if len(candidates) == 1 else None
+        self._read_from: Resource | None = None
+        self._is_in_sync = False
+        self._is_suspicious = False
+        self._unserved_since: float | None = None
+        self._complaint = ""
+        self._connected = metrics.watch_connected.labels(self.kind.value)
+        self._connected.set(0)
+
+    def run(self) -> None:
+        """Follow the kind; returns once `stop` is set."""
+        while not self._stop.is_set():
+            try:
+                self._step()
+            except ApiFailure as failure:
+                self._connected.set(0)
+                if failure.reason is Reason.CLOSED or self._stop.is_set():
+                    break
+                self._take_failure(failure)
+            except Exception as error:
+                # A bug must not end the thread: the kernel would go on enforcing what is long out of date.
+                self._connected.set(0)
+                self._take_bug(error)
+        self._connected.set(0)
+
+    def _step(self) -> None:
+        """One list where one is needed, and one watch."""
+        resource = self._served()
+        if self._cursor.follows and self._is_suspicious:
+            self._look_where_the_server_is(resource)
+        if not self._cursor.follows:
+            self._list(resource)
+        self._is_suspicious = False
+        started = self._clock()
+        try:
+            self._watch(resource)
+        finally:
+            self._connected.set(0)
+            has_lived = self._clock() - started >= self._pace.lived
+            if has_lived:
+                self._backoff.reset()
+        if not has_lived:
+            self._wait(self._backoff.seconds())
+
+    def _served(self) -> Resource:
+        """The resource to read from; a list is needed where it is not the one read from so far."""
+        if self._resource is None:
+            self._resource = discovery.served(self._candidates, self._connection)
+        if self._resource is None:
+            wanted = " or ".join(candidate.title for candidate in self._candidates)
+            raise ApiFailure(Reason.NOT_SERVED, f"the API server does not serve {wanted}")
+        if self._resource is not self._read_from:
+            if self._read_from is not None or len(self._candidates) > 1:
+                log.info("the kind is read from", resource=self._resource)
+            self._cursor.expire()
+            self._read_from = self._resource
+        self._unserved_since = None
+        return self._resource
+
+    def _look_where_the_server_is(self, resource: Resource) -> None:
+        """A list is needed where the server does not know of what was seen of it (see Cursor)."""
+        request = resource.list_request((("limit", "1"),))
+        try:
+            page = decode_page(self._connection.get(request), self.kind.value)
+        except Garbled as error:
+            raise ApiFailure(Reason.GARBLED, f"list {resource.title}: {error}") from None
+        self._cursor.take_server_version(page.version)
+
+    def _list(self, resource: Resource) -> None:
+        """The bus has the complete list, if it is credible; an ApiFailure if it is not."""
+        started = self._clock()
+        found, unnamed = list_objects(self._connection, resource, self._cursor)
+        self._metrics.lists.labels(self.kind.value).inc()
+        for error in unnamed:
+            log.warning("an object cannot be read", resource=resource, reason=error)
+        known = len(self._recording)
+        if not self._credibility.believes(len(found), known, self._clock()):
+            self._cursor.expire()
+            raise ApiFailure(
+                Reason.EMPTY, f"the API server lists no {resource.title}, which is not believed: {known} were known"
+            )
+        if is_alarming(len(found), known):
+            log.warning("more than half of the objects are gone", kind=self.kind, known=known, listed=len(found))
+        changed = self._recording.replace(found)
+        self._is_in_sync = True
+        log.info("listed", kind=self.kind, objects=len(found), changed=changed, seconds=self._clock() - started)
+
+    def _watch(self, resource: Resource) -> None:
+        """Record what happens until the server ends the watch."""
+        seconds = int(self._pace.watch * (1 + self._chance() / 10))
+        longest = seconds + self._pace.margin
+        request = resource.watch_request(self._cursor.watch_query(seconds))
+        lines = Lines()
+        with self._connection.watch(request, longest, longest) as stream:
+            self._has_recovered()
+            try:
+                for chunk in stream.chunks():
+                    for line in lines.feed(chunk):
+                        if not self._take_event(decode_event(line), resource):
+                            return
+            except Garbled as error:
+                self._cursor.garble()
+                raise ApiFailure(Reason.GARBLED, f"watch {resource.title}: {error}") from None
+
+    def _take_event(self, event: Event, resource: Resource) -> bool:
+        """The bus has what the event says; False where the watch can't go on."""
+        match event.type:
+            case "ADDED" | "MODIFIED":
+                header, found = resource.reader.read(event.object)
+                self._recording.record(found)
+            case "DELETED":
+                header = decode_header(event.object)
+                self._recording.remove((header.namespace, header.name))
+            case "BOOKMARK":
+                header = decode_header(event.object)
+            case "ERROR":
+                raise of_event(bytes(event.object), resource.watch_request(()))
+            case _:
+                raise Garbled(f"an event has the type {event.type!r}")
+        if not header.resource_version:
+            raise Garbled(f"an event of the type {event.type} has no resourceVersion")
+        self._metrics.watch_events.labels(self.kind.value, event.type).inc()
+        goes_on = self._cursor.take_version(header.resource_version, may_be_behind=event.type == "DELETED")
+        if not goes_on:
+            log.warning("the API server went back in time", kind=self.kind, version=header.resource_version)
+        return goes_on
+
+    def _take_failure(self, failure: ApiFailure) -> None:
+        """The failure is counted and told; returns once it is time to try again, or to stop."""
+        self._metrics.watch_failures.labels(self.kind.value, failure.reason.value).inc()
+        match failure.reason:
+            case Reason.GONE:
+                self._cursor.expire()
+            case Reason.NOT_SERVED:
+                self._resource = None
+                self._take_absence()
+            case _ if failure.reason in _LOST:
+                self._is_suspicious = True
+                if len(self._candidates) > 1:
+                    self._resource = None
+        self._complain(failure)
+        self._wait(self._backoff.seconds(failure.retry_seconds))
+
+    def _take_bug(self, error: Exception) -> None:
+        """As a failure; nobody knows what was recorded, so a list is needed."""
+        log.error("a bug", kind=self.kind, where="".join(traceback.format_exception(error)))
+        self._cursor.expire()
+        self._take_failure(ApiFailure(Reason.BUG, repr(error)))
+
+    def _take_absence(self) -> None:
+        """A kind that no API serves, and of which nothing was ever known, is empty once that has settled."""
+        now = self._clock()
+        if self._unserved_since is None:
+            self._unserved_since = now
+        has_settled = now - self._unserved_since >= self._pace.settle
+        if has_settled and not self._is_in_sync and not self._candidates[0].never_empty:
+            log.warning("the API server does not serve the kind: it counts as empty", kind=self.kind)
+            self._recording.replace(())
+            self._is_in_sync = True
+
+    def _complain(self, failure: ApiFailure) -> None:
+        """Health knows; the log has the complaint once, and again where it is another one."""
+        complaint = str(failure)
+        if failure.reason is not Reason.GONE:
+            self._health.fail(self._part, complaint)
+        tell = log.debug if complaint == self._complaint else log.warning
+        tell("the watch failed", kind=self.kind, reason=failure.reason, error=complaint)
+        self._complaint = complaint
+
+    def _has_recovered(self) -> None:
+        self._connected.set(1)
+        self._health.recover(self._part)
+        if self._complaint:
+            log.info("the watch is back", kind=self.kind)
+            self._complaint = ""

@@ -1,0 +1,383 @@
+"""An API server of the tests' own: lists and watches over HTTP on loopback, with faults on demand.
+
+In this process: `with ApiServer() as server: server.store.put(manifest)`. As its own, for
+measurements: `python -m api_server --port 0 --load FILE`, which `api_process` talks to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import socket
+import ssl
+import sys
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+from api_store import KINDS, Age, Follower, Gone, Manifest, Store
+
+PATIENCE_SECONDS = 10.0
+LAST_CHUNK = b"0\r\n\r\n"
+SERVED = {
+    Age.OLD: {"/api/v1", "/apis/networking.k8s.io/v1", "/apis/extensions/v1beta1"},
+    Age.NEW: {"/api/v1", "/apis/networking.k8s.io/v1"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as it came."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    authorization: str = ""
+
+    @property
+    def plural(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def verb(self) -> str:
+        """`watch`, `page` for the second page of a list and later ones, `list` for all that are read at once."""
+        if self.query.get("watch") == "true":
+            return "watch"
+        return "page" if "continue" in self.query else "list"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A fault: this is answered, whatever was asked; `announced` bytes are promised where it is not None."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    announced: int | None = None
+
+
+class Silence(threading.Event):
+    """A fault: nothing is answered until it is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A fault: a watch begins with these bytes, and ends at once where `ends`."""
+
+    body: bytes = b""
+    ends: bool = True
+
+
+Fault = Answer | Silence | Opening
+
+
+class ApiServer:
+    """A server on a free port of loopback, until `close`; `tokens` are those it takes, None that it asks for none."""
+
+    def __init__(
+        self, age: Age = Age.NEW, port: int = 0, certificate: Path | None = None, tokens: set[str] | None = None
+    ) -> None:
+        self.store = Store(age)
+        self.served = set(SERVED[age])
+        self.tokens = tokens
+        self.asked: list[Asked] = []
+        self.posted: list[Manifest] = []
+        self.faults: defaultdict[tuple[str, str], deque[Fault]] = defaultdict(deque)
+        self._connections: set[socket.socket] = set()
+        self._http = _Http(("127.0.0.1", port), self, certificate)
+        self.port = self._http.server_address[1]
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """The port is closed and every connection is cut."""
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+        self.cut()
+        for faults in self.faults.values():
+            for fault in faults:
+                if isinstance(fault, Silence):
+                    fault.set()
+        self._http.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- what tests say
+
+    def fail(self, verb: str, plural: str, *faults: Fault) -> None:
+        """The next requests of this verb for this kind meet these faults, one each."""
+        with self.store.changed:
+            self.faults[verb, plural] += faults
+
+    def cut(self, plural: str | None = None) -> None:
+        """The connections of all watches of the kind are cut; of everything, where none is named."""
+        with self.store.changed:
+            for follower in self.store.followers(plural) if plural else ():
+                follower.cut()
+            for connection in set() if plural else set(self._connections):
+                _shut(connection)
+
+    def end(self, plural: str) -> None:
+        """The watches of the kind end as after their time."""
+        for follower in self.store.followers(plural):
+            follower.ended.set()
+
+    def say(self, plural: str, body: bytes) -> None:
+        """The watches of the kind carry these bytes."""
+        with self.store.changed:
+            for follower in self.store.followers(plural):
+                follower.tell(body)
+
+    def wait_until(self, condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
+        """Returns once the condition holds, which is looked at after every request and every change."""
+        with self.store.changed:
+            if not self.store.changed.wait_for(condition, seconds):
+                raise AssertionError(f"not within {seconds} s; asked: {self.asked[-5:]}")
+
+    def wait_for_watch(self, *plurals: str) -> None:
+        """Returns once each kind is watched."""
+        self.wait_until(lambda: all(self.store.followers(plural) for plural in plurals))
+
+    def times_asked(self, verb: str, plural: str) -> int:
+        """How many requests of this verb came for the kind."""
+        with self.store.changed:
+            return sum(asked.verb == verb and asked.plural == plural for asked in self.asked)
+
+    # --- what connections do
+
+    def note(self, asked: Asked) -> Fault | None:
+        """The request is known; returns the fault that it meets."""
+        with self.store.changed:
+            self.asked.append(asked)
+            faults = self.faults[asked.verb, asked.plural]
+            self.store.changed.notify_all()
+            return faults.popleft() if faults else None
+
+    def opened(self, connection: socket.socket) -> None:
+        """The connection can be cut."""
+        with self.store.changed:
+            self._connections.add(connection)
+
+    def closed(self, connection: socket.socket) -> None:
+        """The connection is no more."""
+        with self.store.changed:
+            self._connections.discard(connection)
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], api: ApiServer, certificate: Path | None) -> None:
+        self.api = api
+        self._answering: list[threading.Thread] = []
+        super().__init__(address, _Handler)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        self._answering.append(thread)
+        thread.start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError | ValueError):
+            super().handle_error(request, client_address)
+
+    def join(self) -> None:
+        for thread in self._answering:
+            thread.join(PATIENCE_SECONDS)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Http
+
+    def setup(self) -> None:
+        super().setup()
+        self._is_cut = False
+        self._follower: Follower | None = None
+        self._api = self.server.api
+        self._api.opened(self.connection)
+
+    def finish(self) -> None:
+        self._api.closed(self.connection)
+        with contextlib.suppress(OSError, ValueError):
+            super().finish()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged."""
+
+    def do_GET(self) -> None:
+        asked = self._asked()
+        fault = self._api.note(asked)
+        if isinstance(fault, Silence):
+            fault.wait()
+            self.cut()
+        elif isinstance(fault, Answer):
+            self._answer(fault)
+        elif not self._refused(asked):
+            self._serve(asked, fault)
+
+    def do_POST(self) -> None:
+        asked = self._asked()
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        fault = self._api.note(asked)
+        if isinstance(fault, Answer):
+            self._answer(fault)
+        elif not self._refused(asked):
+            with self._api.store.changed:
+                self._api.posted.append(msgspec.json.decode(body))
+                self._api.store.changed.notify_all()
+            self._answer(Answer(201, body))
+
+    def _asked(self) -> Asked:
+        url = urlsplit(self.path)
+        return Asked(self.command, url.path, dict(parse_qsl(url.query)), self.headers.get("Authorization", ""))
+
+    def _refused(self, asked: Asked) -> bool:
+        tokens = self._api.tokens
+        if tokens is None or asked.authorization.removeprefix("Bearer ") in tokens:
+            return False
+        self._answer(status(401, "Unauthorized"))
+        return True
+
+    def _serve(self, asked: Asked, fault: Opening | None) -> None:
+        api_path, _, plural = asked.path.rpartition("/")
+        if asked.path == "/version":
+            self._answer(Answer(200, b'{"gitVersion":"v%s.0"}' % self._api.store.age.value.encode()))
+        elif asked.path in self._api.served:
+            core = asked.path == "/api/v1"
+            names = [{"name": name} for name in KINDS if (name == "networkpolicies") != core]
+            self._answer(Answer(200, json.dumps({"kind": "APIResourceList", "resources": names}).encode()))
+        elif api_path not in self._api.served or plural not in KINDS:
+            self._answer(status(404, "the server could not find the requested resource"))
+        elif asked.verb == "watch":
+            self._watch(asked, api_path.split("/", 2)[2], fault)
+        else:
+            self._list(asked, api_path.split("/", 2)[2])
+
+    def _list(self, asked: Asked, api_version: str) -> None:
+        query = asked.query
+        try:
+            page = self._api.store.page(asked.plural, int(query.get("limit", "0")), query.get("continue", ""))
+        except Gone:
+            self._answer(status(410, "The provided continue parameter is too old"))
+            return
+        head = {"resourceVersion": str(page.version)} | ({"continue": page.following} if page.following else {})
+        start = {"kind": f"{KINDS[asked.plural]}List", "apiVersion": api_version, "metadata": head}
+        body = b'%s,"items":[%s]}' % (msgspec.json.encode(start)[:-1], b",".join(page.items))
+        self._answer(Answer(200, body))
+
+    def _watch(self, asked: Asked, api_version: str, fault: Opening | None) -> None:
+        self._follower = follower = Follower(asked.plural, api_version, self.tell, self.cut)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        if fault and fault.body:
+            self.tell(fault.body)
+        if not (fault and fault.ends):
+            try:
+                self._api.store.follow(follower, int(asked.query["resourceVersion"]))
+                follower.ended.wait(float(asked.query.get("timeoutSeconds", "3600")))
+            except Gone:
+                gone = status(410, "too old resource version").body
+                self.tell(b'{"type":"ERROR","object":%s}\n' % gone)
+            self._api.store.leave(follower)
+        if not self._is_cut:
+            self._write(LAST_CHUNK)
+
+    def tell(self, body: bytes) -> None:
+        """The watch under way carries these bytes; who does not read them any more misses them."""
+        with contextlib.suppress(OSError, ValueError):
+            self._write(b"%x\r\n%s\r\n" % (len(body), body))
+
+    def cut(self) -> None:
+        """The connection ends in the middle of whatever it carries."""
+        self._is_cut = self.close_connection = True
+        _shut(self.connection)
+        if self._follower:
+            self._follower.ended.set()
+
+    def _answer(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer.body) if answer.announced is None else answer.announced))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self._write(answer.body)
+        if answer.announced is not None:
+            self.cut()
+
+    def _write(self, body: bytes) -> None:
+        self.connection.sendall(body)
+
+
+def status(code: int, message: str, **headers: str) -> Answer:
+    """The answer of a server that refuses."""
+    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
+    return Answer(code, json.dumps(body).encode(), {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+def main() -> None:
+    """Serve; the port is the first line of standard output, and each line of standard input is a command.
+
+    `{"put": MANIFEST}` and `{"delete": [KIND, NAMESPACE, NAME]}` are answered with `{"version": N, "sent_ns": N}`,
+    `{"load": FILE}` with the number of objects; the end of input ends the server.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--age", choices=[age.value for age in Age], default=Age.NEW.value)
+    parser.add_argument("--load", type=Path)
+    arguments = parser.parse_args()
+    with ApiServer(Age(arguments.age), arguments.port) as server:
+        if arguments.load:
+            _obey(server.store, {"load": str(arguments.load)})
+        print(json.dumps({"port": server.port}), flush=True)
+        for line in sys.stdin.buffer:
+            print(json.dumps(_obey(server.store, msgspec.json.decode(line))), flush=True)
+
+
+def _obey(store: Store, command: Mapping[str, Any]) -> dict[str, int]:
+    match command:
+        case {"put": manifest}:
+            sent = store.put(manifest)
+        case {"delete": [kind, namespace, name]}:
+            sent = store.delete(kind, namespace, name)
+        case {"load": path}:
+            items = msgspec.json.decode(Path(path).read_bytes())["items"]
+            store.load(items)
+            return {"loaded": len(items)}
+        case _:
+            raise ValueError(f"no command: {command}")
+    return {"version": sent.version, "sent_ns": sent.sent_ns}
+
+
+if __name__ == "__main__":
+    main()
