@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from netpol.dataplane.kernel import KernelTable
+from netpol.dataplane.line_reader import LineReader
 from netpol.dataplane.readback import parse_table
 from netpol.dataplane.tool import TIMEOUT_SECONDS, Outcome, run_tool
 from netpol.errors import KernelRefusal
@@ -32,6 +34,7 @@ class IptablesTables:
     def __init__(self, variant: Variant, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.variant = variant
         self._timeout_seconds = timeout_seconds
+        self._failed_late: list[str] = []
 
     def read(self, family: Family) -> KernelTable:
         """What the family's filter table holds of ours."""
@@ -51,19 +54,43 @@ class IptablesTables:
         return outcome.output
 
     def write(self, family: Family, lines: Sequence[str]) -> None:
-        """Apply `lines` (restore format, between `*filter` and `COMMIT`) all or nothing, others' rules untouched."""
+        """Apply `lines` (restore format, between `*filter` and `COMMIT`) all or nothing, others' rules untouched.
+
+        Raises what went wrong with an earlier write after its COMMIT, too: it was carried
+        out, and it is better to look.
+        """
+        if self._failed_late:
+            raise KernelRefusal(self._failed_late.pop())
         if not lines:
             return
         tool = tool_name(self.variant, family, "restore")
         text = "\n".join(("*filter", *lines, "COMMIT", ""))
         arguments = (tool, "-w", str(LOCK_SECONDS), "--noflush")
         for _ in range(_ATTEMPTS):
-            outcome = run_tool(arguments, text, timeout_seconds=self._timeout_seconds)
+            outcome = self._restore(arguments, text)
             if outcome.status == 0:
                 return
             if not self._may_have_lost_a_race(outcome, lines):
                 break
         raise KernelRefusal(f"{tool} refused the rules: {_complaint(outcome)}{_offender(outcome, lines)}")
+
+    def _restore(self, arguments: Sequence[str], text: str) -> Outcome:
+        """What became of the text.
+
+        The kernel keeps nft's tool from ending until it has freed what the rules replaced,
+        for ten milliseconds or more after they are in force: only its COMMIT is waited for.
+        """
+        if self.variant is Variant.LEGACY:
+            return run_tool(arguments, text, timeout_seconds=self._timeout_seconds)
+        tool = LineReader(arguments, self._timeout_seconds)
+        if not tool.feed(text):
+            return tool.end()
+        tool.leave(partial(self._note_end, arguments[0]))
+        return Outcome(0, "", "")
+
+    def _note_end(self, tool: str, outcome: Outcome) -> None:
+        if outcome.status != 0:
+            self._failed_late.append(f"{tool} failed after its rules were in force: {_complaint(outcome)}")
 
     def _may_have_lost_a_race(self, outcome: Outcome, lines: Sequence[str]) -> bool:
         """True where legacy's COMMIT failed, which it does without a word of why.
@@ -99,7 +126,8 @@ def _legacy_filter_exists(family: Family) -> bool:
 def _complaint(outcome: Outcome) -> str:
     """The one line of the tool's complaint that says why."""
     lines = (_BANNER.sub("", line).strip() for line in outcome.complaint.split("\n") if not _NOISE.match(line))
-    return next((line for line in lines if line), f"exit status {outcome.status}")
+    ending = f"it was killed by signal {-outcome.status}" if outcome.status < 0 else f"exit status {outcome.status}"
+    return next((line for line in lines if line), ending)
 
 
 def _offender(outcome: Outcome, lines: Sequence[str]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import rule_forms
 from rule_forms import ADDRESS_SET, ANSWER_SET, CHAIN, LIST_SET, PORT_SET
 
 from netpol.compiler.ruleset import Hook
+from netpol.dataplane import iptables
 from netpol.dataplane.iptables import IptablesTables, tool_name
 from netpol.dataplane.kernel import HookRule
+from netpol.dataplane.line_reader import LineReader
 from netpol.dataplane.readback import parse_table
 from netpol.dataplane.render import render_rule
 from netpol.dataplane.tool import Outcome
@@ -219,8 +223,62 @@ def test_who_may_not_look_leaves_the_refusal_to_the_tool(monkeypatch: pytest.Mon
         IptablesTables(Variant.LEGACY).read(Family.IPV4)
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize("variant", Variant)
+def test_another_who_holds_the_lock_is_told_in_a_line(
+    variant: Variant, private_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nft variant takes no lock, and writes all the same."""
+    monkeypatch.setattr(iptables, "LOCK_SECONDS", 1)
+    tables = IptablesTables(variant)
+    with Path("/run/xtables.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if variant is Variant.LEGACY:
+            with pytest.raises(KernelRefusal, match=r"^iptables-legacy-restore refused the rules: .*lock") as raised:
+                tables.write(Family.IPV4, [":NETPOL-INPUT - [0:0]"])
+            assert "\n" not in str(raised.value)
+        else:
+            tables.write(Family.IPV4, [":NETPOL-INPUT - [0:0]"])
+    tables.write(Family.IPV4, [":NETPOL-INPUT - [0:0]"])
+    assert tables.read(Family.IPV4).chains == {"NETPOL-INPUT": ()}
+
+
+class Stuck(LineReader):
+    """A tool whose end the kernel puts off until it is told, and which then has failed."""
+
+    let_go = threading.Event()
+    ended = threading.Event()
+
+    def leave(self, when_ended: Callable[[Outcome], None]) -> None:
+        def end() -> None:
+            assert self.let_go.wait(20)
+            self.end()
+            when_ended(Outcome(-9, "", ""))
+            self.ended.set()
+
+        threading.Thread(target=end).start()
+
+
+@pytest.mark.kernel
+def test_rules_are_in_force_before_the_tool_ends_and_its_failure_is_told_afterwards(
+    private_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(iptables, "LineReader", Stuck)
+    tables = IptablesTables(Variant.NFT)
+    tables.write(Family.IPV4, [":NETPOL-INPUT - [0:0]"])
+    assert tables.read(Family.IPV4).chains == {"NETPOL-INPUT": ()}
+    Stuck.let_go.set()
+    assert Stuck.ended.wait(20)
+    failed_late = r"^iptables-nft-restore failed after its rules were in force: it was killed by signal 9$"
+    with pytest.raises(KernelRefusal, match=failed_late):
+        tables.write(Family.IPV4, ["-X NETPOL-INPUT"])
+    tables.write(Family.IPV4, ["-X NETPOL-INPUT"])
+    assert tables.read(Family.IPV4).chains == {}
+    assert Stuck.ended.wait(20)
+
+
 def test_nothing_to_write_starts_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netpol.dataplane.iptables.run_tool", lambda *_, **__: pytest.fail("a program was started"))
+    monkeypatch.setattr(IptablesTables, "_restore", lambda *_: pytest.fail("a program was started"))
     IptablesTables(Variant.NFT).write(Family.IPV4, [])
 
 
@@ -235,11 +293,11 @@ def test_a_commit_that_lost_a_race_is_tried_again(
 ) -> None:
     started: list[str] = []
 
-    def run(_: object, text: str, **__: object) -> Outcome:
+    def restore(_: object, arguments: object, text: str) -> Outcome:
         started.append(text)
         return Outcome(0, "", "") if len(started) > failures else Outcome(1, "", "iptables-restore: line 4 failed\n")
 
-    monkeypatch.setattr("netpol.dataplane.iptables.run_tool", run)
+    monkeypatch.setattr(IptablesTables, "_restore", restore)
     tables = IptablesTables(variant)
     if failures < starts:
         tables.write(Family.IPV4, ["-A A -j DROP", "-A B -j DROP"])
@@ -275,6 +333,10 @@ def test_a_commit_that_lost_a_race_is_tried_again(
         (
             "Another app is currently holding the xtables lock. Stopped waiting after 10s.\n",
             "Another app is currently holding the xtables lock",
+        ),
+        (
+            "iptables-nft-restore: line 3 failed: Cannot allocate memory.\n",
+            "line 3 failed: Cannot allocate memory. (in '-A B -j DROP')",
         ),
         ("", "exit status 4"),
     ],
