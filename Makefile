@@ -13,7 +13,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 TOX := PATH="$(BIN):$$PATH" tox run -qq --current-env
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench clean packages
+.PHONY: help demo test bench image clean packages
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: packages $(VENV)/.tests ## run every level of tests: lint arch type unit p
 
 bench: packages $(VENV)/.tests ## measure, and print the figures by stage
 	@PYTHONPATH=tests $(BIN)/python -m bench
+
+image: packages $(VENV)/.tests ## make the container image by the Dockerfile's steps, without an engine (root)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.agent_image
 
 clean: ## remove all that was made here
 	rm -rf $(VENV) .tox build *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

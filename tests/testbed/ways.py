@@ -27,7 +27,7 @@ def debian_mirrors(suite: str) -> tuple[tuple[str, str, str], ...]:
 
 
 def pip_settings() -> dict[str, str]:
-    """pip's settings of this machine by their names, its files' and the environment's alike; none without pip."""
+    """Pip's settings of this machine by their names, its files' and the environment's alike; none without pip."""
     return {
         found["name"]: found["value"]
         for found in _SETTING.finditer(_output(sys.executable, "-m", "pip", "config", "list"))
