@@ -8,13 +8,14 @@ log2(n) deep, whatever the addresses are: nf_tables refuses more than 15 nested 
 
 from __future__ import annotations
 
-import ipaddress
 from bisect import bisect_left
 from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from netpol.compiler import names
 from netpol.compiler.ruleset import Goto, InNetwork, Rule, Side
-from netpol.model.networks import Address, Network
+from netpol.model.networks import Address, Family
 from netpol.model.policies import Direction
 
 
@@ -25,53 +26,76 @@ def dispatch(direction: Direction, chains_by_address: Mapping[Address, str]) -> 
     """
     tree = _Tree(direction, chains_by_address)
     root = names.judging_chain(direction)
-    return {root: tree.rules(sorted(chains_by_address)), **tree.branches}
+    return {root: tree.rules(sorted(map(int, chains_by_address))), **tree.branches}
 
 
 class _Tree:
+    """Addresses are numbers here: a tree of a hundred is made of some thousand comparisons."""
+
     def __init__(self, direction: Direction, chains_by_address: Mapping[Address, str]) -> None:
         self.branches: dict[str, tuple[Rule, ...]] = {}
         self._direction = direction
-        self._chains = chains_by_address
+        self._pods = {int(address): (address, chain) for address, chain in chains_by_address.items()}
+        self._bits = next((address.max_prefixlen for address in chains_by_address), 0)
 
-    def rules(self, addresses: list[Address]) -> tuple[Rule, ...]:
+    def rules(self, numbers: list[int]) -> tuple[Rule, ...]:
         """The rules that lead each of these sorted addresses to its chain; branches are added on the way."""
-        if not addresses:
+        if not numbers:
             return ()
-        if len(addresses) == 1:
-            return (self._leaf(addresses[0]),)
-        inside, prefix = _split(addresses)
-        within, without = addresses[inside], addresses[: inside.start] + addresses[inside.stop :]
+        if len(numbers) == 1:
+            return (self._leaf(numbers[0]),)
+        inside, free = _split(numbers)
+        within, without = numbers[inside], numbers[: inside.start] + numbers[inside.stop :]
         smaller, larger = (within, without) if len(within) <= len(without) else (without, within)
         if len(smaller) == 1:
             return (self._leaf(smaller[0]), *self.rules(larger))
-        name = names.branch_chain(prefix, self._direction)
+        prefix = within[0] >> free << free, self._bits - free
+        branch, name = _branch(self._direction, self._bits, prefix, negated=smaller is without)
         self.branches[name] = self.rules(smaller)
-        branch = Rule((InNetwork(self._side, prefix, negated=smaller is without),), Goto(name))
         return (branch, *self.rules(larger))
 
-    @property
-    def _side(self) -> Side:
-        return Side.DESTINATION if self._direction is Direction.INGRESS else Side.SOURCE
-
-    def _leaf(self, address: Address) -> Rule:
-        own = ipaddress.ip_network(address)
-        other = Side.SOURCE if self._direction is Direction.INGRESS else Side.DESTINATION
-        return Rule((InNetwork(self._side, own), InNetwork(other, own, negated=True)), Goto(self._chains[address]))
+    def _leaf(self, number: int) -> Rule:
+        return _leaf(self._direction, *self._pods[number])
 
 
-def _split(addresses: list[Address]) -> tuple[slice, Network]:
-    """The prefix that holds as near half of these sorted, differing addresses as any, and where in the list they are.
+# A tree is made anew whenever an address comes or goes, and nearly all its rules are those it had.
+_MOST_RULES_KEPT = 4096
 
-    It lies on the way down the trie into the larger child, until that has at most half: between a third and two
-    thirds of the addresses are inside, whatever they are.
+
+@lru_cache(_MOST_RULES_KEPT)
+def _leaf(direction: Direction, address: Address, chain: str) -> Rule:
+    own = ip_network(address)
+    judged, other = _SIDES[direction]
+    return Rule((InNetwork(judged, own), InNetwork(other, own, negated=True)), Goto(chain))
+
+
+@lru_cache(_MOST_RULES_KEPT)
+def _branch(direction: Direction, bits: int, prefix: tuple[int, int], *, negated: bool) -> tuple[Rule, str]:
+    """The rule that decides a prefix of an address of so many bits, and the name of the chain it leads to."""
+    network = IPv4Network(prefix) if bits == Family.IPV4.bits else IPv6Network(prefix)
+    judged, _ = _SIDES[direction]
+    name = names.branch_chain(network, direction)
+    return Rule((InNetwork(judged, network, negated),), Goto(name)), name
+
+
+_SIDES = {
+    Direction.INGRESS: (Side.DESTINATION, Side.SOURCE),
+    Direction.EGRESS: (Side.SOURCE, Side.DESTINATION),
+}
+"""The side of a packet whose pod is judged, and the other."""
+
+
+def _split(numbers: list[int]) -> tuple[slice, int]:
+    """The prefix that holds as near half of these sorted, differing addresses as any, as where in the list they are.
+
+    Beside it, how many bits the prefix leaves free. It lies on the way down the trie into the larger child, until
+    that has at most half: between a third and two thirds of the addresses are inside, whatever they are.
     """
-    start, stop = 0, len(addresses)
-    ways: list[tuple[slice, Network]] = []
-    while 2 * (stop - start) > len(addresses):
-        bit = (int(addresses[start]) ^ int(addresses[stop - 1])).bit_length() - 1
-        middle = bisect_left(addresses, int(addresses[stop - 1]) >> bit << bit, start, stop, key=int)
+    start, stop = 0, len(numbers)
+    ways: list[tuple[slice, int]] = []
+    while 2 * (stop - start) > len(numbers):
+        bit = (numbers[start] ^ numbers[stop - 1]).bit_length() - 1
+        middle = bisect_left(numbers, numbers[stop - 1] >> bit << bit, start, stop)
         start, stop = (start, middle) if middle - start > stop - middle else (middle, stop)
-        prefix = ipaddress.ip_network((addresses[start], addresses[start].max_prefixlen - bit), strict=False)
-        ways.append((slice(start, stop), prefix))
-    return min(ways, key=lambda way: abs(2 * (way[0].stop - way[0].start) - len(addresses)))
+        ways.append((slice(start, stop), bit))
+    return min(ways, key=lambda way: abs(2 * (way[0].stop - way[0].start) - len(numbers)))
