@@ -79,14 +79,12 @@ class Bus:
 
     def replace(self, kind: Kind, objects: Mapping[ObjectName, object]) -> int:
         """Keep a complete list: what is not in it is gone, and the kind is in sync. Returns how many changed."""
+        return self.replace_all({kind: objects})
+
+    def replace_all(self, world: Mapping[Kind, Mapping[ObjectName, object]]) -> int:
+        """Keep complete lists of several kinds at once: whoever takes the facts of one takes those of all."""
         with self._lock:
-            gone = [Fact(Key(kind, *name), None) for name in self._values[kind] if name not in objects]
-            changed = self._record(gone) + self._record(Fact(Key(kind, *name), each) for name, each in objects.items())
-            if kind not in self._in_sync:
-                self._in_sync.add(kind)
-                for subscription in self._listening(kind):
-                    subscription.put(())
-            return changed
+            return sum(self._replace(kind, objects) for kind, objects in world.items())
 
     def in_sync(self, kinds: Collection[Kind]) -> bool:
         """True once every one of these kinds was listed completely."""
@@ -102,6 +100,15 @@ class Bus:
         """What the subscription has kept; it keeps nothing then."""
         with self._lock:
             return tuple(subscription.empty())
+
+    def _replace(self, kind: Kind, objects: Mapping[ObjectName, object]) -> int:
+        gone = [Fact(Key(kind, *name), None) for name in self._values[kind] if name not in objects]
+        changed = self._record(gone) + self._record(Fact(Key(kind, *name), each) for name, each in objects.items())
+        if kind not in self._in_sync:
+            self._in_sync.add(kind)
+            for subscription in self._listening(kind):
+                subscription.put(())
+        return changed
 
     def _record(self, facts: Iterable[Fact]) -> int:
         news: dict[Kind, list[Fact]] = {}

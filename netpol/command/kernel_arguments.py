@@ -1,18 +1,11 @@
-"""The flags that say how the kernel is written, and the writers they mean."""
+"""The flags that say how the kernel is written."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from netpol.dataplane.apply import Kernel
-from netpol.dataplane.conntrack import NetlinkFlows
-from netpol.dataplane.ipset import NetlinkSets
-from netpol.dataplane.iptables import IptablesTables
-from netpol.dataplane.kernel import Tables
-from netpol.dataplane.variant import detect, variants_present
+from netpol.dataplane.variant import detect
 from netpol.errors import NetpolError
 from netpol.settings import Variant
 
@@ -35,11 +28,6 @@ def require_root(command: str) -> None:
         raise NetpolError(f"{command} needs root: nobody else sees or changes the kernel's ipsets and rules")
 
 
-def other_tables(variant: Variant) -> dict[Variant, Tables]:
-    """The tables of the variants that are not chosen, where an earlier run may have left rules."""
-    return {other: IptablesTables(other) for other in variants_present() if other is not variant}
-
-
 def chosen_variant(arguments: argparse.Namespace) -> Variant:
     """The variant that the flag names, else the one that the host uses."""
     return named_variant(arguments) or detect()
@@ -48,10 +36,3 @@ def chosen_variant(arguments: argparse.Namespace) -> Variant:
 def named_variant(arguments: argparse.Namespace) -> Variant | None:
     """The variant that the flag names; None where it is to be found out."""
     return None if arguments.iptables_variant == AUTO else Variant(arguments.iptables_variant)
-
-
-@contextmanager
-def open_kernel(variant: Variant) -> Iterator[Kernel]:
-    """The writers of the current network namespace, for as long as the context lasts."""
-    with NetlinkSets() as sets, NetlinkFlows() as flows:
-        yield Kernel(sets, IptablesTables(variant), flows)

@@ -11,12 +11,10 @@ from netpol.command.arguments import Once
 from netpol.command.source_arguments import load_snapshot
 from netpol.command.switches import Switch, add_switch
 from netpol.errors import UsageError
-from netpol.listing import listed
 from netpol.model.networks import Family, Network, family_of, parse_network
 from netpol.model.snapshot import Snapshot
 from netpol.settings import NodeOptions
-
-MOST_NODES = 5
+from netpol.source.presence import require_node
 
 
 def add_node_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,21 +57,10 @@ def node_options(arguments: argparse.Namespace) -> NodeOptions:
 
 
 def load_for_node(arguments: argparse.Namespace, options: NodeOptions) -> Snapshot:
-    """The manifests' snapshot; UsageError where they name nodes and this one is none of them.
-
-    A mistyped name means a ruleset without pods, which opens every pod that is here. Manifests
-    without Node objects cannot tell: then a node without a pod is only warned of.
-    """
+    """The manifests' snapshot; UsageError where they name nodes and this one is none of them."""
     snapshot = load_snapshot(arguments).snapshot
-    if options.name not in snapshot.nodes and all(pod.node != options.name for pod in snapshot.pods.values()):
-        if snapshot.nodes:
-            known = listed(sorted(snapshot.nodes), MOST_NODES)
-            raise UsageError(f"no node is named {options.name}; the manifests name {known} (--hostname-override)")
-        print(
-            f"warning: the manifests have neither a node nor a pod of {options.name}, so nothing is enforced there; "
-            "is --hostname-override right?",
-            file=sys.stderr,
-        )
+    if doubt := require_node(snapshot, options.name):
+        print(f"warning: {doubt}", file=sys.stderr)
     return snapshot
 
 

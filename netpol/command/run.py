@@ -11,13 +11,7 @@ from netpol.agent import run_agent
 from netpol.command import cleanup
 from netpol.command.agent_arguments import add_agent_arguments, agent_settings
 from netpol.command.arguments import attribute
-from netpol.command.kernel_arguments import (
-    add_kernel_arguments,
-    chosen_variant,
-    open_kernel,
-    other_tables,
-    require_root,
-)
+from netpol.command.kernel_arguments import add_kernel_arguments, chosen_variant, require_root
 from netpol.command.kube_router import add_flags_without_effect, without_effect
 from netpol.command.node_arguments import add_node_arguments, load_for_node
 from netpol.command.source_arguments import add_source_arguments
@@ -25,6 +19,7 @@ from netpol.command.switches import Switch, add_switch
 from netpol.compiler.compile import compile_ruleset
 from netpol.control.programming import Programming, program
 from netpol.dataplane.bridges import bridges_with_ports, unfiltered
+from netpol.dataplane.opening import open_kernel, other_tables
 from netpol.errors import UsageError
 from netpol.listing import listed
 from netpol.model.networks import Family

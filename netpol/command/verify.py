@@ -5,17 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from netpol.command.kernel_arguments import (
-    add_kernel_arguments,
-    chosen_variant,
-    open_kernel,
-    other_tables,
-    require_root,
-)
+from netpol.command.kernel_arguments import add_kernel_arguments, chosen_variant, require_root
 from netpol.command.node_arguments import add_node_arguments, load_for_node, node_options
 from netpol.command.source_arguments import add_manifest_arguments
 from netpol.compiler.compile import compile_ruleset
 from netpol.dataplane.apply import left_in
+from netpol.dataplane.opening import open_kernel, other_tables
 from netpol.dataplane.plan import plan
 from netpol.dataplane.steps import (
     AddMembers,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter
 
 import pytest
 
@@ -119,3 +121,23 @@ def test_the_age_of_what_was_taken_is_that_of_its_oldest_fact(bus: Bus, subscrip
     subscription.take()
 
     assert before <= subscription.taken_since <= between
+
+
+def test_lists_of_several_kinds_are_taken_together(bus: Bus, subscription: Subscription) -> None:
+    """A taker that never rests finds all of them, or none yet."""
+    pods = {("web", str(number)): Pod("web", str(number)) for number in range(1000)}
+    taken: list[tuple[Fact, ...]] = []
+
+    def take() -> None:
+        while not taken:
+            if facts := subscription.take():
+                taken.append(facts)
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    changed = bus.replace_all({Kind.NAMESPACE: {("", "web"): Namespace("web")}, Kind.POD: pods})
+    taker.join()
+
+    assert changed == 1001
+    assert Counter(fact.key.kind for fact in taken[0]) == {Kind.NAMESPACE: 1, Kind.POD: 1000}
+    assert bus.in_sync({Kind.NAMESPACE, Kind.POD})
