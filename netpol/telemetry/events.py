@@ -1,4 +1,4 @@
-"""Kubernetes Events on the objects that were not understood (M7), as `kubectl describe` shows them.
+"""Kubernetes Events on the objects that were not understood (M7), as `kubectl events` shows them.
 
 Every node notices the same objects. An Event's name comes from what it says, so the agents
 of all nodes mean the same Event: who comes second is told that it exists and leaves it.
