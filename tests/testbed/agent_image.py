@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -30,6 +30,7 @@ import netpol
 ROOT = Path(__file__).parents[2]
 WORKSHOP = ROOT / ".testbed/agent-image"
 LAYERS = WORKSHOP / "layers"
+LOG = WORKSHOP / "log"
 TAG = f"example.com/netpol:{netpol.__version__}"
 
 NOT_COPIED = ("__pycache__",)
@@ -47,10 +48,10 @@ class NoImage(Exception):
 
 @dataclass(slots=True)
 class Built:
-    """A stage on its way: its layers from the bottom, and what its steps have set."""
+    """A stage on its way: its layers from the bottom, each with what made it, and what its steps have set."""
 
     suite: str
-    layers: list[str]
+    layers: dict[str, str]
     digest: str
     environment: dict[str, str] = field(default_factory=lambda: dict(SEARCH_PATH))
     directory: str = "/"
@@ -66,13 +67,10 @@ def make_image(out: Path, tag: str = TAG) -> None:
     done = subprocess.run(
         ("unshare", "--mount", sys.executable, "-m", "testbed.agent_image", str(out.absolute()), tag),
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}", _INSIDE_ENV: "private"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
         check=False,
     )
     if done.returncode != 0:
-        raise NoImage(done.stdout)
+        raise NoImage(f"{out} was not made; see {LOG}")
 
 
 def _require() -> None:
@@ -85,6 +83,7 @@ def _require() -> None:
 
 def _make(out: Path, tag: str) -> None:
     LAYERS.mkdir(parents=True, exist_ok=True)
+    LOG.unlink(missing_ok=True)
     built: dict[str | None, Built] = {}
     for stage in parse((ROOT / "Dockerfile").read_text(encoding="utf-8")):
         built[stage.name] = image = _build(stage, built)
@@ -94,20 +93,22 @@ def _make(out: Path, tag: str) -> None:
         for old in WORKSHOP.glob("*.tar"):
             old.unlink()
         _write_layer(tarball, image)
+    for layer, title in image.layers.items():
+        print(f"{_megabytes(LAYERS / layer):5.0f} MB  {title:.70}")
     write_image(out, tarball, tag, image.entrypoint, environment=image.environment, working_directory=image.directory)
 
 
 def _build(stage: Stage, earlier: Mapping[str | None, Built]) -> Built:
     base = _digest(stage.image, _SLIM)
     _layer(base, functools.partial(_bootstrap, stage.image))
-    built = Built(_suite(stage.image), [base], base)
+    built = Built(_suite(stage.image), {base: stage.image}, base)
     for step in stage.steps:
         built.digest = _digest(built.digest, repr(step), *_inputs(step, earlier))
         match step:
             case Run(command):
-                _add_layer(built, functools.partial(_run, command, built))
+                _add_layer(built, f"RUN {command}", functools.partial(_run, command, built))
             case Copy():
-                _add_layer(built, functools.partial(_copy, step, built, earlier))
+                _add_layer(built, f"COPY {step.target}", functools.partial(_copy, step, built, earlier))
             case Env(variables):
                 built.environment.update(variables)
             case Workdir(path):
@@ -139,9 +140,9 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _add_layer(built: Built, make: Callable[[Path], None]) -> None:
+def _add_layer(built: Built, title: str, make: Callable[[Path], None]) -> None:
     _layer(built.digest, make)
-    built.layers.append(built.digest)
+    built.layers[built.digest] = title
 
 
 def _layer(name: str, make: Callable[[Path], None]) -> None:
@@ -164,14 +165,14 @@ def _forget_all_but(names: Iterable[str]) -> None:
 
 
 @contextmanager
-def _mounted(layers: Sequence[str], upper: Path) -> Iterator[Path]:
+def _mounted(layers: Collection[str], upper: Path) -> Iterator[Path]:
     """The root file system of these layers; what is written there goes to `upper`."""
     with tempfile.TemporaryDirectory(dir=WORKSHOP) as scratch:
         root, work = Path(scratch, "root"), Path(scratch, "work")
         root.mkdir()
         work.mkdir()
         # Names without directories, as the kernel takes no more than a page of options.
-        lower = ":".join(reversed(layers))
+        lower = ":".join(reversed(tuple(layers)))
         options = f"lowerdir={lower},upperdir={upper},workdir={work}"
         _start("mount", "-t", "overlay", "-o", options, "netpol-image", str(root))
         try:
@@ -239,6 +240,11 @@ def _empty(folder: Path) -> None:
             path.unlink()
 
 
+def _megabytes(folder: Path) -> float:
+    sizes = (path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return sum(sizes) / 1e6
+
+
 def _write_layer(out: Path, built: Built) -> None:
     """One tarball of all layers. Times stay: Debian's compiled modules are looked at by those of their sources."""
     part = out.with_suffix(".part")
@@ -251,7 +257,11 @@ def _write_layer(out: Path, built: Built) -> None:
 
 
 def _start(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
-    subprocess.run(arguments, cwd=LAYERS, env=environment, stdin=subprocess.DEVNULL, check=True)
+    """The program succeeded; what it said is in the log."""
+    with LOG.open("a") as log:
+        subprocess.run(
+            arguments, cwd=LAYERS, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True
+        )
 
 
 def main(arguments: Sequence[str]) -> int:
