@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from testbed.binaries import program
 
@@ -24,10 +25,14 @@ class Kubectl:
 
     def __call__(self, *arguments: str, given: str | None = None) -> str:
         """What it wrote to standard output, with `given` on its standard input; KubectlFailed where it failed."""
-        command = [*self.prefix, str(program("kubectl")), *arguments]
-        # HOME would be where it keeps what it has discovered, across servers that come and go.
-        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.kubeconfig.parent)}
-        answer = subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
+        answer = self.attempt(*arguments, given=given)
         if answer.returncode != 0:
             raise KubectlFailed(f"kubectl {' '.join(arguments)}: {answer.stderr}{answer.stdout}")
         return answer.stdout
+
+    def attempt(self, *arguments: str, given: str | None = None) -> CompletedProcess[str]:
+        """What came of it."""
+        command = [*self.prefix, str(program("kubectl")), *arguments]
+        # HOME would be where it keeps what it has discovered, across servers that come and go.
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.kubeconfig.parent)}
+        return subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)

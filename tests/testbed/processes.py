@@ -36,9 +36,23 @@ class Process:
         """The program's process id."""
         return self._process.pid
 
+    def only_child(self) -> int:
+        """The process id of the one process that it has started."""
+        children = Path("/proc", str(self.pid), "task", str(self.pid), "children")
+
+        def child() -> str:
+            self.must_run()
+            return children.read_text()
+
+        return int(wait_for(f"{self.name} has a child", child))
+
+    def status(self) -> int | None:
+        """What it ended with; None while it runs."""
+        return self._process.poll()
+
     def must_run(self) -> None:
         """Nothing happens while it runs; otherwise Ended."""
-        status = self._process.poll()
+        status = self.status()
         if status is not None:
             raise Ended(f"{self.name} ended with {status}: {self.last_words()}")
 

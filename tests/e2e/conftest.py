@@ -1,0 +1,28 @@
+"""A real cluster of one node, up for all tests of this level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from testbed.live_cluster import LiveCluster
+from testbed.pod_images import pod_images
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def live_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
+    """The cluster, with nothing in it but what Kubernetes puts there and what other tests have left."""
+    with LiveCluster(tmp_path_factory.mktemp("cluster"), pod_images()) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def namespace(live_cluster: LiveCluster) -> Iterator[str]:
+    """A namespace for this test alone; its pods go with it."""
+    name = f"test-{next(_numbers)}"
+    live_cluster.kubectl("create", "namespace", name)
+    yield name
+    live_cluster.kubectl("delete", "namespace", name, "--wait=false")

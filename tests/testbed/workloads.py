@@ -1,0 +1,122 @@
+"""What the tests run in the cluster: Deployments whose pods serve a port, and connections between them."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from subprocess import CompletedProcess
+from typing import Any
+
+from testbed.binaries import program
+from testbed.live_cluster import LiveCluster
+from testbed.pod_images import AGNHOST
+from testbed.waiting import wait_for
+
+PORT = 8080
+READY_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class LivePod:
+    """A running pod, and connections from it."""
+
+    cluster: LiveCluster
+    namespace: str
+    name: str
+
+    @cached_property
+    def addresses(self) -> tuple[str, ...]:
+        """Its addresses, IPv4 first."""
+        status = json.loads(self.cluster.kubectl("-n", self.namespace, "get", "pod", self.name, "-o", "json"))["status"]
+        return tuple(each["ip"] for each in status["podIPs"])
+
+    def run(self, *command: str) -> str:
+        """What `command` wrote in the pod."""
+        return self.cluster.kubectl("-n", self.namespace, "exec", self.name, "--", *command)
+
+    def reaches(self, address: str, port: int = PORT, seconds: float = 2) -> bool:
+        """Whether a TCP connection from the pod opens; False where nothing answers.
+
+        AssertionError where it was refused or could not be tried: a firewall drops.
+        """
+        command = ("exec", self.name, "--", "/agnhost", "connect", _at(address, port), f"--timeout={seconds}s")
+        return _connected(self.cluster.kubectl.attempt("-n", self.namespace, *command))
+
+
+def reaches_from(place: Sequence[str], address: str, port: int = PORT, seconds: float = 2) -> bool:
+    """The same from inside or outside the node: `place` is what the cluster says to put before a command."""
+    command = [*place, str(program("agnhost")), "connect", _at(address, port), f"--timeout={seconds}s"]
+    return _connected(subprocess.run(command, capture_output=True, text=True, check=False))
+
+
+def _at(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ipaddress.ip_address(address).version == 6 else f"{address}:{port}"
+
+
+def _connected(done: CompletedProcess[str]) -> bool:
+    if done.returncode == 0:
+        return True
+    if "TIMEOUT" in done.stderr + done.stdout:
+        return False
+    raise AssertionError(done.stderr + done.stdout)
+
+
+def deployment(name: str, replicas: int = 1, probe_seconds: int = 1, **labels: str) -> dict[str, Any]:
+    """A Deployment whose pods answer on `PORT`, and are ready while the kubelet gets an answer there."""
+    probe = {"httpGet": {"path": "/hostname", "port": PORT}, "periodSeconds": probe_seconds, "failureThreshold": 2}
+    container = {
+        "name": "serve",
+        "image": AGNHOST,
+        "args": ["netexec", f"--http-port={PORT}"],
+        "ports": [{"name": "http", "containerPort": PORT}],
+        "readinessProbe": probe,
+    }
+    labelled = {"app": name, **labels}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": labelled},
+                "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
+            },
+        },
+    }
+
+
+def service(name: str) -> dict[str, Any]:
+    """A Service in front of the Deployment of the same name."""
+    ports = [{"port": 80, "targetPort": PORT}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"selector": {"app": name}, "ports": ports},
+    }
+
+
+def apply(cluster: LiveCluster, namespace: str, *objects: dict[str, Any]) -> None:
+    """The objects are in the namespace, as `kubectl apply` puts them there."""
+    listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+    cluster.kubectl("-n", namespace, "apply", "-f", "-", given=json.dumps(listed))
+
+
+def pods_of(cluster: LiveCluster, namespace: str, name: str) -> list[LivePod]:
+    """The pods of a Deployment once all of them are ready."""
+    cluster.kubectl("-n", namespace, "rollout", "status", f"deployment/{name}", f"--timeout={READY_SECONDS}s")
+    # A rollout is over before the pods that it has replaced are gone.
+    return wait_for(f"only pods of today's {name}", lambda: _ready_pods(cluster, namespace, name))
+
+
+def _ready_pods(cluster: LiveCluster, namespace: str, name: str) -> list[LivePod]:
+    pods = json.loads(cluster.kubectl("-n", namespace, "get", "pods", "-l", f"app={name}", "-o", "json"))["items"]
+    if any("deletionTimestamp" in pod["metadata"] for pod in pods):
+        return []
+    return [LivePod(cluster, namespace, pod["metadata"]["name"]) for pod in pods]
