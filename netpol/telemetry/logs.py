@@ -8,8 +8,10 @@ Whatever a value holds, the record stays one line, and a line says exactly what 
 from __future__ import annotations
 
 import enum
+import io
 import logging
 import re
+import select
 import sys
 import traceback
 from collections.abc import Mapping
@@ -20,6 +22,12 @@ from netpol.errors import NetpolError
 
 LONGEST_TEXT = 2_000
 """Characters of a message or value that are written; an annotation alone may hold 262,144."""
+
+LONGEST_LINE = 4_000
+"""Bytes. A pipe that has room for anything has room for PIPE_BUF, 4,096, and takes so many at once or not at all."""
+
+PATIENCE_SECONDS = 1.0
+"""How long a reader may take to make room, before lines are lost instead of the agent held up."""
 
 _ROOT = "netpol"
 _LEVELS = {logging.WARNING: "WARN"}
@@ -75,7 +83,7 @@ def configure(verbosity: int, stream: TextIO) -> None:
 
 
 class _Lines(logging.Handler):
-    """Writes a line for each record; where the stream refuses it, the line is lost and counted."""
+    """Writes a line for each record; where the stream refuses it, or its reader hangs, the line is lost and counted."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
@@ -86,12 +94,24 @@ class _Lines(logging.Handler):
         """Write the record, and beside it how many were lost since the last one that was written."""
         lost = f" lines_lost={self._lost}" if self._lost else ""
         try:
+            if not self._has_room():
+                self._lost += 1
+                return
             self._stream.write(f"{line(record)}{lost}\n")
             self._stream.flush()
         except (OSError, ValueError):  # ValueError: the stream is closed
             self._lost += 1
         else:
             self._lost = 0
+
+    def _has_room(self) -> bool:
+        """False where a write would wait for the reader; who has let one line be lost is not waited for again."""
+        room = select.poll()
+        try:
+            room.register(self._stream.fileno(), select.POLLOUT)
+        except io.UnsupportedOperation:
+            return True  # text in memory
+        return bool(room.poll(0 if self._lost else PATIENCE_SECONDS * 1000))
 
 
 def line(record: logging.LogRecord) -> str:
@@ -101,7 +121,8 @@ def line(record: logging.LogRecord) -> str:
     if record.exc_info and record.exc_info[1]:
         fields = {**fields, "error": record.exc_info[1]}
     words = [moment, f"{_LEVELS.get(record.levelno, record.levelname):<5}", _escaped(_cut(record.getMessage()), "\\")]
-    return " ".join([*words, *(f"{key}={rendered(value)}" for key, value in fields.items())])
+    encoded = " ".join([*words, *(f"{key}={rendered(value)}" for key, value in fields.items())]).encode()
+    return encoded.decode() if len(encoded) <= LONGEST_LINE else f"{encoded[:LONGEST_LINE].decode(errors='ignore')}..."
 
 
 def rendered(value: object) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import logging
+import os
 import re
+import select
+import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 
@@ -14,7 +18,7 @@ from hypothesis import strategies as st
 
 from netpol.errors import NetpolError
 from netpol.model.facts import Key, Kind
-from netpol.telemetry.logs import LONGEST_TEXT, Log, configure, line, rendered
+from netpol.telemetry.logs import LONGEST_TEXT, PATIENCE_SECONDS, Log, configure, line, rendered
 
 log = Log("tests")
 
@@ -131,10 +135,9 @@ def unquoted(text: str) -> str:
 
 
 def test_a_long_value_is_cut(stream: io.StringIO) -> None:
-    log.info("x" * LONGEST_TEXT * 2, annotation="y" * LONGEST_TEXT * 2)
+    log.info("read", annotation="y" * LONGEST_TEXT * 2, size=3)
 
-    [(_, rest)] = written(stream)
-    assert rest == f"{'x' * LONGEST_TEXT}... annotation={'y' * LONGEST_TEXT}..."
+    assert written(stream) == [("INFO", f"read annotation={'y' * LONGEST_TEXT}... size=3")]
 
 
 def fail(error: Exception) -> None:
@@ -200,6 +203,33 @@ def test_a_stream_that_refuses_loses_lines_and_tells_how_many(refusal: Exception
     log.info("four")
 
     assert written(stream) == [("INFO", "three lines_lost=2"), ("INFO", "four")]
+
+
+def test_a_reader_that_hangs_holds_nobody_up_and_hears_how_much_it_missed() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as reader, os.fdopen(writing, "w", encoding="utf-8") as stream:
+        configure(0, stream)
+        room = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 2 * select.PIPE_BUF)
+        began = time.monotonic()
+        for number in range(1000):
+            log.info("full", number=number, padding="x" * 100)
+        assert time.monotonic() - began < 10 * PATIENCE_SECONDS
+
+        reader.read(room)
+        log.info("again")
+        log.info("and on")
+        *_, again, and_on = reader.read(room).decode().splitlines()
+    assert re.search(r" again lines_lost=9\d\d$", again)
+    assert and_on.endswith(" and on")
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.text(min_size=1), min_size=6))
+def test_a_line_fits_into_a_pipe_that_has_any_room(fields: dict[str, str]) -> None:
+    long = {name: text * (LONGEST_TEXT // len(text)) for name, text in fields.items()}
+    text = line(logging.makeLogRecord({"msg": "m", "netpol_fields": long}))
+
+    assert len(f"{text} lines_lost=1000000000\n".encode()) <= select.PIPE_BUF
+    assert text.endswith("...")
 
 
 def test_the_last_configuration_holds(stream: io.StringIO) -> None:
