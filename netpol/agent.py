@@ -1,10 +1,211 @@
-"""The composition root of the live agent."""
+"""The composition root of the live agent: makes everything once, starts it, and stops it in order.
+
+source threads -> bus -> control thread -> kernel
+                         ^ alarms of whoever else writes there
+the main thread waits for a signal, or for the control thread's end
+"""
 
 from __future__ import annotations
 
-from netpol.settings import AgentSettings
+import gc
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Protocol
+
+from netpol.bus import Bus
+from netpol.compiler.engine import Engine
+from netpol.control.clearing import clear
+from netpol.control.cutter import Cutter
+from netpol.control.firewall import KINDS, Firewall, Instruments
+from netpol.control.keeper import Keeper
+from netpol.control.schedule import Schedule
+from netpol.dataplane.bridges import bridges_with_ports, unfiltered
+from netpol.dataplane.opening import open_kernel, other_tables
+from netpol.dataplane.variant import detect
+from netpol.errors import NetpolError
+from netpol.listing import listed
+from netpol.model.networks import Family
+from netpol.settings import AgentSettings, ApiSource, DirectorySource, Variant
+from netpol.source.directory import DirectoryWatcher
+from netpol.source.kube.cluster import ClusterSource
+from netpol.source.kube.connection import ApiConnection, connect
+from netpol.source.kube.failures import ApiFailure
+from netpol.source.kube.options import ConnectionOptions, PolicyApi
+from netpol.source.kube.resources import resources
+from netpol.telemetry.events import EventWriter
+from netpol.telemetry.health import Health
+from netpol.telemetry.http import TelemetryServers
+from netpol.telemetry.logs import Log, configure
+from netpol.telemetry.metrics import Metrics
+from netpol.telemetry.notices import NoticeBoard
+from netpol.trigger import Trigger
+
+STUCK_SECONDS = 120.0
+"""Longer than a batch may wait for others' locks, and for a tool that hangs to be killed."""
+STOP_SECONDS = 90.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+GARBAGE_THRESHOLDS = (50_000, 20, 100)
+"""Collections are rare: one that walks 10,000 pods holds up an event for tens of milliseconds."""
+
+MOST_BRIDGES = 3
+
+log = Log("agent")
+
+
+class Source(Protocol):
+    """What follows the cluster from its start to its stop."""
+
+    def start(self) -> object: ...
+
+    def stop(self) -> bool: ...
 
 
 def run_agent(settings: AgentSettings) -> int:
-    """The exit status of an agent that was told to stop."""
-    raise NotImplementedError(settings)
+    """0 after a signal that asked the agent to stop; the rules then stay in force, unless asked for otherwise.
+
+    NetpolError where it cannot start, or where its control thread has died.
+    """
+    configure(settings.verbosity, sys.stderr)
+    # Every thread started from here on leaves the signals to this one.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    variant = settings.variant or detect()
+    log.info("starting", node=settings.node.name, variant=variant, source=settings.source)
+    metrics = Metrics()
+    health = Health(time.monotonic, STUCK_SECONDS)
+    bus = Bus()
+    with ExitStack() as stack:
+        servers = TelemetryServers(metrics, health, settings.metrics, settings.metrics_path, settings.health)
+        stack.callback(servers.stop)
+        source = _source(settings, bus, metrics, health, stack)
+        control = Control(settings, variant, bus, metrics, health)
+        source.start()
+        stack.callback(source.stop)
+        control.start()
+        stack.callback(control.stop)
+        _warn_of_bridges(settings.node.families)
+        while control.is_alive() and signal.sigtimedwait(SIGNALS, 1.0) is None:
+            pass
+        log.info("stopping")
+    if control.error is not None:
+        raise NetpolError(f"the control thread ended: {control.error!r}") from control.error
+    return 0
+
+
+class Control:
+    """The control thread: the only one that writes to the kernel."""
+
+    def __init__(self, settings: AgentSettings, variant: Variant, bus: Bus, metrics: Metrics, health: Health) -> None:
+        self.error: BaseException | None = None
+        self._settings = settings
+        self._variant = variant
+        self._trigger = Trigger()
+        self._subscription = bus.subscribe(KINDS, self._trigger)
+        self._instruments = Instruments(metrics, health, time.monotonic)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+
+    def start(self) -> None:
+        """The kernel is kept from here on."""
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        """False once it has stopped, or died."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Nothing is written any more; what was begun is finished."""
+        self._stop.set()
+        self._trigger.pull()
+        self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            self._keep()
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def _keep(self) -> None:
+        node = self._settings.node
+        superseded = tuple(other_tables(self._variant).values())
+        with open_kernel(self._variant) as kernel:
+            firewall = Firewall(
+                self._subscription,
+                Engine(node),
+                Keeper(kernel, superseded),
+                Cutter(kernel, node.name),
+                Schedule(self._settings.sync_period_seconds, random.random),
+                self._instruments,
+                _settle_memory,
+            )
+            firewall.run(self._trigger, self._stop)
+            if self._settings.cleanup_on_exit:
+                log.info("cleaned up", done=clear((kernel.tables, *superseded), kernel.sets, tuple(Family)))
+
+
+def _source(settings: AgentSettings, bus: Bus, metrics: Metrics, health: Health, stack: ExitStack) -> Source:
+    match settings.source:
+        case DirectorySource(path):
+            return DirectoryWatcher(path, settings.policies, bus, NoticeBoard(metrics), metrics, health)
+        case ApiSource() as api:
+            connection = connect(ConnectionOptions(api.kubeconfig, api.master or ""))
+            events = EventWriter(
+                _EventPoster(connection),
+                settings.node.name,
+                metrics.events,
+                partial(datetime.now, UTC),
+                time.monotonic,
+                threading.Event(),
+            )
+            events.start()
+            stack.callback(events.stop)
+            return ClusterSource(
+                resources(settings.policies, PolicyApi(api.network_policy_api.value)),
+                connection,
+                bus,
+                NoticeBoard(metrics, events),
+                metrics,
+                health,
+            )
+
+
+class _EventPoster:
+    """The connection as the writer of Events wants it: an answer has a status, whichever it is."""
+
+    def __init__(self, connection: ApiConnection) -> None:
+        self._connection = connection
+
+    def post(self, path: str, body: Mapping[str, object]) -> int:
+        try:
+            self._connection.post(path, body)
+        except ApiFailure as failure:
+            if failure.status is None:
+                raise
+            return failure.status
+        return HTTPStatus.CREATED
+
+
+def _settle_memory() -> None:
+    """What the first list left is kept for good: no collection walks it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+
+
+def _warn_of_bridges(families: tuple[Family, ...]) -> None:
+    """Packets between two pods of one bridge meet no rule at all unless the kernel is told to show them."""
+    bridges, sysctls = bridges_with_ports(), unfiltered(families)
+    if bridges and sysctls:
+        log.warning(
+            "packets between pods on a bridge pass unseen",
+            bridge=listed(bridges, MOST_BRIDGES),
+            mend="sysctl -w " + " ".join(f"{name}=1" for name in sysctls),
+        )

@@ -69,6 +69,16 @@ def pod_chain(namespace: str, pod: str, direction: Direction) -> str:
     return f"{PREFIX}P{_LETTERS[direction]}-{digest(namespace, pod)}"
 
 
+def direction_judged(chain: str) -> Direction | None:
+    """The direction of the pod that this chain judges; None where it is no pod's chain.
+
+    >>> direction_judged(pod_chain("web", "front", Direction.INGRESS))
+    <Direction.INGRESS: 'ingress'>
+    """
+    starts = {f"{PREFIX}P{letter}-": direction for direction, letter in _LETTERS.items()}
+    return next((direction for start, direction in starts.items() if chain.startswith(start)), None)
+
+
 def branch_chain(prefix: Network, direction: Direction) -> str:
     """The name of the chain that the decision on `prefix` leads to, whether for addresses in it or for the others."""
     return f"{PREFIX}T{_LETTERS[direction]}-{digest(str(prefix))}"

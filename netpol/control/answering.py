@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_address
 
-from netpol.compiler.ruleset import AddressPortAddress, IpSet
+from netpol.compiler.ruleset import AddressPortAddress, Member
 from netpol.dataplane.kernel import Flow
 from netpol.model.ports import Protocol
 
@@ -19,10 +19,10 @@ def answering_sides(flows: Iterable[Flow]) -> frozenset[AddressPortAddress]:
     )
 
 
-def flows_answered(sides: IpSet) -> list[Flow]:
-    """A flow for each member of the set: who was answered opened it. It is there to be judged, not to be deleted."""
+def flows_answered(sides: Iterable[Member]) -> list[Flow]:
+    """A flow for each of these members: who was answered opened it. It is there to be judged, not to be deleted."""
     return [
         Flow(ip_address(member.peer), ip_address(member.packed), member.protocol, member.port, handle=b"")
-        for member in sides.members
+        for member in sides
         if isinstance(member, AddressPortAddress)
     ]

@@ -36,12 +36,16 @@ class Reason(enum.Enum):
 
 
 class ApiFailure(NetpolError):
-    """A request without the answer that was asked for; `retry_seconds` is the patience that the server asks for."""
+    """A request without the answer that was asked for; `retry_seconds` is the patience that the server asks for.
 
-    def __init__(self, reason: Reason, message: str, retry_seconds: float = 0.0) -> None:
+    `status` is the answer's, None where none came.
+    """
+
+    def __init__(self, reason: Reason, message: str, retry_seconds: float = 0.0, status: int | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.retry_seconds = retry_seconds
+        self.status = status
 
 
 class _Status(msgspec.Struct):
@@ -71,7 +75,7 @@ def of_status(status: int, request: Request, body: bytes, retry_after: str = "")
             words = f"the API server does not serve {request.resource}"
         case _:
             words = f"the API server answers {status} to {request.verb} {request.resource}"
-    return ApiFailure(reason, f"{words}: {said}" if said else words, _seconds(retry_after))
+    return ApiFailure(reason, f"{words}: {said}" if said else words, _seconds(retry_after), status)
 
 
 def of_event(status: bytes, request: Request) -> ApiFailure:

@@ -13,7 +13,7 @@ from between import FAMILIES, kernel_of
 from netpol.command import cleanup
 from netpol.command import run as command
 from netpol.compiler.compile import compile_ruleset
-from netpol.control import programming
+from netpol.control import cutter
 from netpol.dataplane.apply import Kernel, apply
 from netpol.dataplane.memory import MemoryKernel
 from netpol.dataplane.plan import plan
@@ -36,7 +36,7 @@ def _kernels(monkeypatch: pytest.MonkeyPatch) -> dict[Variant, MemoryKernel]:
     monkeypatch.setattr(
         command, "other_tables", lambda chosen: {v: kernels[v].tables for v in Variant if v is not chosen}
     )
-    monkeypatch.setattr(programming, "local_addresses", frozenset)
+    monkeypatch.setattr(cutter, "local_addresses", frozenset)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     return kernels
 

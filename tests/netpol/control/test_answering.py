@@ -36,6 +36,6 @@ def test_other_protocols_than_udp_have_openings_of_their_own() -> None:
 def test_the_flow_that_was_answered_can_be_judged_again(ends: tuple[str, str]) -> None:
     former = flow(*ends)
     sides = IpSet("A", SetType.ADDRESS_PORT_ADDRESSES, family_of(former.source), answering_sides([former]))
-    (again,) = flows_answered(sides)
+    (again,) = flows_answered(sides.members)
     assert (again.source, again.destination, again.protocol, again.port) == (*map(address, ends), Protocol.UDP, 53)
     assert not again.handle, "nothing in the kernel can be deleted by it"

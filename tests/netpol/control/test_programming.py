@@ -12,8 +12,10 @@ from builders import address, namespace, node, pod, pods, policy, rule
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.names import cut_set
 from netpol.compiler.ruleset import AddressPortAddress, IpSet, Member, SetType
-from netpol.control import programming
-from netpol.control.programming import ATTEMPTS, Outcome, Programming, program
+from netpol.control import cutter
+from netpol.control.keeper import ATTEMPTS
+from netpol.control.outcome import Outcome
+from netpol.control.programming import Programming, program
 from netpol.dataplane.apply import Kernel
 from netpol.dataplane.kernel import Flow, KernelTable
 from netpol.dataplane.memory import MemoryKernel
@@ -50,7 +52,7 @@ def target(policies: Sequence[Policy], families: tuple[Family, ...] = FAMILIES) 
 @pytest.fixture(autouse=True)
 def _no_own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The node's addresses are those of these tests, not of the machine they run on."""
-    monkeypatch.setattr(programming, "local_addresses", lambda: frozenset[Address]({address("192.0.2.1")}))
+    monkeypatch.setattr(cutter, "local_addresses", lambda: frozenset[Address]({address("192.0.2.1")}))
 
 
 @pytest.fixture(name="memory")

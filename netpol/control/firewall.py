@@ -1,0 +1,191 @@
+"""The policy controller: takes facts from the bus, and keeps this node's kernel equal to what they ask for."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+from netpol.bus import Subscription
+from netpol.compiler.engine import Engine, Touched
+from netpol.compiler.names import cut_set, direction_judged, unknown_set
+from netpol.compiler.ruleset import Ruleset
+from netpol.control.batches import Batch, batches
+from netpol.control.changelog import tell
+from netpol.control.cutter import Cutter
+from netpol.control.keeper import Keeper
+from netpol.control.schedule import Schedule
+from netpol.control.tightening import tightened
+from netpol.errors import KernelRefusal
+from netpol.model.facts import Kind
+from netpol.model.networks import Address
+from netpol.model.policies import Direction
+from netpol.telemetry.health import Health
+from netpol.telemetry.logs import Log
+from netpol.telemetry.metrics import Metrics
+from netpol.trigger import Trigger
+
+KINDS = (Kind.NAMESPACE, Kind.POD, Kind.NODE, Kind.NETWORK_POLICY)
+PART = "control"
+LONGEST_WAIT_SECONDS = 5.0
+"""An idle controller wakes this often, to say that it is alive."""
+SWEEP_SECONDS = 0.5
+"""How long nothing must have changed until sets that nobody asks for are destroyed."""
+
+log = Log("control")
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """How the controller tells of its work, and the clock it tells by."""
+
+    metrics: Metrics
+    health: Health
+    clock: Callable[[], float]
+
+
+class Firewall:
+    """One thread's work: `run`, or `step` by `step`.
+
+    Nothing is written before every kind was listed. What fails is tried again, from what the
+    kernel holds by then; meanwhile the rules that are there stay in force, and facts go on
+    being taken, so that the next attempt is for the newest state.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        engine: Engine,
+        keeper: Keeper,
+        cutter: Cutter,
+        schedule: Schedule,
+        instruments: Instruments,
+        on_first: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_first` is called once, when the kernel is programmed for the first time."""
+        self._subscription = subscription
+        self._engine = engine
+        self._keeper = keeper
+        self._cutter = cutter
+        self._schedule = schedule
+        self._metrics, self._health, self._clock = instruments.metrics, instruments.health, instruments.clock
+        self._on_first = on_first
+        self._has_programmed = False
+        self._alarmed = threading.Event()
+        self._is_sweeping = False
+
+    def run(self, trigger: Trigger, stop: threading.Event) -> None:
+        """Work until `stop` is set and the trigger pulled; a batch that was begun is finished."""
+        self._health.expect(PART)
+        while not stop.is_set():
+            is_awaited = trigger.wait(self._pause_seconds())
+            self._health.beat(PART)
+            self.step()
+            self._is_sweeping = not is_awaited and self._sweep()
+        self._health.dismiss(PART)
+
+    def alarm(self) -> None:
+        """Somebody else has changed what is ours: compare soon. From any thread; the caller pulls the trigger."""
+        self._metrics.foreign_changes.inc()
+        self._alarmed.set()
+
+    def step(self) -> None:
+        """Take what has changed and bring it to the kernel; compare the whole where that is due."""
+        facts = self._subscription.take()
+        self._metrics.facts.inc(len(facts))
+        if self._alarmed.is_set():
+            self._alarmed.clear()
+            self._schedule.alarm(self._clock())
+        for batch in batches(self._engine, facts):
+            # Once something was refused, the comparison to come is for all that follows too.
+            if self._keeper.is_certain:
+                self._carry_out(batch)
+        if self._subscription.in_sync() and self._schedule.is_due(self._clock()):
+            self._compare()
+
+    def _pause_seconds(self) -> float:
+        if self._is_sweeping:
+            return 0.0
+        due = self._schedule.wait_seconds(self._clock()) if self._subscription.in_sync() else LONGEST_WAIT_SECONDS
+        return min(due, SWEEP_SECONDS if self._keeper.has_stale else LONGEST_WAIT_SECONDS)
+
+    def _carry_out(self, batch: Batch) -> None:
+        began = self._clock()
+        try:
+            outcome = self._keeper.change(batch.part, batch.touched)
+            self._metrics.event_to_kernel_seconds.observe(self._clock() - self._subscription.taken_since)
+            rejudged = self._engine.judged if batch.touched.rejudged else ()
+            cut = self._cut(tightened(outcome.steps).union(rejudged))
+        except KernelRefusal as refusal:
+            self._refused(refusal)
+            return
+        seconds = self._clock() - began
+        self._metrics.batches.inc()
+        self._metrics.sync_seconds.observe(seconds)
+        self._metrics.last_success_timestamp_seconds.set_to_current_time()
+        tell(log, batch.facts, replace(outcome, flows_cut=cut), seconds)
+
+    def _compare(self) -> None:
+        """The kernel holds the whole ruleset, whatever anybody did to it, and what it denies has ended."""
+        was_certain, began = self._keeper.is_certain, self._clock()
+        self._metrics.resyncs.inc()
+        try:
+            ruleset = self._engine.ruleset()
+            outcome = self._keeper.converge(ruleset)
+            cut = self._cut(None) if outcome.steps or not was_certain else 0
+        except KernelRefusal as refusal:
+            self._refused(refusal)
+            return
+        self._schedule.succeeded(self._clock())
+        done, seconds = replace(outcome, flows_cut=cut), self._clock() - began
+        if not was_certain:
+            log.info("kernel programmed", done=done, seconds=seconds)
+        elif outcome.steps:
+            self._metrics.drift_repaired.inc(len(outcome.steps))
+            log.warning("somebody else had changed what is ours in the kernel", mended=done, seconds=seconds)
+        if not self._has_programmed:
+            self._has_programmed = True
+            self._on_first()
+            self._health.programmed()
+        self._health.recover(PART)
+        self._metrics.in_sync.set(1)
+        self._metrics.last_success_timestamp_seconds.set_to_current_time()
+        self._measure(ruleset)
+
+    def _measure(self, ruleset: Ruleset) -> None:
+        """The gauges say how large the ruleset is."""
+        tables = ruleset.tables.values()
+        self._metrics.ruleset_sets.set(len(ruleset.sets))
+        self._metrics.ruleset_members.set(sum(len(each.members) for each in ruleset.sets.values()))
+        self._metrics.ruleset_chains.set(sum(len(table.chains) for table in tables))
+        self._metrics.ruleset_rules.set(sum(len(rules) for table in tables for rules in table.chains.values()))
+        judging = Counter(direction_judged(name) for name in {name for table in tables for name in table.chains})
+        for direction in Direction:
+            self._metrics.pods_isolated.labels(direction.value).set(judging[direction])
+
+    def _sweep(self) -> bool:
+        """True where a set was destroyed that nothing asks for: there may be more."""
+        try:
+            return self._keeper.sweep()
+        except KernelRefusal as refusal:
+            self._refused(refusal)
+            return False
+
+    def _cut(self, touching: Collection[Address] | None) -> int:
+        """How many connections were cut; of those that touch these addresses, None being all."""
+        if touching is not None and not touching and not self._cutter.remembers():
+            return 0
+        names = {name(family) for family in self._engine.families for name in (cut_set, unknown_set)}
+        sets = self._engine.part(Touched(sets=frozenset(names))).sets
+        cut = self._cutter.cut(self._engine.snapshot, self._engine.oracle(), sets, touching)
+        self._metrics.flows_cut.inc(cut)
+        return cut
+
+    def _refused(self, refusal: KernelRefusal) -> None:
+        self._keeper.doubt()
+        pause = self._schedule.failed(self._clock())
+        self._metrics.sync_failures.labels("kernel").inc()
+        self._metrics.in_sync.set(0)
+        self._health.fail(PART, str(refusal))
+        log.error("the kernel could not be programmed", reason=refusal, attempt=self._schedule.failures, retry_s=pause)

@@ -1,0 +1,41 @@
+"""Whose living connections a change of sets may deny: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+
+from netpol.compiler.names import isolated_set
+from netpol.compiler.ruleset import AddressPort, Member, NetworkMember
+from netpol.dataplane.steps import AddMembers, RemoveMembers, Step
+from netpol.model.networks import Address, Family
+from netpol.model.policies import Direction
+
+_ISOLATED = frozenset(isolated_set(direction, family) for direction in Direction for family in Family)
+
+
+def tightened(steps: Iterable[Step]) -> frozenset[Address]:
+    """The addresses at an end of every connection that these steps may deny, but for pods that are judged otherwise.
+
+    A set of peers that loses an address may deny it, an address that is isolated from now on
+    may have opened connections while nothing was known of it, and one that is no pod's any
+    more is shut out (G12).
+    """
+    return frozenset(
+        address
+        for step in steps
+        if isinstance(step, RemoveMembers) or (isinstance(step, AddMembers) and step.target.name in _ISOLATED)
+        for member in step.members
+        for address in _addresses(member)
+    )
+
+
+def _addresses(member: Member) -> Iterable[Address]:
+    """The one address that the member stands for; none where it stands for more, or for a set."""
+    match member:
+        case bytes() | AddressPort():
+            return (ip_address(member if isinstance(member, bytes) else member.packed),)
+        case NetworkMember(packed, prefix) if prefix == len(packed) * 8:
+            return (ip_address(packed),)
+        case _:
+            return ()

@@ -1,0 +1,62 @@
+"""Whose connections a change of sets may deny."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from netpol.compiler.names import isolated_set
+from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.control.tightening import tightened
+from netpol.dataplane.steps import AddMembers, CreateSets, DestroySets, RemoveMembers, Step
+from netpol.model.networks import Family
+from netpol.model.policies import Direction
+from netpol.model.ports import Protocol
+
+GONE = ip_address("10.0.1.7")
+PEERS = IpSet("NETPOL-P4-AAAAAAAAAAAAAAAA", SetType.ADDRESSES, Family.IPV4)
+LIST = IpSet("NETPOL-LI-AAAAAAAAAAAAAAAA", SetType.SETS, None)
+RANGES = IpSet("NETPOL-UNKNOWN-4", SetType.NETWORKS, Family.IPV4)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        CreateSets((PEERS,)),
+        AddMembers(PEERS, (GONE.packed,)),
+        DestroySets((PEERS,)),
+        RemoveMembers(LIST, (SetReference(PEERS.name),)),
+    ],
+    ids=lambda step: type(step).__name__,
+)
+def test_what_allows_or_tidies_up_or_is_judged_elsewhere_names_nobody(step: Step) -> None:
+    assert tightened((step,)) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "member",
+    [GONE.packed, AddressPort(GONE.packed, Protocol.TCP, 80), NetworkMember(GONE.packed, 32, nomatch=True)],
+    ids=["address", "address and port", "hole"],
+)
+def test_an_address_that_goes_may_be_denied(member: Member) -> None:
+    assert tightened((RemoveMembers(PEERS, (member,)),)) == {GONE}
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_an_address_that_is_isolated_from_now_on_may_be_denied(direction: Direction) -> None:
+    isolated = IpSet(isolated_set(direction, Family.IPV4), SetType.ADDRESSES, Family.IPV4)
+
+    assert tightened((AddMembers(isolated, (GONE.packed,)),)) == {GONE}
+
+
+def test_a_range_that_goes_denies_no_address() -> None:
+    assert tightened((RemoveMembers(RANGES, (NetworkMember(bytes([10, 0, 0, 0]), 24),)),)) == frozenset()
+
+
+def test_several_addresses_that_go_may_all_be_denied() -> None:
+    other = ip_address("10.0.1.8")
+
+    steps = (RemoveMembers(PEERS, (GONE.packed,)), RemoveMembers(PEERS, (other.packed,)))
+
+    assert tightened(steps) == {GONE, other}
