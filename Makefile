@@ -1,8 +1,8 @@
-# Everything a person needs is `make demo` and `make test`: each does its own set-up,
+# Everything a person needs is `make demo`, `make testbed` and `make test`: each does its own set-up,
 # on Debian as root with apt, and the second call finds it done.
 
 PYTHON ?= python3
-LEVELS ?= lint arch type unit props kernel
+LEVELS ?= lint arch type unit props kernel control_plane e2e
 
 SHELL := /bin/bash
 VENV := .venv
@@ -21,11 +21,14 @@ help: ## say what can be made
 demo: packages $(VENV)/.runs ## show the firewall at work: real namespaces, real packets (root)
 	@$(BIN)/netpol demo
 
-test: packages $(VENV)/.tests ## run every level of tests: lint arch type unit props kernel
+test: packages $(VENV)/.tests ## run every level of tests; what is missing for one is said, and skipped
 	@for level in $(LEVELS); do \
 	    echo "== $$level"; \
 	    $(TOX) -e $$level || { echo "== $$level failed"; exit 1; }; \
 	done
+
+testbed: packages testbed-packages $(VENV)/.tests ## build the API servers and the cluster that tests run against
+	@PYTHONPATH=tests $(BIN)/python -m testbed
 
 bench: packages $(VENV)/.tests ## measure, and print the figures by stage
 	@PYTHONPATH=tests $(BIN)/python -m bench
@@ -34,14 +37,32 @@ image: packages $(VENV)/.tests ## make the container image by the Dockerfile's s
 	@PYTHONPATH=tests $(BIN)/python -m testbed.agent_image
 
 clean: ## remove all that was made here
-	rm -rf $(VENV) .tox build *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .testbed .tox build *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# need GROUP PACKAGE TEST: the package joins the group of what is missing, where the test fails.
+NEED = need() { eval "$$3" >/dev/null 2>&1 || declare -g "$$1=$${!1} $$2"; }
+
+# What stands in $$missing is installed where that can be done, and named where not.
+define INSTALL
+[ -n "$$missing" ] || exit 0; \
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    echo "installing Debian packages:$$missing"; \
+    log=$$(mktemp); \
+    { apt-get update -qq && \
+      DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing; \
+    } </dev/null >"$$log" 2>&1 || { cat "$$log"; rm -f "$$log"; exit 1; }; \
+    rm -f "$$log"; \
+else \
+    echo "missing here:$$missing (Debian: as root, apt-get install$$missing)" >&2; \
+    [ -z "$$builds" ]; \
+fi
+endef
 
 # What building the environment needs stops the work where it is missing; what only the
 # kernel's part needs does not: the demo and the kernel tests say it themselves.
 packages:
-	@builds= kernel=; \
-	need() { eval "$$3" >/dev/null 2>&1 || declare -g "$$1=$${!1} $$2"; }; \
+	@builds= kernel=; $(NEED); \
 	need builds python3      'command -v $(PYTHON)'; \
 	need builds python3-venv '$(PYTHON) -c "import ensurepip, venv"'; \
 	need builds python3-dev  '$(PYTHON) -c "import sysconfig; open(sysconfig.get_path(\"include\") + \"/Python.h\")"'; \
@@ -55,18 +76,20 @@ packages:
 	need kernel procps       'command -v sysctl'; \
 	need kernel nftables     'command -v nft'; \
 	need kernel netbase      'test -e /etc/protocols'; \
-	[ -n "$$builds$$kernel" ] || exit 0; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "installing Debian packages:$$builds$$kernel"; \
-	    log=$$(mktemp); \
-	    { apt-get update -qq && \
-	      DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$builds $$kernel; \
-	    } </dev/null >"$$log" 2>&1 || { cat "$$log"; rm -f "$$log"; exit 1; }; \
-	    rm -f "$$log"; \
-	else \
-	    echo "missing here:$$builds$$kernel (Debian: as root, apt-get install$$builds$$kernel)" >&2; \
-	    [ -z "$$builds" ]; \
-	fi
+	missing=$$builds$$kernel; $(INSTALL)
+
+# The control plane and the cluster; what is missing is no reason not to build, and the tests say it.
+testbed-packages:
+	@builds= bed=; $(NEED); \
+	need bed etcd-server 'command -v etcd'; \
+	need bed openssl 'command -v openssl'; \
+	need bed ca-certificates 'test -e /etc/ssl/certs/ca-certificates.crt'; \
+	need bed containerd 'command -v containerd'; \
+	need bed runc 'command -v runc'; \
+	need bed containernetworking-plugins 'test -e /usr/lib/cni/bridge'; \
+	need bed busybox-static 'command -v busybox'; \
+	need bed debootstrap 'command -v debootstrap'; \
+	missing=$$bed; $(INSTALL)
 
 $(BIN)/python: | packages
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
