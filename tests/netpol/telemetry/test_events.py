@@ -50,7 +50,9 @@ class Clock:
 
 
 class Waits(threading.Event):
-    """Lets the time pass at once, and keeps how long was waited."""
+    """Lets the time pass at once, and keeps how long was waited; where one is the `last`, the agent stops in it."""
+
+    last = False
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -61,6 +63,8 @@ class Waits(threading.Event):
         if timeout and not self.is_set():
             self.waited.append(timeout)
             self.clock.now += timeout
+            if self.last:
+                self.set()
         return self.is_set()
 
 
@@ -276,6 +280,14 @@ def test_a_stopped_writer_posts_nothing() -> None:
     desk.writer.run()
 
     assert desk.server.posted == []
+
+
+def test_a_writer_stops_while_it_may_not_post_yet() -> None:
+    desk = Desk()
+    desk.waits.last = True
+    desk.tell(*map(numbered, range(MOST_AT_ONCE + 1)))
+
+    assert len(desk.server.posted) == MOST_AT_ONCE
 
 
 @pytest.mark.parametrize("answer", [503, 201])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import logging
 import socket
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http import HTTPStatus
+from socketserver import TCPServer
 
 import pytest
 
@@ -182,6 +184,25 @@ def test_too_many_connections_cost_the_oldest(server: HttpServer) -> None:
         assert all(map(is_closed, crowd[:5]))
         crowd[-1].sendall(b"GET /fine HTTP/1.0\r\n\r\n")
         assert crowd[-1].recv(12) == b"HTTP/1.0 200"
+
+
+def test_a_connection_that_cannot_be_accepted_waits_without_a_spinning_server(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[float] = []
+
+    def without_descriptors(_: TCPServer) -> tuple[socket.socket, object]:
+        attempts.append(time.monotonic())
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(TCPServer, "get_request", without_descriptors)
+    with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+        client.sendall(b"GET /fine HTTP/1.0\r\n\r\n")
+        wait_until(lambda: len(attempts) == 3)
+        monkeypatch.undo()
+
+        assert client.recv(12) == b"HTTP/1.0 200"
+    assert attempts[2] - attempts[0] > 0.1
 
 
 def test_a_stopped_server_listens_no_more_and_closes_what_is_open() -> None:
