@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from netpol.command.arguments import add_output_argument
 from netpol.command.node_arguments import add_node_arguments, load_for_node, node_options
-from netpol.command.source_arguments import add_manifest_arguments
+from netpol.command.source_arguments import add_source_arguments
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.ruleset import IpSet, Member, Ruleset, SetReference, SetType
 from netpol.dataplane.ipset_messages import LIST_SIZE, MAX_MEMBERS
@@ -24,7 +24,7 @@ _FAMILY_OPTIONS = {Family.IPV4: "inet", Family.IPV6: "inet6"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser knows this command's flags."""
-    add_manifest_arguments(parser)
+    add_source_arguments(parser)
     add_node_arguments(parser)
     add_output_argument(parser, "text")
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 from netpol.command.arguments import add_output_argument, protocol_port
-from netpol.command.source_arguments import add_manifest_arguments, load_snapshot
+from netpol.command.source_arguments import add_source_arguments, load_snapshot
 from netpol.policy.explanation import Explanation, explain
 from netpol.policy.judgement import AnnotationReference, Decision, End, NearestMiss, PolicyReference, Reference
 
@@ -18,7 +18,7 @@ Json = Mapping[str, object]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser knows this command's flags."""
-    add_manifest_arguments(parser)
+    add_source_arguments(parser)
     add_output_argument(parser, "text")
     parser.add_argument("source", metavar="SRC", help="namespace/pod, an IP address or node/NAME")
     parser.add_argument("destination", metavar="DST", help="namespace/pod, an IP address or node/NAME")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from netpol.command.arguments import add_output_argument, protocol_port
 from netpol.command.look import Look, look_of
-from netpol.command.source_arguments import add_manifest_arguments, load_snapshot
+from netpol.command.source_arguments import add_source_arguments, load_snapshot
 from netpol.command.table import Outcomes, Panel, grids, legend, totals
 from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
@@ -29,7 +29,7 @@ Divisions = dict[str, list[tuple[str, str]]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser knows this command's flags."""
-    add_manifest_arguments(parser)
+    add_source_arguments(parser)
     add_output_argument(parser, "table")
     parser.add_argument(
         "-p",

@@ -57,9 +57,10 @@ def node_options(arguments: argparse.Namespace) -> NodeOptions:
 
 
 def load_for_node(arguments: argparse.Namespace, options: NodeOptions) -> Snapshot:
-    """The manifests' snapshot; UsageError where they name nodes and this one is none of them."""
+    """The source's snapshot; UsageError where its objects name nodes and this one is none of them."""
     snapshot = load_snapshot(arguments).snapshot
-    if doubt := require_node(snapshot, options.name):
+    objects = "the manifests" if arguments.filename else "the API server's objects"
+    if doubt := require_node(snapshot, options.name, objects):
         print(f"warning: {doubt}", file=sys.stderr)
     return snapshot
 

@@ -1,4 +1,4 @@
-"""`netpol run`: programs this node's kernel, once from manifests, or for as long as the agent lives."""
+"""`netpol run`: programs this node's kernel, once, or for as long as the agent lives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from netpol.dataplane.opening import open_kernel, other_tables
 from netpol.errors import UsageError
 from netpol.listing import listed
 from netpol.model.networks import Family
-from netpol.settings import AgentSettings, ApiSource
+from netpol.settings import AgentSettings
 
 MOST_BRIDGES = 3
 
@@ -60,8 +60,6 @@ def run(arguments: argparse.Namespace) -> int:
         return cleanup.run(arguments)
     _refuse_what_is_not_run(arguments)
     settings = agent_settings(arguments)
-    if arguments.once and isinstance(settings.source, ApiSource):
-        raise UsageError("--once needs --source: an API server is followed")
     if idle := without_effect(arguments):
         print(f"warning: without effect: {idle}", file=sys.stderr)
     require_root("netpol run")

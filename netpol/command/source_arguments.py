@@ -11,7 +11,7 @@ from netpol.command.arguments import Once, add_policy_arguments, policy_options
 from netpol.command.switches import Switch, add_switch
 from netpol.errors import UsageError
 from netpol.policy.unresolved import unresolved_ports
-from netpol.settings import ApiSource, DirectorySource, NetworkPolicyApi, Source
+from netpol.settings import ApiSource, DirectorySource, NetworkPolicyApi, PolicyOptions, Source
 from netpol.source.manifests import Loaded, load
 from netpol.source.objects import NAME_LABEL
 
@@ -19,15 +19,17 @@ _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 """What kubelet tells every pod of where the API server is."""
 
 
-def add_manifest_arguments(parser: argparse.ArgumentParser) -> None:
-    """The parser knows --source, which has to be given, and the flags that say how manifests are read."""
-    _add_directory(parser, required=True)
-    add_policy_arguments(parser)
-
-
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser knows the flags of `source_of`, and those that say how objects are read."""
-    _add_directory(parser, required=False)
+    parser.add_argument(
+        "-f",
+        "--filename",
+        "--source",
+        type=Path,
+        action=Once,
+        metavar="DIR",
+        help="directory of manifests: every *.yaml, *.yml and *.json in it",
+    )
     parser.add_argument(
         "--kubeconfig",
         type=_file,
@@ -69,29 +71,28 @@ def source_of(arguments: argparse.Namespace) -> Source:
 
 
 def load_snapshot(arguments: argparse.Namespace) -> Loaded:
-    """What the manifests say; what was ignored or not understood in them is on standard error, a line each."""
-    loaded = load(arguments.filename, policy_options(arguments))
+    """What the source holds now; what was ignored or not understood in it is on standard error, a line each."""
+    source, options = source_of(arguments), policy_options(arguments)
+    loaded = load(source.path, options) if isinstance(source, DirectorySource) else _load_from_api(source, options)
     warn(loaded)
     return loaded
+
+
+def _load_from_api(source: ApiSource, options: PolicyOptions) -> Loaded:
+    # Reading manifests takes no HTTP library, which costs more time than many of them.
+    from netpol.source.kube import listing  # noqa: PLC0415  its cost, see above
+    from netpol.source.kube.connection import connect  # noqa: PLC0415  its cost, see above
+    from netpol.source.kube.options import ConnectionOptions, PolicyApi  # noqa: PLC0415  its cost, see above
+
+    with connect(ConnectionOptions(source.kubeconfig, source.master)) as connection:
+        api = PolicyApi(source.network_policy_api.value)
+        return listing.load(connection, options, api, synthesise_name_label=source.synthesise_name_label)
 
 
 def warn(loaded: Loaded) -> None:
     """What was ignored or not understood, and each named port that no pod resolves (M7), is on standard error."""
     for message in (*loaded.notices, *unresolved_ports(loaded.snapshot), *loaded.warnings):
         print(f"warning: {message}", file=sys.stderr)
-
-
-def _add_directory(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    parser.add_argument(
-        "-f",
-        "--filename",
-        "--source",
-        type=Path,
-        action=Once,
-        required=required,
-        metavar="DIR",
-        help="directory of manifests: every *.yaml, *.yml and *.json in it",
-    )
 
 
 def _file(text: str) -> Path | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from netpol.command.kernel_arguments import add_kernel_arguments, chosen_variant, require_root
 from netpol.command.node_arguments import add_node_arguments, load_for_node, node_options
-from netpol.command.source_arguments import add_manifest_arguments
+from netpol.command.source_arguments import add_source_arguments
 from netpol.compiler.compile import compile_ruleset
 from netpol.dataplane.apply import left_in
 from netpol.dataplane.opening import open_kernel, other_tables
@@ -29,7 +29,7 @@ HELP = "compare this node's kernel with what the manifests ask for"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser knows this command's flags."""
-    add_manifest_arguments(parser)
+    add_source_arguments(parser)
     add_node_arguments(parser)
     add_kernel_arguments(parser)
 

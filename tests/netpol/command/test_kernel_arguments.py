@@ -6,8 +6,7 @@ import os
 import pytest
 
 from netpol.command import kernel_arguments
-from netpol.command.kernel_arguments import add_kernel_arguments, chosen_variant, open_kernel, require_root
-from netpol.dataplane.iptables import IptablesTables
+from netpol.command.kernel_arguments import add_kernel_arguments, chosen_variant, named_variant, require_root
 from netpol.errors import KernelRefusal, NetpolError
 from netpol.settings import Variant
 
@@ -44,9 +43,6 @@ def test_root_is_enough_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None
         require_root("netpol run")
 
 
-@pytest.mark.parametrize("variant", Variant)
-def test_a_kernel_is_opened_for_the_variant_and_closed_again(variant: Variant) -> None:
-    """Opening takes no root and changes nothing; a socket that stays open fails the run of the tests."""
-    with open_kernel(variant) as kernel:
-        assert isinstance(kernel.tables, IptablesTables)
-        assert kernel.tables.variant is variant
+def test_what_is_to_be_found_out_has_no_name() -> None:
+    assert [named_variant(parsed(*words)) for words in ([], ["--iptables-variant=auto"])] == [None, None]
+    assert [named_variant(parsed(f"--iptables-variant={each.value}")) for each in Variant] == list(Variant)

@@ -22,6 +22,8 @@ def test_a_name_that_no_node_has_is_refused_where_nodes_are_named() -> None:
     nodes = [Node(f"n{number}") for number in range(9)]
     with pytest.raises(UsageError, match="no node is named n10; the manifests name n0, n1, n2, n3 and 5 more"):
         require_node(Snapshot.of(nodes=nodes, pods=[POD]), "n10")
+    with pytest.raises(UsageError, match="the API server's objects name n0, n1"):
+        require_node(Snapshot.of(nodes=nodes, pods=[POD]), "n10", "the API server's objects")
 
 
 def test_manifests_without_nodes_cannot_tell_a_wrong_name() -> None:
