@@ -8,6 +8,7 @@ A step gets copies of what this machine reaches its packages by, never the files
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import hashlib
 import os
@@ -62,8 +63,16 @@ def make_image(out: Path, tag: str = TAG) -> None:
     """`out` is the image in the archive form that containerd imports; NoImage where it cannot be made here.
 
     Everything is mounted in a namespace of its own, so a build that is killed leaves no mount behind.
+    Two at once take turns, by a lock that ends with its holder.
     """
     _require()
+    WORKSHOP.mkdir(parents=True, exist_ok=True)
+    with (WORKSHOP / "lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        _make_apart(out, tag)
+
+
+def _make_apart(out: Path, tag: str) -> None:
     done = subprocess.run(
         ("unshare", "--mount", sys.executable, "-m", "testbed.agent_image", str(out.absolute()), tag),
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}", _INSIDE_ENV: "private"},
