@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 from netpol.compiler.names import is_ours
 from netpol.compiler.ruleset import IpSet, Member, SetType
 from netpol.dataplane import ipset_messages as messages
+from netpol.dataplane.kernel import SetSummary
 from netpol.dataplane.members import describe
 from netpol.dataplane.netlink import NetfilterSocket, NetlinkError
 from netpol.errors import KernelRefusal
@@ -100,13 +101,13 @@ class NetlinkSets:
             raise KernelRefusal(f"ipset {target.name} cannot be read: it is of a type that is never made here")
         return found.members
 
-    def survey(self) -> Mapping[str, messages.Header]:
+    def survey(self) -> Mapping[str, SetSummary]:
         """What our sets are and how many members each has; no member is told."""
         with _refusing("the ipsets cannot be surveyed"):
             answers = self._netlink.dump(
                 messages.headers_request(), lambda answer: is_ours(messages.decode_name(answer))
             )
-        return {each.name: each for each in map(messages.decode_header, answers)}
+        return {messages.decode_name(answer): messages.decode_summary(answer) for answer in answers}
 
     def create(self, sets: Iterable[IpSet]) -> None:
         """Create each set, empty: a set that exists is refused."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.dataplane.kernel import SetSummary
 from netpol.dataplane.members import misfit
 from netpol.dataplane.netlink import (
     EXCLUSIVE,
@@ -185,22 +185,17 @@ def decode_name(answer: bytes) -> str:
     return _text(attributes(answer)[SET_NAME])
 
 
-class Header(NamedTuple):
-    """What the kernel tells of a set without its members: `members` is their number."""
-
-    name: str
-    type: str
-    options: bytes
-    members: int
-
-
-def decode_header(answer: bytes) -> Header:
+def decode_summary(answer: bytes) -> SetSummary:
     """The set that an answer to `headers_request` is about."""
     fields = attributes(answer)
     options = attributes(fields[_DATA])
-    members = int.from_bytes(options.get(_MEMBER_COUNT, b""), "big")
-    fixed = b"".join(options.get(each, b"") for each in (_TIMEOUT, _MAX_MEMBERS, _LIST_SIZE))
-    return Header(_text(fields[SET_NAME]), _text(fields[_TYPE_NAME]), fields[_FAMILY] + fixed, members)
+    timeout = options.get(_TIMEOUT)
+    return SetSummary(
+        _TYPE_BY_NAME.get(_text(fields[_TYPE_NAME])),
+        _FAMILY_BY_NUMBER.get(fields[_FAMILY][0]),
+        None if timeout is None else int.from_bytes(timeout, "big"),
+        int.from_bytes(options.get(_MEMBER_COUNT, b""), "big"),
+    )
 
 
 def decode_set(answers: Iterable[bytes]) -> IpSet | None:

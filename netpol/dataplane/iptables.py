@@ -8,11 +8,12 @@ every iptables-legacy takes (`-w`), so what others write at the same moment stay
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from netpol.dataplane.kernel import KernelTable
+from netpol.dataplane.legacy_table import filter_exists
 from netpol.dataplane.line_reader import LineReader
 from netpol.dataplane.readback import parse_table
 from netpol.dataplane.tool import TIMEOUT_SECONDS, Outcome, run_tool
@@ -22,6 +23,8 @@ from netpol.settings import Variant
 
 LOCK_SECONDS = 10
 _ATTEMPTS = 3
+_REMEMBERED_WRITERS = 64
+"""What they wrote is told to listeners at once, and their numbers are some day another's."""
 
 _LINE = re.compile(r"(?:^|: |at )line:? (\d+)", re.MULTILINE)
 _NOISE = re.compile(r"^Try `|^Error occurred at line|^\s*$|^# Warning: ")
@@ -35,6 +38,8 @@ class IptablesTables:
         self.variant = variant
         self._timeout_seconds = timeout_seconds
         self._failed_late: list[str] = []
+        self._writers: deque[int] = deque(maxlen=_REMEMBERED_WRITERS)
+        self._begun, self._ended = 0, 0
 
     def read(self, family: Family) -> KernelTable:
         """What the family's filter table holds of ours."""
@@ -45,7 +50,7 @@ class IptablesTables:
 
         Asking legacy's tool for a table would make one, so the kernel is asked first.
         """
-        if self.variant is Variant.LEGACY and not _legacy_filter_exists(family):
+        if self.variant is Variant.LEGACY and not filter_exists(family):
             return ""
         tool = tool_name(self.variant, family, "save")
         outcome = run_tool((tool, "-t", "filter"), timeout_seconds=self._timeout_seconds)
@@ -67,12 +72,25 @@ class IptablesTables:
         text = "\n".join(("*filter", *lines, "COMMIT", ""))
         arguments = (tool, "-w", str(LOCK_SECONDS), "--noflush")
         for _ in range(_ATTEMPTS):
-            outcome = self._restore(arguments, text)
+            self._begun += 1
+            try:
+                outcome = self._restore(arguments, text)
+            finally:
+                self._ended += 1
             if outcome.status == 0:
                 return
             if not self._may_have_lost_a_race(outcome, lines):
                 break
         raise KernelRefusal(f"{tool} refused the rules: {_complaint(outcome)}{_offender(outcome, lines)}")
+
+    def is_own(self, writer: int) -> bool:
+        """True for the number of a process that one of the last writes started."""
+        return writer in self._writers
+
+    @property
+    def writes(self) -> int:
+        """How many writes began and how many ended, in one number: odd while one is under way."""
+        return self._begun + self._ended
 
     def _restore(self, arguments: Sequence[str], text: str) -> Outcome:
         """What became of the text.
@@ -83,6 +101,7 @@ class IptablesTables:
         if self.variant is Variant.LEGACY:
             return run_tool(arguments, text, timeout_seconds=self._timeout_seconds)
         tool = LineReader(arguments, self._timeout_seconds)
+        self._writers.append(tool.pid)
         if not tool.feed(text):
             return tool.end()
         tool.leave(partial(self._note_end, arguments[0]))
@@ -110,17 +129,6 @@ def tool_name(variant: Variant, family: Family, action: str) -> str:
     'ip6tables-nft-save'
     """
     return f"{'iptables' if family is Family.IPV4 else 'ip6tables'}-{variant.value}-{action}"
-
-
-def _legacy_filter_exists(family: Family) -> bool:
-    """False where the network namespace of this thread has no filter table of the legacy variant."""
-    names = "ip_tables_names" if family is Family.IPV4 else "ip6_tables_names"
-    try:
-        return "filter" in Path("/proc/thread-self/net", names).read_text(encoding="utf-8").split()
-    except FileNotFoundError:
-        return False
-    except PermissionError:
-        return True  # the tool says who may
 
 
 def _complaint(outcome: Outcome) -> str:

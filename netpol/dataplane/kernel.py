@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from netpol.compiler.ruleset import Hook, IpSet, Member
+from netpol.compiler.ruleset import Hook, IpSet, Member, SetType
 from netpol.model.networks import Address, Family
 from netpol.model.ports import Protocol as TransportProtocol
 
@@ -37,6 +37,15 @@ class KernelTable:
     strays: Mapping[str, tuple[HookRule, ...]] = field(default_factory=dict)
 
 
+class SetSummary(NamedTuple):
+    """What a set is and how many members it has; `type` is None where it is one that is never made here."""
+
+    type: SetType | None
+    family: Family | None
+    timeout_seconds: int | None
+    members: int
+
+
 class Sets(Protocol):
     """The ipsets whose names are ours (`compiler.names.is_ours`); no others are ever read or written."""
 
@@ -45,6 +54,9 @@ class Sets(Protocol):
 
     def read_members(self, target: IpSet) -> frozenset[Member]:
         """What one set holds; a set that is not there is refused."""
+
+    def survey(self) -> Mapping[str, SetSummary]:
+        """Our sets without their members: cheaper than to read them, and a set emptied by others shows."""
 
     def create(self, sets: Iterable[IpSet]) -> None:
         """Create each set, empty: a set that exists is refused."""

@@ -44,6 +44,11 @@ class LineReader:
         finally:
             os.close(reading)
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
     def feed(self, text: str) -> bool:
         """True once the lines of `text` are worked off; False where the program ended over them.
 

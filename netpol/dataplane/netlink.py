@@ -20,6 +20,7 @@ NETLINK_NETFILTER = 12
 CONNTRACK = 1 << 8
 NFLOG = 4 << 8
 IPSET = 6 << 8
+NFTABLES = 10 << 8
 """Subsystems; a message's kind is one of these plus the subsystem's command."""
 
 NESTED = 0x8000
@@ -33,7 +34,7 @@ _LAST_KINDS = frozenset({_ERROR, _DONE})
 
 _HEADER = struct.Struct("=IHHII")
 _SUBHEADER = struct.Struct("=BBH")
-_PREAMBLE_BYTES = _HEADER.size + _SUBHEADER.size
+PREAMBLE_BYTES = _HEADER.size + _SUBHEADER.size
 _ATTRIBUTE = struct.Struct("=HH")
 _NUMBER = struct.Struct("=i")
 
@@ -119,7 +120,7 @@ class NetfilterSocket:
         try:
             self._socket.bind((0, 0))
             self._socket.settimeout(timeout_seconds)
-            _enlarge_receive_buffer(self._socket)
+            enlarge_receive_buffer(self._socket)
         except OSError:
             self._socket.close()
             raise
@@ -170,7 +171,7 @@ class NetfilterSocket:
         refusals: dict[int, NetlinkError | None] = {}
         while len(refusals) < len(batch):
             datagram = self._receive()
-            for offset, length, kind, _, sequence in _heads(datagram):
+            for offset, length, kind, _, sequence, _ in message_heads(datagram):
                 if kind == _ERROR and sequence in sequences:
                     refusals[sequence] = _refusal(datagram[offset + _HEADER.size : offset + length])
         return [refusals[sequence] for sequence in sequences]
@@ -188,7 +189,7 @@ class NetfilterSocket:
                     raise
                 return None
             # Plain tuples and slices: a busy node's connections are tens of thousands of messages.
-            for offset, length, kind, flags, answered in _heads(datagram):
+            for offset, length, kind, flags, answered, _ in message_heads(datagram):
                 if answered != sequence:
                     continue
                 consistent = consistent and not flags & _MULTIPART_INTERRUPTED
@@ -196,7 +197,7 @@ class NetfilterSocket:
                     if refusal := _refusal(datagram[offset + _HEADER.size : offset + length]):
                         raise refusal
                     return answers if consistent else None
-                answer = datagram[offset + _PREAMBLE_BYTES : offset + length]
+                answer = datagram[offset + PREAMBLE_BYTES : offset + length]
                 if wanted is None or wanted(answer):
                     answers.append(answer)
 
@@ -251,15 +252,18 @@ def _batch(pending: Iterator[Request]) -> list[Request]:
     return batch
 
 
-def _heads(datagram: bytes) -> Iterator[tuple[int, int, int, int, int]]:
-    """Of each message: where it starts, its length, kind, flags and sequence number."""
+def message_heads(datagram: bytes) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """Of each message: where it starts, its length, kind, flags, sequence number and the socket it answers or is from.
+
+    Its own fields start `PREAMBLE_BYTES` after that, behind netlink's head and netfilter's.
+    """
     offset, last = 0, len(datagram) - _HEADER.size
     while offset <= last:
-        length, kind, flags, sequence, _ = _HEADER.unpack_from(datagram, offset)
+        length, kind, flags, sequence, port = _HEADER.unpack_from(datagram, offset)
         if length < _HEADER.size:
             return
         if kind >= _FIRST_KIND or kind in _LAST_KINDS:
-            yield offset, length, kind, flags, sequence
+            yield offset, length, kind, flags, sequence, port
         offset += (length + 3) & ~3
 
 
@@ -274,7 +278,7 @@ def _refusal(payload: bytes) -> NetlinkError | None:
     return NetlinkError(number, attributes(payload[echo:]))
 
 
-def _enlarge_receive_buffer(kernel: socket.socket) -> None:
+def enlarge_receive_buffer(kernel: socket.socket) -> None:
     """Make room for the answers to a batch; without the right to, the system's limit holds."""
     try:
         kernel.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)

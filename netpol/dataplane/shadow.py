@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from netpol.compiler.ruleset import IpSet, Member
-from netpol.dataplane.kernel import HookRule, KernelTable
+from netpol.dataplane.kernel import HookRule, KernelTable, SetSummary
 from netpol.dataplane.members import key
 from netpol.dataplane.plan import Held
 from netpol.dataplane.steps import (
@@ -68,6 +68,17 @@ class Shadow:
                     for each in sets:
                         del self._sets[each.name]
 
+    def estranged(self, survey: Mapping[str, SetSummary]) -> frozenset[str]:
+        """The names under which the kernel has not what was left there: a set gone, made, emptied, filled or remade.
+
+        A member exchanged for another one does not show, nor what a set remembers for a time.
+        """
+        return frozenset(
+            name
+            for name in {*self._sets, *survey}
+            if name not in self._sets or name not in survey or not _fits(self._sets[name], survey[name])
+        )
+
     def forget_set(self, name: str) -> None:
         """The set was destroyed."""
         self._sets.pop(name, None)
@@ -94,3 +105,8 @@ class Shadow:
             for hook in {*table.hooks, *step.after.hooks}
         }
         self._tables[step.family] = KernelTable(hooks, chains, table.strays)
+
+
+def _fits(known: IpSet, found: SetSummary) -> bool:
+    same_kind = (known.type, known.family, known.timeout_seconds) == found[:3]
+    return same_kind and (known.timeout_seconds is not None or len(known.members) == found.members)

@@ -10,7 +10,7 @@ import pytest
 from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.dataplane import ipset
 from netpol.dataplane.ipset import NetlinkSets
-from netpol.dataplane.kernel import Sets
+from netpol.dataplane.kernel import Sets, SetSummary
 from netpol.dataplane.memory import MemoryKernel
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
@@ -288,3 +288,18 @@ def test_a_set_is_destroyed_at_once_or_not_at_all(sets: Sets) -> None:
     assert sets.destroy_unused(ADDRESSES_4.name)
     assert sets.read() == {}
     assert sets.destroy_unused(ADDRESSES_4.name)
+
+
+def test_a_survey_counts_the_members_of_our_sets(sets: Sets) -> None:
+    assert sets.survey() == {}
+    sets.create([replace(ADDRESSES_4, name="KUBE-LOOP-BACK"), ADDRESSES_4, NETWORKS_6, ANSWERS_4, LIST])
+    sets.add(ADDRESSES_4, [ONE, TWO])
+    sets.add(LIST, [SetReference(ADDRESSES_4.name, "why")])
+    assert sets.survey() == {
+        ADDRESSES_4.name: SetSummary(SetType.ADDRESSES, V4, None, 2),
+        NETWORKS_6.name: SetSummary(SetType.NETWORKS, V6, None, 0),
+        ANSWERS_4.name: SetSummary(SetType.ADDRESS_PORT_ADDRESSES, V4, 300, 0),
+        LIST.name: SetSummary(SetType.SETS, None, None, 1),
+    }
+    sets.remove(ADDRESSES_4, [ONE])
+    assert sets.survey()[ADDRESSES_4.name].members == 1

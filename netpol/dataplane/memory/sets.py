@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from netpol.compiler.names import is_ours
 from netpol.compiler.ruleset import IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.dataplane.kernel import SetSummary
 from netpol.dataplane.members import describe, key, misfit
 from netpol.dataplane.memory.journal import Journal
 from netpol.errors import KernelRefusal
@@ -55,6 +56,14 @@ class MemorySets:
         if held is None:
             raise KernelRefusal(f"ipset {target.name} cannot be read: there is no such set")
         return frozenset(held.members.values())
+
+    def survey(self) -> Mapping[str, SetSummary]:
+        """Our sets without their members."""
+        return {
+            name: SetSummary(held.type, held.created.family, held.created.timeout_seconds, len(held.members))
+            for name, held in self._held.items()
+            if is_ours(name)
+        }
 
     def create(self, sets: Iterable[IpSet]) -> None:
         """Create each set, empty: a set that exists is refused."""

@@ -171,7 +171,7 @@ def test_what_is_not_taken_back_either_is_told() -> None:
         """A kernel that takes no member back."""
 
         read, create, add, destroy = memory.sets.read, memory.sets.create, memory.sets.add, memory.sets.destroy
-        read_members, destroy_unused = memory.sets.read_members, memory.sets.destroy_unused
+        survey, read_members, destroy_unused = memory.sets.survey, memory.sets.read_members, memory.sets.destroy_unused
 
         def remove(self, target: IpSet, members: object) -> None:
             raise KernelRefusal(f"{members} stay in {target.name}")

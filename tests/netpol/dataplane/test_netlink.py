@@ -155,6 +155,16 @@ def test_a_dump_is_all_its_parts(scripted: Connect) -> None:
     assert [bytes(answer) for answer in connection.dump(Request(DATA))] == [b"one", b"two"]
 
 
+def test_of_many_answers_the_wanted_are_kept(scripted: Connect) -> None:
+    def reply(sequences: list[int]) -> Iterator[bytes]:
+        (sequence,) = sequences
+        yield b"".join(message(DATA, sequence, bytes(4) + text) for text in (b"good", b"bad ", b"good"))
+        yield message(DATA, sequence, b"\0\0\0\0bad ") + message(DONE, sequence, bytes(4))
+
+    connection, _ = scripted(reply)
+    assert connection.dump(Request(DATA), lambda answer: answer == b"good") == [b"good", b"good"]
+
+
 @pytest.mark.parametrize("trouble", ["interrupted", "lost"])
 def test_a_dump_that_does_not_fit_together_is_asked_for_again(scripted: Connect, trouble: str) -> None:
     attempts: list[int] = []
@@ -225,7 +235,7 @@ def test_a_socket_that_cannot_be_set_up_is_given_back(monkeypatch: pytest.Monkey
         opened.append(kernel)
         raise OSError(errno.ENOPROTOOPT, "Protocol not available")
 
-    monkeypatch.setattr(netlink, "_enlarge_receive_buffer", refuse)
+    monkeypatch.setattr(netlink, "enlarge_receive_buffer", refuse)
     with pytest.raises(OSError, match="Protocol not available"):
         NetfilterSocket()
     assert [kernel.fileno() for kernel in opened] == [-1]

@@ -122,3 +122,22 @@ def test_a_destroyed_set_is_forgotten() -> None:
     shadow.forget_set(SET.name)
     shadow.forget_set(SET.name)
     assert shadow.sets == {}
+
+
+def test_what_others_made_of_sets_shows_in_a_survey() -> None:
+    memory = MemoryKernel()
+    kept, emptied, gone, remade, timed, made = (
+        replace(SET, name=f"NETPOL-S4-{letter * 16}", type=SetType.ADDRESSES) for letter in "ABCDEF"
+    )
+    timed = replace(timed, timeout_seconds=60)
+    memory.sets.create([kept, emptied, gone, remade, timed])
+    one = bytes([10, 0, 0, 1])
+    for each in (kept, emptied):
+        memory.sets.add(each, [one])
+    shadow = Shadow(Held(memory.sets.read(), {}))
+    assert shadow.estranged(memory.sets.survey()) == frozenset()
+    memory.sets.remove(emptied, [one])
+    memory.sets.destroy([gone.name, remade.name])
+    memory.sets.create([replace(remade, type=SetType.NETWORKS), made])
+    memory.sets.add(timed, [one])
+    assert shadow.estranged(memory.sets.survey()) == {emptied.name, gone.name, remade.name, made.name}

@@ -1,0 +1,65 @@
+"""What the kernel tells of each change to its nf_tables, as far as it concerns our chains and what leads to them."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from netpol.compiler.names import PREFIX, is_ours
+from netpol.compiler.ruleset import Hook
+from netpol.dataplane.netlink import NFTABLES, PREAMBLE_BYTES, attributes, message_heads
+from netpol.model.networks import Family
+
+_DELETE_TABLE, _NEW_CHAIN, _DELETE_CHAIN, _NEW_RULE, _DELETE_RULE = (NFTABLES | command for command in (2, 3, 5, 6, 8))
+_WORDS = {
+    _DELETE_TABLE: "deleted",
+    _NEW_CHAIN: "made",
+    _DELETE_CHAIN: "deleted",
+    _NEW_RULE: "given a rule",
+    _DELETE_RULE: "bereft of a rule",
+}
+_TABLE = 1
+_CHAIN = {_NEW_CHAIN: 3, _DELETE_CHAIN: 3, _NEW_RULE: 2, _DELETE_RULE: 2}
+_FAMILIES = {int(socket.AF_INET): Family.IPV4, int(socket.AF_INET6): Family.IPV6}
+_HOOKS = frozenset(hook.value for hook in Hook)
+
+# The names come first. Others rewrite chains by the thousand, and few are looked at any closer.
+_NAMES_BYTES = 128
+_CANDIDATE = re.compile(b"|".join([re.escape(PREFIX.encode()), *(hook.encode() + b"\0" for hook in sorted(_HOOKS))]))
+
+
+class Event(NamedTuple):
+    """A change that concerns us, in words, and the number of the socket that asked for it."""
+
+    words: str
+    writer: int
+
+
+def decode_events(datagram: bytes) -> Iterator[Event]:
+    """The changes to our chains, to the hooks that lead to them, and the end of the table they are in."""
+    for offset, length, kind, _, _, writer in message_heads(datagram):
+        if kind not in _WORDS or length < PREAMBLE_BYTES:
+            continue
+        if kind == _DELETE_TABLE or _CANDIDATE.search(datagram, offset, offset + min(length, _NAMES_BYTES)):
+            words = _words(
+                kind, datagram[offset + PREAMBLE_BYTES - 4], datagram[offset + PREAMBLE_BYTES : offset + length]
+            )
+            if words is not None:
+                yield Event(words, writer)
+
+
+def _words(kind: int, protocol: int, payload: bytes) -> str | None:
+    """What happened; None where it is nothing to us."""
+    family = _FAMILIES.get(protocol)
+    fields = attributes(payload)
+    if family is None or fields.get(_TABLE) != b"filter\0":
+        return None
+    if kind == _DELETE_TABLE:
+        return f"the filter table of IPv{family.value} was {_WORDS[kind]}"
+    chain = fields.get(_CHAIN[kind], b"").rstrip(b"\0").decode(errors="replace")
+    # What is told as a new built-in chain is a change of its policy, or the first rule of all.
+    if is_ours(chain) or (chain in _HOOKS and kind != _NEW_CHAIN):
+        return f"chain {chain} of IPv{family.value} was {_WORDS[kind]}"
+    return None

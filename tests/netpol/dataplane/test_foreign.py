@@ -1,0 +1,188 @@
+"""What others do to our chains is noticed; what they do to theirs, and what we do, is not."""
+
+from __future__ import annotations
+
+import errno
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from netpol.dataplane import foreign
+from netpol.dataplane.foreign import LEGACY_SECONDS, ForeignChanges
+from netpol.dataplane.iptables import IptablesTables, tool_name
+from netpol.errors import KernelRefusal
+from netpol.model.networks import Family
+from netpol.settings import Variant
+
+pytestmark = pytest.mark.kernel
+
+SECONDS = 20.0
+QUIET_SECONDS = 3 * LEGACY_SECONDS
+"""Longer than it takes to notice anything."""
+
+OURS = (
+    ":NETPOL-INPUT - [0:0]",
+    ":NETPOL-TCP - [0:0]",
+    "-A NETPOL-INPUT -p tcp -j NETPOL-TCP",
+    "-A NETPOL-TCP -j RETURN",
+    "-I INPUT 1 -j NETPOL-INPUT",
+)
+THEIRS = (":KUBE-SERVICES - [0:0]", "-A KUBE-SERVICES -p udp -j DROP", "-A INPUT -j KUBE-SERVICES")
+
+
+@pytest.fixture(params=Variant, ids=lambda variant: variant.value)
+def tables(request: pytest.FixtureRequest, private_network: None) -> IptablesTables:
+    """Our rules and another's are there."""
+    assert isinstance(request.param, Variant)
+    tables = IptablesTables(request.param)
+    for family in Family:
+        restore(tables.variant, family, *THEIRS)
+        tables.write(family, OURS)
+    return tables
+
+
+@pytest.fixture
+def changes(tables: IptablesTables) -> Iterator[ForeignChanges]:
+    with ForeignChanges(tables.variant, tables) as changes:
+        yield changes
+
+
+def restore(variant: Variant, family: Family, *lines: str, flags: tuple[str, ...] = ("--noflush",)) -> None:
+    text = "\n".join(("*filter", *lines, "COMMIT", ""))
+    subprocess.run((tool_name(variant, family, "restore"), *flags), input=text, text=True, check=True)
+
+
+def run(variant: Variant, family: Family, command: str) -> None:
+    tool = tool_name(variant, family, "restore").removesuffix("-restore")
+    subprocess.run((tool, *shlex.split(command)), check=True)
+
+
+DAMAGE = {
+    "a flush of everything": ["-F"],
+    "a rule before our hook": ["-I INPUT 1 -j ACCEPT"],
+    "our hook deleted": ["-D INPUT -j NETPOL-INPUT"],
+    "a flush of the hook": ["-F INPUT"],
+    "a flush of a chain of ours": ["-F NETPOL-TCP"],
+    "a rule more in a chain of ours": ["-I NETPOL-TCP -j ACCEPT"],
+    "a rule less in a chain of ours": ["-D NETPOL-TCP 1"],
+    "firewalld-style": ["-F", "-X"],
+}
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("commands", DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_noticed_in_either_family(
+    tables: IptablesTables, changes: ForeignChanges, family: Family, commands: list[str]
+) -> None:
+    for command in commands:
+        run(tables.variant, family, command)
+    found = changes.wait(SECONDS)
+    assert found is not None
+    assert f"IPv{family.value}" in found
+    assert changes.wait(0 if tables.variant is Variant.NFT else QUIET_SECONDS) is None
+
+
+def test_a_restore_of_everything_is_noticed(tables: IptablesTables, changes: ForeignChanges) -> None:
+    restore(tables.variant, Family.IPV4, "-A INPUT -j ACCEPT", flags=())
+    assert changes.wait(SECONDS) is not None
+
+
+def test_a_flush_of_the_ruleset_is_noticed(private_network: None) -> None:
+    tables = IptablesTables(Variant.NFT)
+    tables.write(Family.IPV6, OURS)
+    with ForeignChanges(Variant.NFT, tables) as changes:
+        subprocess.run(("nft", "flush", "ruleset"), check=True)
+        assert changes.wait(SECONDS) is not None
+
+
+def test_a_table_deleted_is_noticed(private_network: None) -> None:
+    tables = IptablesTables(Variant.NFT)
+    tables.write(Family.IPV4, [":NETPOL-INPUT - [0:0]"])
+    with ForeignChanges(Variant.NFT, tables) as changes:
+        subprocess.run(("nft", "add", "table", "ip", "other"), check=True)
+        subprocess.run(("nft", "delete", "table", "ip", "other"), check=True)
+        assert changes.wait(0) is None
+        subprocess.run(("nft", "delete", "table", "ip", "filter"), check=True)
+        assert changes.wait(SECONDS) is not None
+
+
+def test_it_is_noticed_while_somebody_waits(tables: IptablesTables, changes: ForeignChanges) -> None:
+    found: list[str | None] = []
+    waiting = threading.Thread(target=lambda: found.append(changes.wait(SECONDS)))
+    waiting.start()
+    run(tables.variant, Family.IPV4, "-F NETPOL-TCP")
+    waiting.join(SECONDS)
+    assert found[0] is not None
+
+
+def test_our_own_writes_are_not_others(tables: IptablesTables, changes: ForeignChanges) -> None:
+    for number in range(5):
+        for family in Family:
+            tables.write(family, [":NETPOL-TCP - [0:0]", *["-A NETPOL-TCP -j RETURN"] * number])
+            tables.write(family, ["-D INPUT -j NETPOL-INPUT", "-I INPUT 1 -j NETPOL-INPUT"])
+    assert changes.wait(QUIET_SECONDS) is None
+    run(tables.variant, Family.IPV4, "-F NETPOL-TCP")
+    assert changes.wait(SECONDS) is not None
+
+
+def test_others_who_rewrite_their_own_chains_wake_nobody(private_network: None) -> None:
+    """As kube-proxy does, on the nft variant; the size of a legacy table is that of all its chains."""
+    tables = IptablesTables(Variant.NFT)
+    tables.write(Family.IPV4, OURS)
+    restore(Variant.NFT, Family.IPV4, *THEIRS)
+    with ForeignChanges(Variant.NFT, tables) as changes:
+        for number in range(5):
+            names = [f"KUBE-SVC-{letter * 16}" for letter in "ABCDEFGH"]
+            rules = [f"-A {name} -p tcp --dport {1 + number} -j RETURN" for name in names for _ in range(100)]
+            comment = "-A KUBE-SERVICES -m comment --comment NETPOL-INPUT -j DROP"
+            restore(Variant.NFT, Family.IPV4, *(f":{name} - [0:0]" for name in names), *rules, comment)
+        restore(Variant.NFT, Family.IPV4, *(line for name in names for line in (f"-F {name}", f"-X {name}")))
+        run(Variant.NFT, Family.IPV4, "-t nat -A PREROUTING -j RETURN")
+        run(Variant.NFT, Family.IPV4, "-t nat -A OUTPUT -j RETURN")
+        subprocess.run(("nft", "add", "table", "inet", "filter"), check=True)
+        subprocess.run(("nft", "add chain inet filter INPUT { type filter hook input priority 0; }"), check=True)
+        assert changes.wait(0.2) is None
+
+
+def test_nothing_is_noticed_where_nothing_happens_and_waiting_ends(changes: ForeignChanges) -> None:
+    started = time.monotonic()
+    assert changes.wait(QUIET_SECONDS) is None
+    assert time.monotonic() - started >= QUIET_SECONDS
+
+
+def test_who_waits_is_let_go(changes: ForeignChanges) -> None:
+    found: list[str | None] = []
+    waiting = threading.Thread(target=lambda: found.append(changes.wait(SECONDS)))
+    started = time.monotonic()
+    waiting.start()
+    changes.stop()
+    waiting.join(SECONDS)
+    assert found == [None]
+    assert changes.wait(SECONDS) is None
+    assert time.monotonic() - started < SECONDS
+
+
+def test_what_the_kernel_could_not_tell_is_a_reason_to_look(
+    private_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreign, "enlarge_receive_buffer", lambda kernel: kernel.setsockopt(1, 8, 4096))
+    tables = IptablesTables(Variant.NFT)
+    with ForeignChanges(Variant.NFT, tables) as changes:
+        restore(Variant.NFT, Family.IPV4, ":theirs - [0:0]", *["-A theirs -p tcp --dport 80 -j DROP"] * 500)
+        found = changes.wait(SECONDS)
+    assert found is not None
+    assert "more was changed" in found
+
+
+def refused(*_: object) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+def test_without_a_listener_the_refusal_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign, "enlarge_receive_buffer", refused)
+    with pytest.raises(KernelRefusal, match=r"^changes of others to nf_tables are not told: Operation not permitted$"):
+        ForeignChanges(Variant.NFT, IptablesTables(Variant.NFT))

@@ -1,0 +1,74 @@
+"""Of all that changes in nf_tables, what concerns our chains is told, and nothing else."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netpol.dataplane.netlink import NFTABLES, attribute, number_attribute, text_attribute
+from netpol.dataplane.nft_events import Event, decode_events
+
+WRITER = 4711
+DELETE_TABLE, NEW_CHAIN, DELETE_CHAIN, NEW_RULE, DELETE_RULE, NEW_SET, NEW_GENERATION = 2, 3, 5, 6, 8, 9, 15
+CHAIN_KINDS = (NEW_CHAIN, DELETE_CHAIN)
+
+
+def message(kind: int, chain: str = "", table: str = "filter", family: int = socket.AF_INET) -> bytes:
+    fields = text_attribute(1, table)
+    if chain:
+        fields += text_attribute(3 if kind in CHAIN_KINDS else 2, chain)
+    fields += number_attribute(7, 1) + attribute(4, text_attribute(1, "NETPOL-INPUT"))
+    head = struct.pack("=IHHII", 20 + len(fields), NFTABLES | kind, 0, 1, WRITER)
+    return head + struct.pack("=BBH", family, 0, 0) + fields
+
+
+@pytest.mark.parametrize(
+    ("kind", "chain", "words"),
+    [
+        (NEW_RULE, "NETPOL-INPUT", "chain NETPOL-INPUT of IPv4 was given a rule"),
+        (DELETE_RULE, "NETPOL-INPUT", "chain NETPOL-INPUT of IPv4 was bereft of a rule"),
+        (NEW_CHAIN, "NETPOL-TCP", "chain NETPOL-TCP of IPv4 was made"),
+        (DELETE_CHAIN, "NETPOL-TCP", "chain NETPOL-TCP of IPv4 was deleted"),
+        (NEW_RULE, "FORWARD", "chain FORWARD of IPv4 was given a rule"),
+        (DELETE_RULE, "OUTPUT", "chain OUTPUT of IPv4 was bereft of a rule"),
+        (DELETE_CHAIN, "INPUT", "chain INPUT of IPv4 was deleted"),
+        (DELETE_TABLE, "", "the filter table of IPv4 was deleted"),
+    ],
+)
+def test_what_concerns_us(kind: int, chain: str, words: str) -> None:
+    assert list(decode_events(message(kind, chain))) == [Event(words, WRITER)]
+    assert list(decode_events(message(kind, chain, family=socket.AF_INET6))) == [
+        Event(words.replace("IPv4", "IPv6"), WRITER)
+    ]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        message(NEW_RULE, "KUBE-SERVICES"),
+        message(NEW_RULE, "NETPOL-mine"),
+        message(NEW_RULE, "PREROUTING"),
+        message(NEW_RULE, "MY-INPUT"),
+        message(NEW_CHAIN, "INPUT"),
+        message(NEW_RULE, "INPUT", table="nat"),
+        message(DELETE_TABLE, table="nat"),
+        message(NEW_RULE, "NETPOL-INPUT", family=1),
+        message(NEW_SET, "NETPOL-INPUT"),
+        message(NEW_GENERATION),
+    ],
+)
+def test_what_does_not(other: bytes) -> None:
+    assert list(decode_events(other)) == []
+    beside = decode_events(other + message(NEW_RULE, "NETPOL-INPUT") + other)
+    assert [event.words for event in beside] == ["chain NETPOL-INPUT of IPv4 was given a rule"]
+
+
+@given(st.binary(max_size=60), st.integers(0, 60), st.integers(0, 15))
+def test_any_bytes_are_read_to_their_end(noise: bytes, cut: int, kind: int) -> None:
+    head = struct.pack("=IHHII", 16 + len(noise), NFTABLES | kind, 0, 1, WRITER)
+    for datagram in (noise, head + noise, message(NEW_RULE, "NETPOL-INPUT")[:cut]):
+        assert len(list(decode_events(datagram))) <= 1
