@@ -14,15 +14,16 @@ WORKDIR /src
 COPY pyproject.toml setup.cfg LICENSE ./
 COPY netpol/__init__.py netpol/
 # The Kubernetes client has an asynchronous twin of half its size, which is not used; neither is what only that needs.
+# Compiled here, for root file systems that nobody may write to; by content, as times do not survive every copy.
 RUN pip install --no-cache-dir --no-compile . \
  && rm -rf /opt/netpol/lib/python3*/site-packages/kubernetes/aio \
- && pip uninstall -y --quiet aiohttp aiohttp-retry aiohappyeyeballs aiosignal attrs frozenlist multidict propcache yarl
+ && pip uninstall -y --quiet aiohttp aiohttp-retry aiohappyeyeballs aiosignal attrs frozenlist multidict propcache yarl \
+ && python -m compileall -q --invalidation-mode unchecked-hash /opt/netpol/lib
 COPY netpol netpol
 COPY proxy proxy
-# Compiled here, for root file systems that nobody may write to; by content, as times do not survive every copy.
 RUN pip install --no-cache-dir --no-compile --no-deps --force-reinstall . \
  && pip uninstall -y --quiet setuptools pip \
- && python -m compileall -q --invalidation-mode unchecked-hash /opt/netpol/lib
+ && python -m compileall -q --invalidation-mode unchecked-hash /opt/netpol/lib/python3*/site-packages/netpol /opt/netpol/lib/python3*/site-packages/proxy
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="netpol" \
