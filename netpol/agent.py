@@ -148,7 +148,10 @@ class Control:
             )
             firewall.run(self._trigger, self._stop)
             if self._settings.cleanup_on_exit:
-                log.info("cleaned up", done=clear((kernel.tables, *superseded), kernel.sets, tuple(Family)))
+                cleared = clear((kernel.tables, *superseded), kernel.sets, tuple(Family))
+                log.info("cleaned up", done=cleared)
+                for line in cleared.left:
+                    log.warning("left", reason=line)
 
 
 def _source(settings: AgentSettings, bus: Bus, metrics: Metrics, health: Health, stack: ExitStack) -> Source:

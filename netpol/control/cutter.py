@@ -21,7 +21,8 @@ class Cutter:
     """Forgets connections, and remembers for a time who answered those of UDP; for the thread that made the kernel.
 
     `read_addresses` gives the node's own addresses. They cost milliseconds to read and hardly
-    ever change: what is known of them is asked for anew before a connection is cut.
+    ever change: what is known of them is asked for anew before a connection is cut, and
+    where all connections are looked at.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class Cutter:
         `sets` has the unknown and the cut set of each family that is written; with `touching`, only
         connections with an end among these addresses are looked at. Raises KernelRefusal.
         """
+        if touching is None:
+            self._addresses = None
         return sum(
             self._cut_family(family, partial(self._refused, snapshot, oracle), sets, touching)
             for family in Family

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from netpol.bus import Subscription
@@ -92,16 +92,21 @@ class Firewall:
 
     def step(self) -> None:
         """Take what has changed and bring it to the kernel; compare the whole where that is due."""
+        # Asked first: a kind that is listed after the facts were taken is not among them.
+        in_sync = self._subscription.in_sync()
         facts = self._subscription.take()
         self._metrics.facts.inc(len(facts))
         if self._alarmed.is_set():
             self._alarmed.clear()
             self._schedule.alarm(self._clock())
-        for batch in batches(self._engine, facts):
-            # Once something was refused, the comparison to come is for all that follows too.
-            if self._keeper.is_certain:
-                self._carry_out(batch)
-        if self._subscription.in_sync() and self._schedule.is_due(self._clock()):
+        if self._keeper.is_certain:
+            for batch in self._timed(batches(self._engine, facts)):
+                # Once something was refused, the comparison to come is for all that follows too.
+                if self._keeper.is_certain:
+                    self._carry_out(batch)
+        else:
+            self._engine.apply(facts)
+        if in_sync and self._schedule.is_due(self._clock()):
             self._compare()
 
     def _pause_seconds(self) -> float:
@@ -109,6 +114,16 @@ class Firewall:
             return 0.0
         due = self._schedule.wait_seconds(self._clock()) if self._subscription.in_sync() else LONGEST_WAIT_SECONDS
         return min(due, SWEEP_SECONDS if self._keeper.has_stale else LONGEST_WAIT_SECONDS)
+
+    def _timed(self, compiled: Iterator[Batch]) -> Iterator[Batch]:
+        """The same batches; how long each took to be worked out is measured."""
+        while True:
+            began = self._clock()
+            batch = next(compiled, None)
+            if batch is None:
+                return
+            self._metrics.compile_seconds.observe(self._clock() - began)
+            yield batch
 
     def _carry_out(self, batch: Batch) -> None:
         began = self._clock()
@@ -130,6 +145,8 @@ class Firewall:
         """The kernel holds the whole ruleset, whatever anybody did to it, and what it denies has ended."""
         was_certain, began = self._keeper.is_certain, self._clock()
         self._metrics.resyncs.inc()
+        if self._schedule.failures:
+            self._metrics.retries.inc()
         try:
             ruleset = self._engine.ruleset()
             outcome = self._keeper.converge(ruleset)
