@@ -35,7 +35,12 @@ _ORIGINAL, _REPLY, _ID, _ZONE = 1, 2, 12, 18
 _ADDRESSES, _TRANSPORT = 1, 2
 _NUMBER, _SOURCE_PORT = 1, 2
 _SOURCE_ADDRESS = {Family.IPV4: 1, Family.IPV6: 3}
-_HEAD, _HEADS = struct.Struct("=HH"), struct.Struct("=HHHH")
+_HEAD = struct.Struct("=HH")
+_ADDRESSES_HEAD = {
+    family: struct.pack("=HHHH", 12 + family.bits // 4, NESTED | _ADDRESSES, 4 + family.bits // 8, source)
+    for family, source in _SOURCE_ADDRESS.items()
+}
+"""How the kernel begins a tuple: the head of both addresses, then that of the source; the protocol follows on them."""
 
 _PROTOCOLS = {6: Protocol.TCP, 17: Protocol.UDP, 132: Protocol.SCTP, 1: Protocol.ICMP, 58: Protocol.ICMP}
 _FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
@@ -110,7 +115,7 @@ def _has_end_among(packed: frozenset[bytes], family: Family) -> Callable[[bytes]
     size = family.bits // 8
     source, destination = 12, 16 + size
     source_end, destination_end = source + size, destination + size
-    addresses_head = _HEADS.pack(4 + 2 * (4 + size), NESTED | _ADDRESSES, 4 + size, _SOURCE_ADDRESS[family])
+    addresses_head = _ADDRESSES_HEAD[family]
 
     def is_wanted(answer: bytes) -> bool:
         length, kind = _HEAD.unpack_from(answer)
@@ -137,25 +142,31 @@ def _ends(answer: bytes, family: Family) -> tuple[bytes, bytes, bytes]:
 def _flows(answers: Iterable[bytes], family: Family) -> Iterator[Flow]:
     for answer in answers:
         fields = attributes(answer)
-        original, reply = attributes(fields[_ORIGINAL]), attributes(fields[_REPLY])
-        transport = attributes(reply[_TRANSPORT])
+        source, _ = _end(fields[_ORIGINAL], family)
+        # Who answers is who was reached: the backend, where a service address was translated.
+        destination, told = _end(fields[_REPLY], family)
+        transport = attributes(told)
         protocol = _PROTOCOLS.get(transport[_NUMBER][0])
         has_ports = protocol is not None and protocol.has_ports
         handle = attribute(NESTED | _ORIGINAL, fields[_ORIGINAL]) + attribute(_ID, fields[_ID])
         if _ZONE in fields:
             handle += attribute(_ZONE, fields[_ZONE])
         yield Flow(
-            source=_source(original, family),
-            # Who answers is who was reached: the backend, where a service address was translated.
-            destination=_source(reply, family),
+            source=_address(source),
+            destination=_address(destination),
             protocol=protocol,
             port=int.from_bytes(transport[_SOURCE_PORT], "big") if has_ports else None,
             handle=handle,
         )
 
 
-def _source(tuple_fields: dict[int, bytes], family: Family) -> Address:
-    return _address(attributes(tuple_fields[_ADDRESSES])[_SOURCE_ADDRESS[family]])
+def _end(told: bytes, family: Family) -> tuple[bytes, bytes]:
+    """The source address of a tuple, and the attributes of its protocol."""
+    size = family.bits // 8
+    if told.startswith(_ADDRESSES_HEAD[family]):
+        return told[8 : 8 + size], told[16 + 2 * size :]
+    fields = attributes(told)
+    return attributes(fields[_ADDRESSES])[_SOURCE_ADDRESS[family]], fields[_TRANSPORT]
 
 
 @lru_cache(maxsize=1 << 14)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.dataplane.kernel import SetSummary
@@ -185,6 +186,7 @@ def decode_name(answer: bytes) -> str:
     return _text(attributes(answer)[SET_NAME])
 
 
+@lru_cache(maxsize=1 << 13)
 def decode_summary(answer: bytes) -> SetSummary:
     """The set that an answer to `headers_request` is about."""
     fields = attributes(answer)

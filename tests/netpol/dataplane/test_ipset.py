@@ -67,6 +67,26 @@ def test_ipset_itself_shows_what_was_meant(private_network: None) -> None:
 
 
 @pytest.mark.kernel
+def test_a_set_grows_beyond_what_ipset_itself_would_give_it(private_network: None) -> None:
+    target = numbered(1)
+    members = frozenset(index.to_bytes(4, "big") for index in range(1, 70_001))
+    with NetlinkSets() as sets:
+        sets.create([target])
+        sets.add(target, members)
+        assert sets.read_members(target) == members
+
+
+@pytest.mark.kernel
+def test_a_set_that_others_made_too_small_is_told_to_be_full(private_network: None) -> None:
+    target = numbered(1)
+    run("ipset", "create", target.name, "hash:ip", "maxelem", "64")
+    with NetlinkSets() as sets:
+        refused = f"^ipset {target.name}: cannot add .*: the set is full$"
+        with pytest.raises(KernelRefusal, match=refused):
+            sets.add(target, [bytes([10, 0, 0, index]) for index in range(65)])
+
+
+@pytest.mark.kernel
 def test_a_hash_is_created_as_large_as_it_will_be(private_network: None) -> None:
     members = frozenset(index.to_bytes(4, "big") for index in range(1, 3001))
     target = numbered(1)
@@ -211,6 +231,8 @@ def test_a_survey_sees_what_others_made_of_our_sets(private_network: None) -> No
         (errno.EPERM, "it takes root"),
         (errno.EINVAL, "modprobe ip_set"),
         (errno.ETIMEDOUT, "the kernel did not answer"),
+        (errno.ENOMEM, "the kernel has no memory for it"),
+        (errno.ENOBUFS, "the kernel's answer was lost"),
         (errno.ENOSPC, "No space left on device"),
         (4098, "modprobe ip_set_hash_ip"),
         (4099, "as many sets as it can"),

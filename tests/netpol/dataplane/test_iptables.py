@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -241,6 +242,26 @@ def test_another_who_holds_the_lock_is_told_in_a_line(
             tables.write(Family.IPV4, [":NETPOL-INPUT - [0:0]"])
     tables.write(Family.IPV4, [":NETPOL-INPUT - [0:0]"])
     assert tables.read(Family.IPV4).chains == {"NETPOL-INPUT": ()}
+
+
+class Killed(LineReader):
+    """A tool that is killed before it has its COMMIT."""
+
+    def feed(self, text: str) -> bool:
+        os.kill(self.pid, signal.SIGKILL)
+        return super().feed(text)
+
+
+@pytest.mark.kernel
+def test_a_killed_tool_has_written_nothing_and_is_told_in_a_line(
+    private_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = IptablesTables(Variant.NFT)
+    with monkeypatch.context() as deadly:
+        deadly.setattr(iptables, "LineReader", Killed)
+        with pytest.raises(KernelRefusal, match=r"^iptables-nft-restore refused the rules: it was killed by signal 9$"):
+            tables.write(Family.IPV4, [":NETPOL-INPUT - [0:0]"])
+    assert tables.read(Family.IPV4).chains == {}
 
 
 class Stuck(LineReader):
