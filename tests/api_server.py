@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import select
 import socket
 import ssl
 import sys
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ import msgspec
 from api_store import KINDS, Age, Follower, Gone, Manifest, Store
 
 PATIENCE_SECONDS = 10.0
+LOOK_SECONDS = 0.05
 LAST_CHUNK = b"0\r\n\r\n"
 SERVED = {
     Age.OLD: {"/api/v1", "/apis/networking.k8s.io/v1", "/apis/extensions/v1beta1"},
@@ -91,6 +94,7 @@ class ApiServer:
         self.asked: list[Asked] = []
         self.posted: list[Manifest] = []
         self.faults: defaultdict[tuple[str, str], deque[Fault]] = defaultdict(deque)
+        self._silences: list[Silence] = []
         self._connections: set[socket.socket] = set()
         self._http = _Http(("127.0.0.1", port), self, certificate)
         self.port = self._http.server_address[1]
@@ -104,10 +108,8 @@ class ApiServer:
         self._thread.join()
         self._http.server_close()
         self.cut()
-        for faults in self.faults.values():
-            for fault in faults:
-                if isinstance(fault, Silence):
-                    fault.set()
+        for silence in self._silences:
+            silence.set()
         self._http.join()
 
     def __enter__(self) -> Self:
@@ -122,13 +124,15 @@ class ApiServer:
         """The next requests of this verb for this kind meet these faults, one each."""
         with self.store.changed:
             self.faults[verb, plural] += faults
+            self._silences += [fault for fault in faults if isinstance(fault, Silence)]
 
     def cut(self, plural: str | None = None) -> None:
         """The connections of all watches of the kind are cut; of everything, where none is named."""
         with self.store.changed:
-            for follower in self.store.followers(plural) if plural else ():
-                follower.cut()
-            for connection in set() if plural else set(self._connections):
+            for each in (plural,) if plural else KINDS:
+                for follower in self.store.followers(each):
+                    follower.cut()
+            for connection in () if plural else tuple(self._connections):
                 _shut(connection)
 
     def end(self, plural: str) -> None:
@@ -299,13 +303,20 @@ class _Handler(BaseHTTPRequestHandler):
         if not (fault and fault.ends):
             try:
                 self._api.store.follow(follower, int(asked.query["resourceVersion"]))
-                follower.ended.wait(float(asked.query.get("timeoutSeconds", "3600")))
+                self._stay(follower, float(asked.query.get("timeoutSeconds", "3600")))
             except Gone:
                 gone = status(410, "too old resource version").body
                 self.tell(b'{"type":"ERROR","object":%s}\n' % gone)
             self._api.store.leave(follower)
         if not self._is_cut:
             self._write(LAST_CHUNK)
+
+    def _stay(self, follower: Follower, seconds: float) -> None:
+        """Returns once the watch has ended, its time is up, or nobody reads it any more."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not follower.ended.wait(LOOK_SECONDS):
+            if select.select([self.connection], [], [], 0)[0]:
+                self.cut()
 
     def tell(self, body: bytes) -> None:
         """The watch under way carries these bytes; who does not read them any more misses them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from kubernetes.client.configuration import Configuration
@@ -88,11 +89,15 @@ def _read_service_account(configuration: Configuration) -> None:
 
 def _url(master: str) -> str:
     """The URL that --master names; HTTP where it names no scheme, as kubectl's library has it."""
-    text = master.rstrip("/")
-    scheme, separator, rest = text.rpartition("://")
-    if (separator and scheme not in ("http", "https")) or not rest or any(part.isspace() for part in rest):
+    text = master if "://" in master else f"http://{master}"
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in ("http", "https") and parts.hostname and not any(map(str.isspace, text))
+    except ValueError:
+        is_url = False
+    if not is_url:
         raise UsageError(f"--master {master}: is no URL such as https://10.0.0.1:6443")
-    return text if separator else f"http://{text}"
+    return text.rstrip("/")
 
 
 def _follow(path: Path, configuration: Configuration) -> None:

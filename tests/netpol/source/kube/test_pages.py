@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -75,7 +76,7 @@ def test_lines_are_the_same_in_whatever_chunks_they_come(lines: list[bytes], cut
     stream = b"".join(line + b"\n" for line in lines)
     places = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     splitting = Lines()
-    found = [line for start, end in zip(places, places[1:], strict=False) for line in splitting.feed(stream[start:end])]
+    found = [line for start, end in itertools.pairwise(places) for line in splitting.feed(stream[start:end])]
     assert found == [line.strip() for line in lines]
 
 

@@ -1,0 +1,129 @@
+"""Where the API server is, and the lines for whoever says it wrongly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kubernetes.config import incluster_config
+
+from netpol.errors import UsageError
+from netpol.source.kube.configuration import TokenFile, read_configuration
+from netpol.source.kube.options import ConnectionOptions
+
+KUBECONFIG = """
+current-context: it
+contexts: [{name: it, context: {cluster: there, user: me}}]
+clusters: [{name: there, cluster: {server: "https://10.0.0.1:6443"}}]
+users: [{name: me, user: {token: secret}}]
+"""
+
+
+def written(path: Path, text: str) -> ConnectionOptions:
+    path.write_text(text)
+    return ConnectionOptions(path)
+
+
+def complaint(options: ConnectionOptions) -> str:
+    with pytest.raises(UsageError) as raised:
+        read_configuration(options)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_a_kubeconfig(tmp_path: Path) -> None:
+    configuration = read_configuration(written(tmp_path / "config", KUBECONFIG))
+    assert configuration.host == "https://10.0.0.1:6443"
+    assert configuration.get_api_key_with_prefix("BearerToken") == "Bearer secret"
+
+
+def test_master_goes_before_the_kubeconfigs_server_and_stays(tmp_path: Path) -> None:
+    """The library puts the server back at every refresh of the token."""
+    path = written(tmp_path / "config", KUBECONFIG).kubeconfig
+    configuration = read_configuration(ConnectionOptions(path, "https://192.0.2.1"))
+    configuration.auth_settings()
+    assert configuration.host == "https://192.0.2.1"
+    assert configuration.get_api_key_with_prefix("BearerToken") == "Bearer secret"
+
+
+@pytest.mark.parametrize(
+    ("master", "host"),
+    [
+        ("https://10.0.0.1:6443", "https://10.0.0.1:6443"),
+        ("http://10.0.0.1:8080/", "http://10.0.0.1:8080"),
+        ("10.0.0.1:8080", "http://10.0.0.1:8080"),
+    ],
+)
+def test_master_alone(master: str, host: str) -> None:
+    assert read_configuration(ConnectionOptions(master=master)).host == host
+
+
+@pytest.mark.parametrize("master", ["ftp://10.0.0.1", "https://", "a b", "http://[::1"])
+def test_a_master_that_is_no_url(master: str) -> None:
+    assert "is no URL" in complaint(ConnectionOptions(master=master))
+
+
+def test_a_kubeconfig_that_is_not_there(tmp_path: Path) -> None:
+    assert complaint(ConnectionOptions(tmp_path / "none")).endswith("none: cannot be read: No such file or directory")
+
+
+def test_a_kubeconfig_that_is_a_directory(tmp_path: Path) -> None:
+    assert complaint(ConnectionOptions(tmp_path)).endswith("cannot be read: Is a directory")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is no kubeconfig"),
+        ("[]", "Expected key contexts"),
+        ("just words", "kubeconfig"),
+        ("{", "is no YAML"),
+        (KUBECONFIG.replace("current-context: it", ""), "Expected key current-context"),
+        (KUBECONFIG.replace("current-context: it", "current-context: other"), "Expected object with name other"),
+        (KUBECONFIG.replace("cluster: there", "cluster: gone"), "Expected object with name gone"),
+        (KUBECONFIG.replace("{token: secret}", "{tokenFile: nowhere}"), "the token"),
+        (
+            KUBECONFIG.replace('6443"', '6443", certificate-authority: nowhere.crt'),
+            "nowhere.crt",
+        ),
+    ],
+)
+def test_a_kubeconfig_that_leads_nowhere(tmp_path: Path, text: str, words: str) -> None:
+    said = complaint(written(tmp_path / "config", text))
+    assert words in said
+
+
+def test_no_cluster_around() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+        assert complaint(ConnectionOptions()).startswith(
+            "neither --kubeconfig nor --master is given, and this is no pod"
+        )
+
+
+def test_the_service_account_of_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token, authority = tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("first")
+    authority.write_text("a certificate")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    # The loader has taken the environment as it was when it was imported, which is the same mapping.
+    configuration = read_configuration(ConnectionOptions())
+    assert configuration.host == "https://10.96.0.1:443"
+    assert configuration.ssl_ca_cert == str(authority)
+    token.write_text("second")
+    assert configuration.auth_settings()["BearerToken"]["value"] == "Bearer second"
+
+
+def test_a_token_file_without_a_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(UsageError, match="is empty"):
+        TokenFile(tmp_path / "token").read()
+
+
+def test_dead_peers_are_found_and_nothing_is_tried_again_behind_our_back() -> None:
+    configuration = read_configuration(ConnectionOptions(master="http://10.0.0.1"))
+    assert configuration.retries is False
+    assert configuration.socket_options

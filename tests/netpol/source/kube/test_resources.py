@@ -1,0 +1,43 @@
+"""Where each kind is read from."""
+
+from __future__ import annotations
+
+import pytest
+
+from netpol.model.facts import Kind
+from netpol.settings import PolicyOptions
+from netpol.source.kube.options import PolicyApi
+from netpol.source.kube.resources import resources
+
+
+@pytest.mark.parametrize(
+    ("api", "paths"),
+    [
+        (PolicyApi.AUTO, ["/apis/networking.k8s.io/v1", "/apis/extensions/v1beta1"]),
+        (PolicyApi.NETWORKING_V1, ["/apis/networking.k8s.io/v1"]),
+        (PolicyApi.EXTENSIONS_V1BETA1, ["/apis/extensions/v1beta1"]),
+    ],
+)
+def test_policies_come_from_the_api_that_is_chosen(api: PolicyApi, paths: list[str]) -> None:
+    table = resources(PolicyOptions(), api)
+    assert [resource.api_path for resource in table[Kind.NETWORK_POLICY]] == paths
+
+
+def test_every_kind_can_be_read() -> None:
+    table = resources(PolicyOptions())
+    assert table.keys() == set(Kind)
+    assert all(resource.kind is kind for kind, candidates in table.items() for resource in candidates)
+
+
+def test_a_cluster_has_namespaces_and_nodes() -> None:
+    table = resources(PolicyOptions())
+    assert {kind for kind, candidates in table.items() if candidates[0].never_empty} == {Kind.NAMESPACE, Kind.NODE}
+
+
+def test_requests_are_what_a_role_has_to_allow() -> None:
+    pods = resources(PolicyOptions())[Kind.POD][0]
+    policies = resources(PolicyOptions())[Kind.NETWORK_POLICY][0]
+    listing, watching = pods.list_request((("limit", "1"),)), policies.watch_request(())
+    assert (listing.verb, listing.resource, listing.path) == ("list", "pods", "/api/v1/pods")
+    assert (watching.verb, watching.resource) == ("watch", "networkpolicies.networking.k8s.io")
+    assert watching.path == "/apis/networking.k8s.io/v1/networkpolicies"
