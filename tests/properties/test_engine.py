@@ -83,20 +83,31 @@ def facts(draw: st.DrawFn, worlds: Sequence[Snapshot]) -> Fact:
 @st.composite
 def histories(draw: st.DrawFn) -> list[Batch]:
     """Batches of facts: complete lists of one kind, several or all, and single changes, repeated and out of order."""
-    worlds = draw(st.lists(snapshots(), min_size=2, max_size=3))
+    worlds = [gathered(world) for world in draw(st.lists(snapshots(max_policies=12), min_size=2, max_size=3))]
     first, second = worlds[0], worlds[-1]
     kinds = draw(st.permutations(list(Kind)))
     started: list[Batch] = draw(
         st.sampled_from([[listing(first)], [relist(kind, first, first) for kind in kinds], [[*listing(first)][::-1]]])
     )
+    single = facts(worlds)
     later = st.one_of(
-        st.lists(facts(worlds), min_size=1, max_size=1),
-        st.lists(facts(worlds), min_size=1, max_size=1),
-        st.lists(facts(worlds), min_size=2, max_size=12),
-        st.sampled_from([relist(kind, first, second) for kind in Kind]),
-        st.sampled_from([relist(kind, second, first) for kind in Kind]),
+        *[st.lists(single, min_size=1, max_size=1)] * 4,
+        st.lists(single, min_size=2, max_size=12),
+        st.sampled_from([relist(kind, *pair) for kind in Kind for pair in ((first, second), (second, first))]),
     )
-    return [*started, *draw(st.lists(later, min_size=1, max_size=8))]
+    return [*started, *draw(st.lists(later, min_size=8, max_size=20))]
+
+
+def gathered(snapshot: Snapshot) -> Snapshot:
+    """The world with two of its namespaces made one and more of its pods on the node, where policies meet them."""
+    pods = [
+        replace(pod, namespace=_MERGED.get(pod.namespace, pod.namespace), node=NODE if index % 2 else pod.node)
+        for index, pod in enumerate(snapshot.pods.values())
+    ]
+    return Snapshot.of(snapshot.namespaces.values(), pods, snapshot.nodes.values(), snapshot.policies.values())
+
+
+_MERGED = {"grey": "red", "blue": "green"}
 
 
 # --- what is true then
