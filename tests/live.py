@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -70,6 +71,11 @@ def lists(snapshot: Snapshot) -> dict[Kind, Mapping[ObjectName, object]]:
     }
 
 
+def listing(snapshot: Snapshot) -> list[Fact]:
+    """A fact for every object."""
+    return [Fact(Key(kind, *name), each) for kind, objects in lists(snapshot).items() for name, each in objects.items()]
+
+
 @dataclass(slots=True)
 class Clock:
     """A clock that stands still unless it is told."""
@@ -78,6 +84,26 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Turns(Trigger):
+    """A trigger that is waited for so many times, pulled or not; then it is time to stop."""
+
+    def __init__(self, clock: Clock, *pulled: bool) -> None:
+        super().__init__()
+        self.stop = threading.Event()
+        self.waits: list[float] = []
+        self._clock = clock
+        self._pulled = list(pulled)
+
+    def wait(self, timeout_seconds: float | None = None) -> bool:
+        """What was said of this wait; one that is not pulled takes all its time."""
+        pulled = self._pulled.pop(0)
+        self.waits.append(timeout_seconds or 0.0)
+        self._clock.now += 0.0 if pulled else timeout_seconds or 0.0
+        if not self._pulled:
+            self.stop.set()
+        return pulled
 
 
 class Live:
@@ -102,8 +128,9 @@ class Live:
         self.keeper = Keeper(self.kernel)
         self.schedule = Schedule(PERIOD_SECONDS, chance=lambda: 1.0)
         self.first_times = 0
+        self.subscription = self.bus.subscribe(KINDS, self.trigger)
         self.firewall = Firewall(
-            self.bus.subscribe(KINDS, self.trigger),
+            self.subscription,
             self.engine,
             self.keeper,
             Cutter(self.kernel, options.name, read_addresses),
@@ -130,11 +157,17 @@ class Live:
 
     def retry(self, most: int = 10) -> None:
         """Step whenever it is time to, until the kernel is known to hold what it should."""
-        for _ in range(most):
-            if self.keeper.is_certain:
-                return
-            self.step(self.schedule.wait_seconds(self.clock.now))
-        raise AssertionError(f"it does not recover within {most} attempts")
+        attempts = 0
+        while not self.keeper.is_certain:
+            assert attempts < most, f"it does not recover within {most} attempts"
+            attempts += 1
+            self.step(self.schedule.wait_seconds(self.clock.now) + 0.001)
+
+    def run(self, *pulled: bool) -> list[float]:
+        """The controller runs for so many waits, whose trigger is pulled or not; returns how long each may last."""
+        turns = Turns(self.clock, *pulled)
+        self.firewall.run(turns, turns.stop)
+        return turns.waits
 
     def sweep(self) -> None:
         """What nothing asks for is gone."""

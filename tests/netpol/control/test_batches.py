@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from builders import namespace, node, pod, pods, policy, rule, world
-from live import OPTIONS, gone, known
+from live import OPTIONS, gone, known, listing
 
 from netpol.compiler.engine import Engine, Touched
 from netpol.compiler.names import pod_chain, unknown_set
@@ -35,13 +35,7 @@ A_NEW_FRIEND = known(replace(STRANGER, labels={"app": "friend"}))
 def started(snapshot: Snapshot = WORLD) -> Engine:
     """An engine that knows the world."""
     engine = Engine(OPTIONS)
-    objects = (
-        *snapshot.namespaces.values(),
-        *snapshot.nodes.values(),
-        *snapshot.pods.values(),
-        *snapshot.policies.values(),
-    )
-    engine.apply(map(known, objects))
+    engine.apply(listing(snapshot))
     return engine
 
 
