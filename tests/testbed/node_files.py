@@ -12,7 +12,6 @@ POD_RANGES = ("10.20.0.0/24", "fd00:20::/64")
 SERVICE_RANGES = "10.96.0.0/16,fd00:96::/112"
 API_PORT = 6443
 API_URL = f"https://{NODE_V4}:{API_PORT}"
-KUBE_PROXY_HEALTH = 10256
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
 
 
@@ -180,7 +179,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
             "clientConnection": {"kubeconfig": str(self.kubeconfig)},
             "hostnameOverride": NODE,
             "bindAddress": "0.0.0.0",  # noqa: S104  in the node's own network
-            "healthzBindAddress": f"127.0.0.1:{KUBE_PROXY_HEALTH}",
+            "healthzBindAddress": "127.0.0.1:10256",
             "metricsBindAddress": "127.0.0.1:10249",
             "iptables": {"minSyncPeriod": "0.2s", "syncPeriod": "30s"},
             # These are the machine's, not a namespace's: they are left as they are.

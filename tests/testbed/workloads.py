@@ -65,26 +65,25 @@ def _connected(done: CompletedProcess[str]) -> bool:
     raise AssertionError(done.stderr + done.stdout)
 
 
-def deployment(name: str, replicas: int = 1, probe_seconds: int = 1, **labels: str) -> dict[str, Any]:
-    """A Deployment whose pods answer on `PORT`, and are ready while the kubelet gets an answer there."""
-    probe = {"httpGet": {"path": "/hostname", "port": PORT}, "periodSeconds": probe_seconds, "failureThreshold": 2}
+def deployment(name: str, replicas: int = 1, port: int = PORT, **labels: str) -> dict[str, Any]:
+    """A Deployment whose pods answer on `port`, and are ready while the kubelet gets an answer there."""
+    probe = {"httpGet": {"path": "/hostname", "port": port}, "periodSeconds": 1, "failureThreshold": 2}
     container = {
         "name": "serve",
         "image": AGNHOST,
-        "args": ["netexec", f"--http-port={PORT}"],
-        "ports": [{"name": "http", "containerPort": PORT}],
+        "args": ["netexec", f"--http-port={port}"],
+        "ports": [{"name": "http", "containerPort": port}],
         "readinessProbe": probe,
     }
-    labelled = {"app": name, **labels}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": name},
         "spec": {
             "replicas": replicas,
-            "selector": {"matchLabels": {"app": name}},
+            "selector": {"matchLabels": {"deployment": name}},
             "template": {
-                "metadata": {"labels": labelled},
+                "metadata": {"labels": {"deployment": name, **labels}},
                 "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
             },
         },
@@ -98,7 +97,7 @@ def service(name: str) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name},
-        "spec": {"selector": {"app": name}, "ports": ports},
+        "spec": {"selector": {"deployment": name}, "ports": ports},
     }
 
 
@@ -116,7 +115,9 @@ def pods_of(cluster: LiveCluster, namespace: str, name: str) -> list[LivePod]:
 
 
 def _ready_pods(cluster: LiveCluster, namespace: str, name: str) -> list[LivePod]:
-    pods = json.loads(cluster.kubectl("-n", namespace, "get", "pods", "-l", f"app={name}", "-o", "json"))["items"]
+    pods = json.loads(cluster.kubectl("-n", namespace, "get", "pods", "-l", f"deployment={name}", "-o", "json"))[
+        "items"
+    ]
     if any("deletionTimestamp" in pod["metadata"] for pod in pods):
         return []
     return [LivePod(cluster, namespace, pod["metadata"]["name"]) for pod in pods]

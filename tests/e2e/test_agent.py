@@ -1,0 +1,183 @@
+"""The live agent in a real cluster: kubectl closes and opens, and packets and probes tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from testbed.agent import Agent, netpol_command
+from testbed.live_cluster import LiveCluster
+from testbed.node_files import NODE
+from testbed.waiting import wait_for
+from testbed.workloads import LivePod, apply, deployment, pods_of, reaches_from, service
+
+pytestmark = pytest.mark.e2e
+
+ANNOTATION = "net.beta.kubernetes.io/network-policy"
+CLOSED = f'{ANNOTATION}={{"ingress": {{"isolation": "DefaultDeny"}}}}'
+Rule = dict[str, object]
+
+SOON_SECONDS = 5
+"""How long it may take until the first packet goes the new way; a busy machine is not taken for a slow agent."""
+
+
+@pytest.fixture(scope="module")
+def agent(live_cluster: LiveCluster) -> Iterator[Agent]:
+    """The agent at work; the node is as it was when the tests are over."""
+    before = kube_rules(live_cluster)
+    with Agent(live_cluster) as agent:
+        yield agent
+    # kube-proxy and the kubelet add to their rules, and in an order of their own.
+    assert set(before) <= set(kube_rules(live_cluster))
+    before = kube_rules(live_cluster)
+    live_cluster.run(*netpol_command("cleanup"))
+    assert kube_rules(live_cluster) == before
+    assert not own_state(live_cluster)
+
+
+@pytest.fixture
+def other(live_cluster: LiveCluster, namespace: str) -> Iterator[LivePod]:
+    """A pod of another namespace."""
+    name = f"{namespace}-other"
+    live_cluster.kubectl("create", "namespace", name)
+    apply(live_cluster, name, deployment("client"))
+    (pod,) = pods_of(live_cluster, name, "client")
+    yield pod
+    live_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def kube_rules(cluster: LiveCluster) -> list[str]:
+    """What kube-proxy and the kubelet have written, but for the services of tests, which come and go."""
+    passing = re.compile("KUBE-(SVC|SEP|EXT|FW)-|test-[0-9]")
+    return [line for line in rules(cluster) if "KUBE-" in line and not passing.search(line)]
+
+
+def own_state(cluster: LiveCluster) -> list[str]:
+    """The rules and the sets that are the agent's."""
+    sets = cluster.run("ipset", "save", "-sorted").splitlines()
+    return [line for line in (*rules(cluster), *sets) if "NETPOL-" in line]
+
+
+def rules(cluster: LiveCluster) -> list[str]:
+    saved = (cluster.run(f"{tool}-save").splitlines() for tool in ("iptables", "ip6tables"))
+    return [line.partition(" [")[0] for lines in saved for line in lines if not line.startswith("#")]
+
+
+def until_reached(pod: LivePod, address: str, port: int = 8080) -> None:
+    wait_for(f"{pod.name} reaches {address}", lambda: pod.reaches(address, port, seconds=0.5), SOON_SECONDS)
+
+
+def until_silent(pod: LivePod, address: str, port: int = 8080) -> None:
+    wait_for(f"{pod.name} does not reach {address}", lambda: not pod.reaches(address, port, seconds=0.5), SOON_SECONDS)
+
+
+def policy(name: str, pods: dict[str, str], *rules: Rule) -> dict[str, object]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name},
+        "spec": {"podSelector": {"matchLabels": pods}, "ingress": list(rules)},
+    }
+
+
+def test_annotating_closes_and_opens(live_cluster: LiveCluster, agent: Agent, namespace: str, other: LivePod) -> None:
+    apply(live_cluster, namespace, deployment("web", replicas=2))
+    one, two = pods_of(live_cluster, namespace, "web")
+    for address in two.addresses:
+        until_reached(other, address)
+    live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
+    for address in two.addresses:
+        until_silent(other, address)
+        until_silent(one, address)
+        assert not reaches_from(live_cluster.outside(), address, seconds=0.5)
+        # The kubelet's requests come from the node (G8).
+        assert reaches_from(live_cluster.inside(), address)
+    # A pod of today becomes ready too, which takes a probe that is answered.
+    apply(live_cluster, namespace, deployment("late"))
+    (late,) = pods_of(live_cluster, namespace, "late")
+    assert not any(other.reaches(address, seconds=0.5) for address in late.addresses)
+    assert late.reaches(other.addresses[0])
+    live_cluster.kubectl("annotate", "namespace", namespace, f"{ANNOTATION}-")
+    for address in (*two.addresses, *late.addresses):
+        until_reached(other, address)
+
+
+def test_the_guestbook_opens_what_it_names(
+    live_cluster: LiveCluster, agent: Agent, namespace: str, other: LivePod
+) -> None:
+    live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
+    frontend = deployment("frontend", port=80, app="guestbook", tier="frontend")
+    backend = deployment("backend", port=6379, app="redis", tier="backend")
+    apply(live_cluster, namespace, frontend, backend)
+    (front,) = pods_of(live_cluster, namespace, "frontend")
+    (back,) = pods_of(live_cluster, namespace, "backend")
+    until_silent(other, front.addresses[0], 80)
+    until_silent(front, back.addresses[0], 6379)
+    everybody_on_80: Rule = {"from": None, "ports": [{"protocol": "TCP", "port": 80}]}
+    frontends = {"podSelector": {"matchLabels": {"tier": "frontend", "app": "guestbook"}}}
+    frontends_on_6379: Rule = {"from": [frontends], "ports": [{"protocol": "TCP", "port": 6379}]}
+    apply(
+        live_cluster,
+        namespace,
+        policy("guestbook-allow-frontend", {"tier": "frontend"}, everybody_on_80),
+        policy("guestbook-allow-backend", {"tier": "backend"}, frontends_on_6379),
+    )
+    for v4_or_v6 in range(2):
+        until_reached(other, front.addresses[v4_or_v6], 80)
+        until_reached(front, back.addresses[v4_or_v6], 6379)
+        assert reaches_from(live_cluster.outside(), front.addresses[v4_or_v6], port=80)
+        assert not other.reaches(back.addresses[v4_or_v6], 6379, seconds=0.5)
+    live_cluster.kubectl("-n", namespace, "label", "pod", front.name, "tier-")
+    until_silent(front, back.addresses[0], 6379)
+
+
+def test_a_service_leads_to_no_closed_pod(
+    live_cluster: LiveCluster, agent: Agent, namespace: str, other: LivePod
+) -> None:
+    apply(live_cluster, namespace, deployment("web"), service("web"))
+    pods_of(live_cluster, namespace, "web")
+    address = live_cluster.kubectl("-n", namespace, "get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
+    until_reached(other, address, 80)
+    live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
+    until_silent(other, address, 80)
+    everybody = policy("open", {"deployment": "web"}, {})
+    apply(live_cluster, namespace, everybody)
+    until_reached(other, address, 80)
+
+
+def test_pods_that_come_and_go_leave_nothing(live_cluster: LiveCluster, agent: Agent, namespace: str) -> None:
+    live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
+    apply(live_cluster, namespace, deployment("web"))
+    seen: set[str] = set()
+    for replicas in (6, 2, 5, 1):
+        live_cluster.kubectl("-n", namespace, "scale", "deployment/web", f"--replicas={replicas}")
+        seen.update(address for pod in pods_of(live_cluster, namespace, "web") for address in pod.addresses)
+    (left,) = pods_of(live_cluster, namespace, "web")
+    gone = re.compile("|".join(rf"[ ,]{re.escape(address)}\b" for address in seen.difference(left.addresses)))
+    wait_for("no rule and no set knows them", lambda: not any(map(gone.search, own_state(live_cluster))))
+    assert any(left.addresses[0] in line for line in own_state(live_cluster))
+    live_cluster.run(
+        *netpol_command("verify", f"--kubeconfig={live_cluster.kubeconfig}", f"--hostname-override={NODE}")
+    )
+
+
+def test_rules_stay_while_the_agent_is_gone(
+    live_cluster: LiveCluster, agent: Agent, namespace: str, other: LivePod
+) -> None:
+    apply(live_cluster, namespace, deployment("web"))
+    (web,) = pods_of(live_cluster, namespace, "web")
+    live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
+    until_silent(other, web.addresses[0])
+    agent.kill()
+    before = own_state(live_cluster)
+    assert before
+    assert not other.reaches(web.addresses[0], seconds=0.5)
+    agent.start()
+    assert own_state(live_cluster) == before
+    assert agent.stop() == 0
+    assert own_state(live_cluster) == before
+    live_cluster.kubectl("annotate", "namespace", namespace, f"{ANNOTATION}-")
+    assert not other.reaches(web.addresses[0], seconds=0.5)
+    agent.start()
+    until_reached(other, web.addresses[0])
