@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from netpol.compiler.desired import Desired
 from netpol.compiler.gates import cut_set, pod_cidrs
-from netpol.compiler.judged import is_local
+from netpol.compiler.judged import JudgedPod, is_local
 from netpol.compiler.known_pods import KnownPods
 from netpol.compiler.local_pods import LocalPods
 from netpol.compiler.peer_sets import PeerSets
@@ -210,25 +210,24 @@ class Engine:
 
     def _to_judge(self, batch: _Batch, moves: Iterable[Change[Holder]]) -> dict[ObjectName, Holder | None]:
         """The pods of this node whose programs may differ, as holders; None for one that is none here any more."""
-        found: dict[ObjectName, Holder | None] = {}
+        touched: list[JudgedPod] = []
         for before, after in batch.namespaces:
-            if (before is not None and before.default_deny) != (after is not None and after.default_deny):
-                for judged in self._local.of_namespace(_name_of(before, after)):
-                    found[_own_name(judged.holder.pod)] = judged.holder
+            if _isolates(before) != _isolates(after):
+                touched += self._local.of_namespace(_name_of(before, after))
         for policy in batch.policies:
-            selectors = [each.pods for each in policy if each is not None]
-            for each in policy:
-                for judged in self._local.of_namespace(each.namespace) if each is not None else ():
-                    pod = judged.holder.pod
-                    if any(selector.matches(pod.labels) for selector in selectors):
-                        found[_own_name(pod)] = judged.holder
+            states = [each for each in policy if each is not None]
+            touched += (
+                judged
+                for judged in self._local.of_namespace(states[0].namespace)
+                if any(each.pods.matches(judged.holder.pod.labels) for each in states)
+            )
+        found: dict[ObjectName, Holder | None] = {_own_name(each.holder.pod): each.holder for each in touched}
         for move in moves:
-            for holder in move:
-                if holder is not None and is_local(holder, self._options):
-                    found[_own_name(holder.pod)] = move.after if self._is_judged(move.after) else None
+            for holder in filter(self._is_local, move):
+                found[_own_name(holder.pod)] = move.after if self._is_local(move.after) else None
         return found
 
-    def _is_judged(self, holder: Holder | None) -> bool:
+    def _is_local(self, holder: Holder | None) -> TypeGuard[Holder]:
         return holder is not None and is_local(holder, self._options)
 
     def _is_passed_on(self, moves: Sequence[Change[Holder]]) -> bool:
@@ -239,7 +238,7 @@ class Engine:
         return any(
             _own_name(former.get(address, move.after.pod)) != _own_name(move.after.pod)
             for move in moves
-            if move.after is not None and is_local(move.after, self._options)
+            if self._is_local(move.after)
             for address in move.after.addresses
         )
 
@@ -265,6 +264,10 @@ def _replace(objects: dict[Name, Value], name: Name, value: Value | None) -> Col
 def _name_of(*states: Namespace | None) -> str:
     """The name that the states of one namespace have."""
     return next(each.name for each in states if each is not None)
+
+
+def _isolates(namespace: Namespace | None) -> bool:
+    return namespace is not None and namespace.default_deny
 
 
 def _own_name(pod: Pod) -> ObjectName:

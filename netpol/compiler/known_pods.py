@@ -21,6 +21,8 @@ class KnownPods:
     def move(self, moves: Sequence[Change[Holder]]) -> Iterator[IpSet]:
         """The holders have moved; the sets of the families that this concerns."""
         for family, here in self._ranges.items():
+            if not here.networks:
+                continue
             gone = set(_inside(here, (move.before for move in moves)))
             come = set(_inside(here, (move.after for move in moves)))
             if gone != come:

@@ -44,13 +44,8 @@ class LocalPods:
 
         True where one that was there and still is has another program for a direction, or none.
         """
-        changes = [
-            Change(before, after)
-            for name, holder in holders.items()
-            for before in (self._pods.get(name[0], {}).get(name[1]),)
-            for after in (None if holder is None else JudgedPod.of(holder, self._resolver, self._options.log_group),)
-            if before != after
-        ]
+        states = (Change(self._find(name), self._judge(holder)) for name, holder in holders.items())
+        changes = [change for change in states if change.before != change.after]
         for change in changes:
             self._keep(change)
             self._lists(change)
@@ -61,13 +56,20 @@ class LocalPods:
             change.before.programs != change.after.programs for change in changes if change.before and change.after
         )
 
+    def _find(self, name: ObjectName) -> JudgedPod | None:
+        namespace, own = name
+        return self._pods.get(namespace, {}).get(own)
+
+    def _judge(self, holder: Holder | None) -> JudgedPod | None:
+        return None if holder is None else JudgedPod.of(holder, self._resolver, self._options.log_group)
+
     def _keep(self, change: Change[JudgedPod]) -> None:
-        for gone in (change.before,):
-            if gone is not None:
-                pod = gone.holder.pod
-                del self._pods[pod.namespace][pod.name]
-                if not self._pods[pod.namespace]:
-                    del self._pods[pod.namespace]
+        if change.before is not None:
+            pod = change.before.holder.pod
+            own = self._pods[pod.namespace]
+            del own[pod.name]
+            if not own:
+                del self._pods[pod.namespace]
         if change.after is not None:
             pod = change.after.holder.pod
             self._pods.setdefault(pod.namespace, {})[pod.name] = change.after
