@@ -35,10 +35,10 @@ from netpol.listing import listed
 from netpol.model.networks import Family
 from netpol.settings import AgentSettings, ApiSource, DirectorySource, Variant
 from netpol.source.directory import DirectoryWatcher
+from netpol.source.kube.anchor import Anchor
 from netpol.source.kube.cluster import ClusterSource
 from netpol.source.kube.connection import ApiConnection, connect
 from netpol.source.kube.failures import ApiFailure
-from netpol.source.kube.options import ConnectionOptions, PolicyApi
 from netpol.source.kube.resources import resources
 from netpol.telemetry.events import EventWriter
 from netpol.telemetry.health import Health
@@ -159,7 +159,7 @@ def _source(settings: AgentSettings, bus: Bus, metrics: Metrics, health: Health,
         case DirectorySource(path):
             return DirectoryWatcher(path, settings.policies, bus, NoticeBoard(metrics), metrics, health)
         case ApiSource() as api:
-            connection = connect(ConnectionOptions(api.kubeconfig, api.master or ""))
+            connection = connect(api)
             events = EventWriter(
                 _EventPoster(connection),
                 settings.node.name,
@@ -171,12 +171,13 @@ def _source(settings: AgentSettings, bus: Bus, metrics: Metrics, health: Health,
             events.start()
             stack.callback(events.stop)
             return ClusterSource(
-                resources(settings.policies, PolicyApi(api.network_policy_api.value)),
+                resources(settings.policies, api.network_policy_api, synthesise_name_label=api.synthesise_name_label),
                 connection,
                 bus,
                 NoticeBoard(metrics, events),
                 metrics,
                 health,
+                anchor=Anchor(connection, settings.node.name).require,
             )
 
 

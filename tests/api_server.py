@@ -1,7 +1,7 @@
 """An API server of the tests' own: lists and watches over HTTP on loopback, with faults on demand.
 
 In this process: `with ApiServer() as server: server.store.put(manifest)`. As its own, for
-measurements: `python -m api_server --port 0 --load FILE`, which `api_process` talks to.
+measurements: `python -m api_server --port 0 --load FILE`, which `api_child` talks to.
 """
 
 from __future__ import annotations
@@ -191,15 +191,25 @@ class _Http(ThreadingHTTPServer):
         self.api = api
         self._answering: list[threading.Thread] = []
         super().__init__(address, _Handler)
-        if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
+        if self._context and certificate:
+            self._context.load_cert_chain(certificate)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        thread = threading.Thread(target=self._converse, args=(request, client_address), daemon=True)
         self._answering.append(thread)
         thread.start()
+
+    def _converse(self, request: socket.socket, client_address: Any) -> None:
+        if self._context:
+            request.settimeout(PATIENCE_SECONDS)
+            try:
+                request = self._context.wrap_socket(request, server_side=True)
+            except OSError:
+                request.close()
+                return
+            request.settimeout(None)
+        self.process_request_thread(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exc_info()[1]
@@ -283,7 +293,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _list(self, asked: Asked, api_version: str) -> None:
         query = asked.query
         try:
-            page = self._api.store.page(asked.plural, int(query.get("limit", "0")), query.get("continue", ""))
+            page = self._api.store.page(
+                asked.plural, int(query.get("limit", "0")), query.get("continue", ""), _named(query)
+            )
         except Gone:
             self._answer(status(410, "The provided continue parameter is too old"))
             return
@@ -343,6 +355,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _write(self, body: bytes) -> None:
         self.connection.sendall(body)
+
+
+def _named(query: Mapping[str, str]) -> str:
+    """The one name that the query asks for; "" where it asks for all."""
+    return query.get("fieldSelector", "").removeprefix("metadata.name=")
 
 
 def status(code: int, message: str, **headers: str) -> Answer:

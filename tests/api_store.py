@@ -147,11 +147,15 @@ class Store:
             self._lists.clear()
             self._compacted = self.version
 
-    def page(self, plural: str, limit: int, following: str) -> Listed:
-        """The page after `following`, of at most `limit` objects where it is not 0; Gone where that is not kept."""
+    def page(self, plural: str, limit: int, following: str, name: str = "") -> Listed:
+        """The page after `following`, of at most `limit` objects where it is not 0; Gone where that is not kept.
+
+        With `name`, only objects that are called so.
+        """
         with self.changed:
             if not following:
-                version, rest = self.version, list(self._objects[plural].values())
+                objects = self._objects[plural].items()
+                version, rest = self.version, [each for (_, own), each in objects if name in ("", own)]
             elif following in self._lists:
                 version, rest = self._lists.pop(following)
             else:

@@ -18,9 +18,9 @@ from netpol.model.facts import Kind
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy
 from netpol.model.snapshot import ObjectName
-from netpol.settings import PolicyOptions
+from netpol.settings import ApiSource, NetworkPolicyApi, PolicyOptions
+from netpol.source.kube.anchor import Anchor
 from netpol.source.kube.connection import ApiConnection, connect
-from netpol.source.kube.options import ConnectionOptions, PolicyApi
 from netpol.source.kube.recording import Recording
 from netpol.source.kube.resources import resources
 from netpol.source.kube.watcher import Pace, Watcher
@@ -55,11 +55,13 @@ class Following:
         kind: Kind = Kind.POD,
         pace: Pace | None = None,
         *,
-        policy_api: PolicyApi = PolicyApi.AUTO,
+        policy_api: NetworkPolicyApi = NetworkPolicyApi.AUTO,
         options: PolicyOptions | None = None,
         synthesise_name_label: bool = False,
         waits_really: bool = False,
+        node: str = "",
     ) -> None:
+        """With `node`, a server that does not know the node is not believed."""
         self.waits: list[float] = []
         self.values: dict[ObjectName, object] = {}
         self.facts = 0
@@ -68,7 +70,7 @@ class Following:
         self.health = Health(lambda: self.now, 60.0)
         self.stop = threading.Event()
         url = server if isinstance(server, str) else server.url
-        self.connection: ApiConnection = connect(ConnectionOptions(master=url), clock=lambda: self.now)
+        self.connection: ApiConnection = connect(ApiSource(master=url), clock=lambda: self.now)
         self.bus = Bus()
         self._trigger = Trigger()
         self._subscription = self.bus.subscribe([kind], self._trigger)
@@ -81,6 +83,7 @@ class Following:
             self.health,
             self.stop,
             pace or Pace(),
+            anchor=Anchor(self.connection, node).require if node else lambda: None,
             clock=lambda: self.now,
             chance=lambda: 0.5,
             wait=None if waits_really else self._wait,

@@ -82,11 +82,11 @@ def _load_from_api(source: ApiSource, options: PolicyOptions) -> Loaded:
     # Reading manifests takes no HTTP library, which costs more time than many of them.
     from netpol.source.kube import listing  # noqa: PLC0415  its cost, see above
     from netpol.source.kube.connection import connect  # noqa: PLC0415  its cost, see above
-    from netpol.source.kube.options import ConnectionOptions, PolicyApi  # noqa: PLC0415  its cost, see above
 
-    with connect(ConnectionOptions(source.kubeconfig, source.master)) as connection:
-        api = PolicyApi(source.network_policy_api.value)
-        return listing.load(connection, options, api, synthesise_name_label=source.synthesise_name_label)
+    with connect(source) as connection:
+        return listing.load(
+            connection, options, source.network_policy_api, synthesise_name_label=source.synthesise_name_label
+        )
 
 
 def warn(loaded: Loaded) -> None:

@@ -16,7 +16,7 @@ from testbed.kubectl import Kubectl
 from netpol.model.facts import Kind
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy, Semantics
-from netpol.source.kube.options import PolicyApi
+from netpol.settings import NetworkPolicyApi
 from netpol.source.kube.watcher import Pace
 
 pytestmark = pytest.mark.control_plane
@@ -292,7 +292,7 @@ def test_what_kubectl_annotates_acts(api_server: ApiServer, namespace: str) -> N
 def test_beta_policies_live_their_life(old_server: ApiServer, namespace: str) -> None:
     client = make_world(old_server, namespace)
     policies = f"{BETA}/namespaces/{namespace}/networkpolicies"
-    with Followed(old_server.kubeconfig(), PolicyApi.EXTENSIONS_V1BETA1) as followed:
+    with Followed(old_server.kubeconfig(), NetworkPolicyApi.V1BETA1) as followed:
         # One store under two names (M5): what was made by the other is there.
         followed.until("the lists are in", lambda: has_world(followed, namespace))
         assert semantics_of(followed, namespace, "closed") is Semantics.ANNOTATION

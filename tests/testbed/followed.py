@@ -13,10 +13,9 @@ from testbed.waiting import wait_for
 
 from netpol.bus import Bus
 from netpol.model.facts import Fact, Key, Kind
-from netpol.settings import PolicyOptions
+from netpol.settings import ApiSource, NetworkPolicyApi, PolicyOptions
 from netpol.source.kube.cluster import ClusterSource
 from netpol.source.kube.connection import connect
-from netpol.source.kube.options import ConnectionOptions, PolicyApi
 from netpol.source.kube.resources import resources
 from netpol.source.kube.watcher import DEFAULT_PACE, Pace
 from netpol.telemetry.health import Health
@@ -28,7 +27,9 @@ from netpol.trigger import Trigger
 class Followed:
     """A source under way inside the `with`; every fact that it recorded is kept in its order."""
 
-    def __init__(self, kubeconfig: Path, policy_api: PolicyApi = PolicyApi.AUTO, pace: Pace = DEFAULT_PACE) -> None:
+    def __init__(
+        self, kubeconfig: Path, policy_api: NetworkPolicyApi = NetworkPolicyApi.AUTO, pace: Pace = DEFAULT_PACE
+    ) -> None:
         self.facts: list[Fact] = []
         self.metrics = Metrics(CollectorRegistry())
         self.health = Health(time.monotonic, stuck_after_seconds=60.0)
@@ -37,7 +38,7 @@ class Followed:
         self._subscription = self._bus.subscribe(tuple(Kind), Trigger())
         self._source = ClusterSource(
             resources(PolicyOptions(), policy_api),
-            connect(ConnectionOptions(kubeconfig=kubeconfig)),
+            connect(ApiSource(kubeconfig=kubeconfig)),
             self._bus,
             NoticeBoard(self.metrics),
             self.metrics,

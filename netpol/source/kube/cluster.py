@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from netpol.bus import Bus
 from netpol.model.facts import Kind
@@ -30,6 +30,8 @@ class ClusterSource:
         metrics: Metrics,
         health: Faults,
         pace: Pace = DEFAULT_PACE,
+        *,
+        anchor: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._stop = threading.Event()
@@ -43,6 +45,7 @@ class ClusterSource:
                     health,
                     self._stop,
                     pace,
+                    anchor=anchor,
                 ).run,
                 name=f"watch {kind.value}",
                 daemon=True,

@@ -15,12 +15,12 @@ from kubernetes.config.kube_config import ConfigNode, KubeConfigLoader
 from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 
 from netpol.errors import UsageError
-from netpol.source.kube.options import ConnectionOptions
+from netpol.settings import ApiSource
 
 _KEY = "BearerToken"
 
 
-def read_configuration(options: ConnectionOptions) -> Configuration:
+def read_configuration(options: ApiSource) -> Configuration:
     """The library's configuration for these options, with tokens that are read from their files at every request.
 
     UsageError where there is none, or it can't be used.

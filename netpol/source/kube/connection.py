@@ -13,8 +13,8 @@ import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError, SSLError
 
 from netpol.errors import UsageError
+from netpol.settings import ApiSource
 from netpol.source.kube.failures import ApiFailure, Reason, of_status
-from netpol.source.kube.options import ConnectionOptions
 from netpol.source.kube.requests import Request
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ CHUNK_BYTES = 1 << 16
 VERSION = Request("get", "its version", "/version")
 
 
-def connect(options: ConnectionOptions, clock: Callable[[], float] = time.monotonic) -> ApiConnection:
+def connect(options: ApiSource, clock: Callable[[], float] = time.monotonic) -> ApiConnection:
     """A connection by these options, which has asked nothing yet; UsageError where the options lead nowhere."""
     return ApiConnection(lambda sockets: _client(options, sockets), clock)
 
 
-def _client(options: ConnectionOptions, sockets: WeakSet[Any]) -> ApiClient:
+def _client(options: ApiSource, sockets: WeakSet[Any]) -> ApiClient:
     # The package costs half a second and 35 MB, and most commands talk to no API server.
     from netpol.source.kube.configuration import read_configuration  # noqa: PLC0415  its cost, see above
     from netpol.source.kube.transport import open_client  # noqa: PLC0415  its cost, see above

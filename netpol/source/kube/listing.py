@@ -10,7 +10,7 @@ from netpol.model.notices import Notice
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy
 from netpol.model.snapshot import Snapshot
-from netpol.settings import PolicyOptions
+from netpol.settings import NetworkPolicyApi, PolicyOptions
 from netpol.source.kube import discovery
 from netpol.source.kube.connection import ApiConnection
 from netpol.source.kube.cursor import Cursor
@@ -18,7 +18,6 @@ from netpol.source.kube.discovery import Getting
 from netpol.source.kube.failures import ApiFailure, Reason
 from netpol.source.kube.garbage import collection_paused
 from netpol.source.kube.objects import Found
-from netpol.source.kube.options import PolicyApi
 from netpol.source.kube.pages import Garbled, decode_page
 from netpol.source.kube.resources import Resource, resources
 from netpol.source.manifests import Loaded
@@ -32,7 +31,7 @@ Value = TypeVar("Value", Pod, Namespace, Node, Policy)
 def load(
     connection: ApiConnection,
     options: PolicyOptions,
-    policy_api: PolicyApi = PolicyApi.AUTO,
+    policy_api: NetworkPolicyApi = NetworkPolicyApi.AUTO,
     *,
     synthesise_name_label: bool = False,
 ) -> Loaded:

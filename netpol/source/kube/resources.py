@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from netpol.model.facts import Key, Kind
 from netpol.model.labels import EVERYTHING
 from netpol.model.policies import Semantics
-from netpol.settings import PolicyOptions
+from netpol.settings import NetworkPolicyApi, PolicyOptions
 from netpol.source.fields import Fields
 from netpol.source.kinds import semantics_of
 from netpol.source.kube.objects import Decoded, NamespaceFields, NodeFields, ObjectReader, PodFields, PolicyFields
-from netpol.source.kube.options import PolicyApi
 from netpol.source.kube.requests import Query, Request
 from netpol.source.kube.sharing import Sharing
 from netpol.source.objects import decode_namespace, decode_node, decode_pod, with_name_label
@@ -62,7 +61,7 @@ Resources = Mapping[Kind, tuple[Resource, ...]]
 
 
 def resources(
-    options: PolicyOptions, policy_api: PolicyApi = PolicyApi.AUTO, *, synthesise_name_label: bool = False
+    options: PolicyOptions, policy_api: NetworkPolicyApi = NetworkPolicyApi.AUTO, *, synthesise_name_label: bool = False
 ) -> Resources:
     """What policy depends on; `synthesise_name_label` is for servers before 1.21, which put none on (G7)."""
     sharing = Sharing()
@@ -85,8 +84,8 @@ def resources(
         Kind.POD: (Resource("v1", "pods", ObjectReader(Kind.POD, PodFields, pod)),),
         Kind.NETWORK_POLICY: tuple(
             Resource(api.value, "networkpolicies", _policy_reader(semantics_of(api.value, options), sharing))
-            for api in (PolicyApi.NETWORKING_V1, PolicyApi.EXTENSIONS_V1BETA1)
-            if policy_api in (api, PolicyApi.AUTO)
+            for api in (NetworkPolicyApi.V1, NetworkPolicyApi.V1BETA1)
+            if policy_api in (api, NetworkPolicyApi.AUTO)
         ),
     }
 

@@ -63,6 +63,7 @@ class Watcher:
     """Follows one kind until `stop` is set; `candidates` are the resources it can be read from, the preferred first.
 
     Whatever fails, what is known stays, and is tried again. To end a read under way, close the connection.
+    `anchor` raises an ApiFailure while the server is not to be believed, whatever it lists.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Watcher:
         stop: threading.Event,
         pace: Pace = DEFAULT_PACE,
         *,
+        anchor: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         wait: Callable[[float], bool] | None = None,
@@ -89,6 +91,7 @@ class Watcher:
         self._part = f"source.kube.{self.kind.value}"
         self._stop = stop
         self._pace = pace
+        self._anchor = anchor
         self._clock = clock
         self._chance = chance
         self._wait = wait or stop.wait
@@ -176,11 +179,20 @@ class Watcher:
             raise ApiFailure(
                 Reason.EMPTY, f"the API server lists no {resource.title}, which is not believed: {known} were known"
             )
+        self._believe_server()
         if is_alarming(len(found), known):
             log.warning("more than half of the objects are gone", kind=self.kind, known=known, listed=len(found))
         changed = self._recording.replace(found)
         self._is_in_sync = True
         log.info("listed", kind=self.kind, objects=len(found), changed=changed, seconds=self._clock() - started)
+
+    def _believe_server(self) -> None:
+        """The server is the one of this node; where that is not known, the list is to be read again."""
+        try:
+            self._anchor()
+        except ApiFailure:
+            self._cursor.expire()
+            raise
 
     def _watch(self, resource: Resource) -> None:
         """Record what happens until the server ends the watch."""

@@ -12,10 +12,9 @@ from world_manifests import manifests
 
 from netpol.bus import Bus
 from netpol.model.facts import Kind
-from netpol.settings import PolicyOptions
+from netpol.settings import ApiSource, PolicyOptions
 from netpol.source.kube.cluster import ClusterSource
 from netpol.source.kube.connection import connect
-from netpol.source.kube.options import ConnectionOptions
 from netpol.source.kube.resources import resources
 from netpol.telemetry.health import Health
 from netpol.telemetry.metrics import Metrics
@@ -28,7 +27,7 @@ WORLD = world(namespace("x"), node("one"), pod("x/a", "10.0.0.1"), beta("x/allow
 
 def source(url: str, bus: Bus) -> ClusterSource:
     metrics = Metrics()
-    connection = connect(ConnectionOptions(master=url))
+    connection = connect(ApiSource(master=url))
     health = Health(time.monotonic, 60.0)
     return ClusterSource(resources(PolicyOptions()), connection, bus, NoticeBoard(metrics), metrics, health)
 

@@ -8,8 +8,8 @@ import pytest
 from kubernetes.config import incluster_config
 
 from netpol.errors import UsageError
+from netpol.settings import ApiSource
 from netpol.source.kube.configuration import TokenFile, read_configuration
-from netpol.source.kube.options import ConnectionOptions
 
 KUBECONFIG = """
 current-context: it
@@ -19,12 +19,12 @@ users: [{name: me, user: {token: secret}}]
 """
 
 
-def written(path: Path, text: str) -> ConnectionOptions:
+def written(path: Path, text: str) -> ApiSource:
     path.write_text(text)
-    return ConnectionOptions(path)
+    return ApiSource(path)
 
 
-def complaint(options: ConnectionOptions) -> str:
+def complaint(options: ApiSource) -> str:
     with pytest.raises(UsageError) as raised:
         read_configuration(options)
     assert "\n" not in str(raised.value)
@@ -40,7 +40,7 @@ def test_a_kubeconfig(tmp_path: Path) -> None:
 def test_master_goes_before_the_kubeconfigs_server_and_stays(tmp_path: Path) -> None:
     """The library puts the server back at every refresh of the token."""
     path = written(tmp_path / "config", KUBECONFIG).kubeconfig
-    configuration = read_configuration(ConnectionOptions(path, "https://192.0.2.1"))
+    configuration = read_configuration(ApiSource(path, "https://192.0.2.1"))
     configuration.auth_settings()
     assert configuration.host == "https://192.0.2.1"
     assert configuration.get_api_key_with_prefix("BearerToken") == "Bearer secret"
@@ -55,20 +55,20 @@ def test_master_goes_before_the_kubeconfigs_server_and_stays(tmp_path: Path) -> 
     ],
 )
 def test_master_alone(master: str, host: str) -> None:
-    assert read_configuration(ConnectionOptions(master=master)).host == host
+    assert read_configuration(ApiSource(master=master)).host == host
 
 
 @pytest.mark.parametrize("master", ["ftp://10.0.0.1", "https://", "a b", "http://[::1"])
 def test_a_master_that_is_no_url(master: str) -> None:
-    assert "is no URL" in complaint(ConnectionOptions(master=master))
+    assert "is no URL" in complaint(ApiSource(master=master))
 
 
 def test_a_kubeconfig_that_is_not_there(tmp_path: Path) -> None:
-    assert complaint(ConnectionOptions(tmp_path / "none")).endswith("none: cannot be read: No such file or directory")
+    assert complaint(ApiSource(tmp_path / "none")).endswith("none: cannot be read: No such file or directory")
 
 
 def test_a_kubeconfig_that_is_a_directory(tmp_path: Path) -> None:
-    assert complaint(ConnectionOptions(tmp_path)).endswith("cannot be read: Is a directory")
+    assert complaint(ApiSource(tmp_path)).endswith("cannot be read: Is a directory")
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,7 @@ def test_a_kubeconfig_that_leads_nowhere(tmp_path: Path, text: str, words: str) 
 def test_no_cluster_around() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-        assert complaint(ConnectionOptions()).startswith(
-            "neither --kubeconfig nor --master is given, and this is no pod"
-        )
+        assert complaint(ApiSource()).startswith("neither --kubeconfig nor --master is given, and this is no pod")
 
 
 def test_the_service_account_of_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +108,7 @@ def test_the_service_account_of_a_pod(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
     # The loader has taken the environment as it was when it was imported, which is the same mapping.
-    configuration = read_configuration(ConnectionOptions())
+    configuration = read_configuration(ApiSource())
     assert configuration.host == "https://10.96.0.1:443"
     assert configuration.ssl_ca_cert == str(authority)
     token.write_text("second")
@@ -124,6 +122,6 @@ def test_a_token_file_without_a_token(tmp_path: Path) -> None:
 
 
 def test_dead_peers_are_found_and_nothing_is_tried_again_behind_our_back() -> None:
-    configuration = read_configuration(ConnectionOptions(master="http://10.0.0.1"))
+    configuration = read_configuration(ApiSource(master="http://10.0.0.1"))
     assert configuration.retries is False
     assert configuration.socket_options

@@ -12,15 +12,15 @@ import yaml
 from api_server import Answer, ApiServer, Opening, Silence, status
 from self_signed import self_signed
 
+from netpol.settings import ApiSource
 from netpol.source.kube.connection import ApiConnection, connect
 from netpol.source.kube.failures import ApiFailure, Reason
-from netpol.source.kube.options import ConnectionOptions
 from netpol.source.kube.requests import Request
 
 PODS = Request("list", "pods", "/api/v1/pods", (("limit", "500"),))
 
 
-def kubeconfig(path: Path, url: str, user: dict[str, str] | None = None, authority: str = "") -> ConnectionOptions:
+def kubeconfig(path: Path, url: str, user: dict[str, str] | None = None, authority: str = "") -> ApiSource:
     """Options that lead to a kubeconfig at `path`, written with this server and this user."""
     cluster = {"server": url} | ({"certificate-authority": authority} if authority else {})
     config = {
@@ -30,11 +30,11 @@ def kubeconfig(path: Path, url: str, user: dict[str, str] | None = None, authori
         "users": [{"name": "me", "user": user or {}}],
     }
     path.write_text(yaml.safe_dump(config))
-    return ConnectionOptions(path)
+    return ApiSource(path)
 
 
 def to(server: ApiServer) -> ApiConnection:
-    return connect(ConnectionOptions(master=server.url))
+    return connect(ApiSource(master=server.url))
 
 
 def failure_of(connection: ApiConnection, request: Request = PODS) -> ApiFailure:
@@ -69,13 +69,13 @@ def test_a_post_that_is_refused_fails() -> None:
 def test_nobody_there() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        failure = failure_of(connect(ConnectionOptions(master=f"http://127.0.0.1:{taken.getsockname()[1]}")))
+        failure = failure_of(connect(ApiSource(master=f"http://127.0.0.1:{taken.getsockname()[1]}")))
     assert failure.reason is Reason.UNREACHABLE
     assert str(failure).endswith("cannot be reached: Connection refused")
 
 
 def test_a_name_that_leads_nowhere() -> None:
-    failure = failure_of(connect(ConnectionOptions(master="http://no-such-host.invalid:6443")))
+    failure = failure_of(connect(ApiSource(master="http://no-such-host.invalid:6443")))
     assert failure.reason is Reason.UNREACHABLE
     assert "no-such-host.invalid" in str(failure)
 
@@ -97,7 +97,7 @@ def test_refusals(answer: Answer, reason: Reason) -> None:
 
 def test_a_certificate_of_nobody_known(tmp_path: Path) -> None:
     with ApiServer(certificate=self_signed(tmp_path)) as server:
-        failure = failure_of(connect(ConnectionOptions(master=server.url)))
+        failure = failure_of(connect(ApiSource(master=server.url)))
     assert failure.reason is Reason.TLS
     assert "certificate" in str(failure)
     assert "\n" not in str(failure)
@@ -113,7 +113,7 @@ def test_a_certificate_that_the_kubeconfig_knows(tmp_path: Path) -> None:
 
 def test_plain_http_where_tls_is_spoken(tmp_path: Path) -> None:
     with ApiServer(certificate=self_signed(tmp_path)) as server:
-        failure = failure_of(connect(ConnectionOptions(master=server.url.replace("https", "http"))))
+        failure = failure_of(connect(ApiSource(master=server.url.replace("https", "http"))))
     assert failure.reason in (Reason.CUT, Reason.REFUSED)
 
 

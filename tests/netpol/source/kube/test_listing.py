@@ -14,12 +14,11 @@ from netpol.errors import NetpolError
 from netpol.model.labels import EVERYTHING
 from netpol.model.policies import Semantics
 from netpol.model.snapshot import Snapshot
-from netpol.settings import PolicyOptions
+from netpol.settings import ApiSource, NetworkPolicyApi, PolicyOptions
 from netpol.source.kube.connection import ApiConnection, connect
 from netpol.source.kube.cursor import PAGE_LIMIT
 from netpol.source.kube.failures import ApiFailure
 from netpol.source.kube.listing import load
-from netpol.source.kube.options import ConnectionOptions, PolicyApi
 
 WORLD = world(
     node("one", "192.168.0.1", pod_cidrs=["10.1.0.0/24"]),
@@ -40,7 +39,7 @@ def _server() -> Iterator[ApiServer]:
 
 @pytest.fixture(name="connection")
 def _connection(server: ApiServer) -> Iterator[ApiConnection]:
-    with connect(ConnectionOptions(master=server.url)) as connection:
+    with connect(ApiSource(master=server.url)) as connection:
         yield connection
 
 
@@ -90,7 +89,7 @@ def test_lists_that_go_on_expiring_end_it(server: ApiServer, connection: ApiConn
 def test_a_cluster_without_namespaces_is_none() -> None:
     with (
         ApiServer() as empty,
-        connect(ConnectionOptions(master=empty.url)) as connection,
+        connect(ApiSource(master=empty.url)) as connection,
         pytest.raises(NetpolError, match="lists no Namespace: it is not ready, or no cluster's"),
     ):
         load(connection, PolicyOptions())
@@ -98,14 +97,14 @@ def test_a_cluster_without_namespaces_is_none() -> None:
 
 def test_an_api_that_is_not_served(connection: ApiConnection) -> None:
     with pytest.raises(NetpolError, match="serves no extensions/v1beta1: there is no NetworkPolicy to read"):
-        load(connection, PolicyOptions(), PolicyApi.EXTENSIONS_V1BETA1)
+        load(connection, PolicyOptions(), NetworkPolicyApi.V1BETA1)
 
 
 def test_an_old_server() -> None:
     only_one: Snapshot = world(namespace("x"), node("one"), policy("x/allow"))
-    with ApiServer(Age.OLD) as old, connect(ConnectionOptions(master=old.url)) as connection:
+    with ApiServer(Age.OLD) as old, connect(ApiSource(master=old.url)) as connection:
         old.store.load(manifests(only_one))
         old.store.put({"kind": "Namespace", "metadata": {"name": "x"}})
-        loaded = load(connection, PolicyOptions(), PolicyApi.EXTENSIONS_V1BETA1, synthesise_name_label=True)
+        loaded = load(connection, PolicyOptions(), NetworkPolicyApi.V1BETA1, synthesise_name_label=True)
         assert loaded.snapshot.namespaces == only_one.namespaces
         assert loaded.snapshot.policies["x", "allow"].semantics is Semantics.ANNOTATION

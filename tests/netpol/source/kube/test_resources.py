@@ -5,20 +5,19 @@ from __future__ import annotations
 import pytest
 
 from netpol.model.facts import Kind
-from netpol.settings import PolicyOptions
-from netpol.source.kube.options import PolicyApi
+from netpol.settings import NetworkPolicyApi, PolicyOptions
 from netpol.source.kube.resources import resources
 
 
 @pytest.mark.parametrize(
     ("api", "paths"),
     [
-        (PolicyApi.AUTO, ["/apis/networking.k8s.io/v1", "/apis/extensions/v1beta1"]),
-        (PolicyApi.NETWORKING_V1, ["/apis/networking.k8s.io/v1"]),
-        (PolicyApi.EXTENSIONS_V1BETA1, ["/apis/extensions/v1beta1"]),
+        (NetworkPolicyApi.AUTO, ["/apis/networking.k8s.io/v1", "/apis/extensions/v1beta1"]),
+        (NetworkPolicyApi.V1, ["/apis/networking.k8s.io/v1"]),
+        (NetworkPolicyApi.V1BETA1, ["/apis/extensions/v1beta1"]),
     ],
 )
-def test_policies_come_from_the_api_that_is_chosen(api: PolicyApi, paths: list[str]) -> None:
+def test_policies_come_from_the_api_that_is_chosen(api: NetworkPolicyApi, paths: list[str]) -> None:
     table = resources(PolicyOptions(), api)
     assert [resource.api_path for resource in table[Kind.NETWORK_POLICY]] == paths
 

@@ -13,8 +13,7 @@ from following import Following, manifest
 from netpol.model.facts import Kind
 from netpol.model.objects import Pod
 from netpol.model.policies import Policy, Semantics
-from netpol.settings import PolicyOptions
-from netpol.source.kube.options import PolicyApi
+from netpol.settings import NetworkPolicyApi, PolicyOptions
 from netpol.source.kube.watcher import Pace
 
 NETWORKING, EXTENSIONS = "/apis/networking.k8s.io/v1", "/apis/extensions/v1beta1"
@@ -28,7 +27,9 @@ def _server() -> Iterator[ApiServer]:
         yield server
 
 
-def policies(server: ApiServer, api: PolicyApi = PolicyApi.AUTO, options: PolicyOptions | None = None) -> Following:
+def policies(
+    server: ApiServer, api: NetworkPolicyApi = NetworkPolicyApi.AUTO, options: PolicyOptions | None = None
+) -> Following:
     return Following(server, Kind.NETWORK_POLICY, policy_api=api, options=options)
 
 
@@ -40,14 +41,14 @@ def semantics(following: Following, name: str = "x/allow") -> Semantics | None:
 @pytest.mark.parametrize(
     ("api", "served", "expected"),
     [
-        (PolicyApi.AUTO, {NETWORKING, EXTENSIONS}, Semantics.V1),
-        (PolicyApi.AUTO, {EXTENSIONS}, Semantics.ANNOTATION),
-        (PolicyApi.EXTENSIONS_V1BETA1, {NETWORKING, EXTENSIONS}, Semantics.ANNOTATION),
-        (PolicyApi.NETWORKING_V1, {NETWORKING, EXTENSIONS}, Semantics.V1),
+        (NetworkPolicyApi.AUTO, {NETWORKING, EXTENSIONS}, Semantics.V1),
+        (NetworkPolicyApi.AUTO, {EXTENSIONS}, Semantics.ANNOTATION),
+        (NetworkPolicyApi.V1BETA1, {NETWORKING, EXTENSIONS}, Semantics.ANNOTATION),
+        (NetworkPolicyApi.V1, {NETWORKING, EXTENSIONS}, Semantics.V1),
     ],
 )
 def test_the_endpoint_says_what_policies_mean(
-    server: ApiServer, api: PolicyApi, served: set[str], expected: Semantics
+    server: ApiServer, api: NetworkPolicyApi, served: set[str], expected: Semantics
 ) -> None:
     server.served = served
     with policies(server, api) as following:
@@ -60,7 +61,7 @@ def test_the_endpoint_says_what_policies_mean(
 
 def test_beta_policies_may_be_given_the_later_rules(server: ApiServer) -> None:
     options = PolicyOptions(v1beta1_semantics=Semantics.V1)
-    with policies(server, PolicyApi.EXTENSIONS_V1BETA1, options) as following:
+    with policies(server, NetworkPolicyApi.V1BETA1, options) as following:
         following.until_it_has("x/allow")
         assert semantics(following) is Semantics.V1
 
@@ -191,7 +192,7 @@ def test_an_object_without_a_name_does_not_stop_a_list(server: ApiServer, caplog
 
 
 def test_beta_policies_live_their_life(server: ApiServer) -> None:
-    with policies(server, PolicyApi.EXTENSIONS_V1BETA1) as following:
+    with policies(server, NetworkPolicyApi.V1BETA1) as following:
         server.wait_for_watch("networkpolicies")
         server.store.put(manifest(beta("y/open", ingress=[rule()])))
         following.until(lambda: following.value("y/open") == beta("y/open", ingress=[rule()]))
