@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from api_process import ApiProcess
+from api_child import ApiChild
 from bench.live_events import Event, Events
 from bench.live_mirror import Mirror
 from bench.live_world import manifests, write_list
@@ -83,7 +83,7 @@ def measure(size: Size) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory:
         write_list(Path(directory, "cluster.json"), objects)
-        with ApiProcess(Path(directory, "cluster.json")) as server:
+        with ApiChild(Path(directory, "cluster.json")) as server:
             figures["cold_s"] = _start_and_stop(server.url, mirror)
             figures["again_s"], figures["again_writes"] = _restart(server.url, mirror)
             agent = Agent(server.url)
@@ -118,7 +118,7 @@ def _restart(url: str, mirror: Mirror) -> tuple[float, int]:
     return seconds, mirror.transactions
 
 
-def _latencies(events: Iterator[Event], server: ApiProcess, mirror: Mirror) -> dict[str, float]:
+def _latencies(events: Iterator[Event], server: ApiChild, mirror: Mirror) -> dict[str, float]:
     """Of events that change this node's kernel: p50, p99 and the longest, in milliseconds."""
     times: list[float] = []
     for event in islice(events, ROUNDS * 20):
@@ -135,7 +135,7 @@ def _latencies(events: Iterator[Event], server: ApiProcess, mirror: Mirror) -> d
     return {"n": len(times), "p50": statistics.median(times), "p99": _percentile(times, 99), "most": max(times)}
 
 
-def _roll(events: list[Event], server: ApiProcess, mirror: Mirror, agent: Agent) -> dict[str, float]:
+def _roll(events: list[Event], server: ApiChild, mirror: Mirror, agent: Agent) -> dict[str, float]:
     cpu, began = agent.cpu_seconds(), time.monotonic()
     for event in events:
         last = _send(server, event)
@@ -146,7 +146,7 @@ def _roll(events: list[Event], server: ApiProcess, mirror: Mirror, agent: Agent)
     return {"events": len(events), "sending_s": sending, "right_after_s": seconds, "cpu_s": agent.cpu_seconds() - cpu}
 
 
-def _send(server: ApiProcess, event: Event) -> int:
+def _send(server: ApiChild, event: Event) -> int:
     action, manifest = event
     if action == "put":
         return server.put(manifest).sent_ns

@@ -11,7 +11,7 @@ from typing import Any, Self
 from api_store import Age, Manifest, Sent
 
 
-class ApiProcess:
+class ApiChild:
     """A server with the objects of `load`, a file that holds a JSON List; it ends with `close`."""
 
     def __init__(self, load: Path | None = None, age: Age = Age.NEW) -> None:
