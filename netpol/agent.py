@@ -13,8 +13,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -27,12 +27,18 @@ from netpol.control.cutter import Cutter
 from netpol.control.firewall import KINDS, Firewall, Instruments
 from netpol.control.keeper import Keeper
 from netpol.control.schedule import Schedule
+from netpol.dataplane.apply import Kernel
 from netpol.dataplane.bridges import bridges_with_ports, unfiltered
-from netpol.dataplane.opening import open_kernel, other_tables
+from netpol.dataplane.conntrack import NetlinkFlows
+from netpol.dataplane.foreign import ForeignChanges
+from netpol.dataplane.ipset import NetlinkSets
+from netpol.dataplane.iptables import IptablesTables
+from netpol.dataplane.opening import other_tables
 from netpol.dataplane.variant import detect
 from netpol.errors import NetpolError
 from netpol.listing import listed
 from netpol.model.networks import Family
+from netpol.model.snapshot import Snapshot
 from netpol.settings import AgentSettings, ApiSource, DirectorySource, Variant
 from netpol.source.directory import DirectoryWatcher
 from netpol.source.kube.anchor import Anchor
@@ -40,6 +46,7 @@ from netpol.source.kube.cluster import ClusterSource
 from netpol.source.kube.connection import ApiConnection, connect
 from netpol.source.kube.failures import ApiFailure
 from netpol.source.kube.resources import resources
+from netpol.source.presence import require_node
 from netpol.telemetry.events import EventWriter
 from netpol.telemetry.health import Health
 from netpol.telemetry.http import TelemetryServers
@@ -51,6 +58,7 @@ from netpol.trigger import Trigger
 STUCK_SECONDS = 120.0
 """Longer than a batch may wait for others' locks, and for a tool that hangs to be killed."""
 STOP_SECONDS = 90.0
+WATCH_SECONDS = 3600.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
 """Collections are rare: one that walks 10,000 pods holds up an event for tens of milliseconds."""
@@ -77,7 +85,7 @@ def run_agent(settings: AgentSettings) -> int:
     # Every thread started from here on leaves the signals to this one.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     variant = settings.variant or detect()
-    log.info("starting", node=settings.node.name, variant=variant, source=settings.source)
+    log.info("starting", node=settings.node.name, variant=variant, source=str(settings.source))
     metrics = Metrics()
     health = Health(time.monotonic, STUCK_SECONDS)
     bus = Bus()
@@ -86,8 +94,8 @@ def run_agent(settings: AgentSettings) -> int:
         stack.callback(servers.stop)
         source = _source(settings, bus, metrics, health, stack)
         control = Control(settings, variant, bus, metrics, health)
-        source.start()
         stack.callback(source.stop)
+        _require_node(settings, source.start())
         control.start()
         stack.callback(control.stop)
         _warn_of_bridges(settings.node.families)
@@ -136,7 +144,9 @@ class Control:
     def _keep(self) -> None:
         node = self._settings.node
         superseded = tuple(other_tables(self._variant).values())
-        with open_kernel(self._variant) as kernel:
+        tables = IptablesTables(self._variant)
+        with NetlinkSets() as sets, NetlinkFlows() as flows:
+            kernel = Kernel(sets, tables, flows)
             firewall = Firewall(
                 self._subscription,
                 Engine(node),
@@ -146,12 +156,33 @@ class Control:
                 self._instruments,
                 _settle_memory,
             )
-            firewall.run(self._trigger, self._stop)
+            with self._watching(firewall, tables):
+                firewall.run(self._trigger, self._stop)
             if self._settings.cleanup_on_exit:
                 cleared = clear((kernel.tables, *superseded), kernel.sets, tuple(Family))
                 log.info("cleaned up", done=cleared)
                 for line in cleared.left:
                     log.warning("left", reason=line)
+
+    @contextmanager
+    def _watching(self, firewall: Firewall, own: IptablesTables) -> Iterator[None]:
+        """Inside, whoever else changes our chains or hooks is noticed when it happens, not at the next comparison."""
+        with ForeignChanges(self._variant, own) as changes:
+
+            def watch() -> None:
+                while not self._stop.is_set():
+                    if words := changes.wait(WATCH_SECONDS):
+                        log.info("somebody else changed the filter table", what=words)
+                        firewall.alarm()
+                        self._trigger.pull()
+
+            thread = threading.Thread(target=watch, name="foreign changes", daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                changes.stop()
+                thread.join()
 
 
 def _source(settings: AgentSettings, bus: Bus, metrics: Metrics, health: Health, stack: ExitStack) -> Source:
@@ -195,6 +226,12 @@ class _EventPoster:
                 raise
             return failure.status
         return HTTPStatus.CREATED
+
+
+def _require_node(settings: AgentSettings, known: object) -> None:
+    """UsageError where a source that is known from its start on has nodes, and this is none of them."""
+    if isinstance(known, Snapshot) and (warning := require_node(known, settings.node.name)):
+        log.warning(warning)
 
 
 def _settle_memory() -> None:

@@ -68,12 +68,22 @@ class ApiSource:
     network_policy_api: NetworkPolicyApi = NetworkPolicyApi.AUTO
     synthesise_name_label: bool = False
 
+    def __str__(self) -> str:
+        """
+        >>> str(ApiSource(master="https://10.0.0.1:6443")), str(ApiSource())
+        ('https://10.0.0.1:6443', 'the cluster of this pod')
+        """
+        return self.master or str(self.kubeconfig or "the cluster of this pod")
+
 
 @dataclass(frozen=True, slots=True)
 class DirectorySource:
     """A directory of manifests, or one file of them."""
 
     path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
 Source = ApiSource | DirectorySource
