@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 from testbed.live_cluster import LiveCluster
 from testbed.pod_images import pod_images
+from testbed.workloads import LivePod, apply, deployment, pods_of
 
 _numbers = count(1)
 
@@ -25,4 +26,15 @@ def namespace(live_cluster: LiveCluster) -> Iterator[str]:
     name = f"test-{next(_numbers)}"
     live_cluster.kubectl("create", "namespace", name)
     yield name
+    live_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def other(live_cluster: LiveCluster, namespace: str) -> Iterator[LivePod]:
+    """A pod of another namespace."""
+    name = f"{namespace}-other"
+    live_cluster.kubectl("create", "namespace", name)
+    apply(live_cluster, name, deployment("client"))
+    (pod,) = pods_of(live_cluster, name, "client")
+    yield pod
     live_cluster.kubectl("delete", "namespace", name, "--wait=false")

@@ -9,17 +9,24 @@ import pytest
 from testbed.agent import Agent, netpol_command
 from testbed.live_cluster import LiveCluster
 from testbed.node_files import NODE
+from testbed.node_rules import kube_rules, own_state
 from testbed.waiting import wait_for
-from testbed.workloads import LivePod, apply, deployment, pods_of, reaches_from, service
+from testbed.workloads import (
+    ANNOTATION,
+    CLOSED,
+    LivePod,
+    Rule,
+    apply,
+    deployment,
+    pods_of,
+    policy,
+    reaches_from,
+    service,
+    until_reached,
+    until_silent,
+)
 
 pytestmark = pytest.mark.e2e
-
-ANNOTATION = "net.beta.kubernetes.io/network-policy"
-CLOSED = f'{ANNOTATION}={{"ingress": {{"isolation": "DefaultDeny"}}}}'
-Rule = dict[str, object]
-
-SOON_SECONDS = 5
-"""How long it may take until the first packet goes the new way; a busy machine is not taken for a slow agent."""
 
 
 @pytest.fixture(scope="module")
@@ -34,51 +41,6 @@ def agent(live_cluster: LiveCluster) -> Iterator[Agent]:
     live_cluster.run(*netpol_command("cleanup"))
     assert kube_rules(live_cluster) == before
     assert not own_state(live_cluster)
-
-
-@pytest.fixture
-def other(live_cluster: LiveCluster, namespace: str) -> Iterator[LivePod]:
-    """A pod of another namespace."""
-    name = f"{namespace}-other"
-    live_cluster.kubectl("create", "namespace", name)
-    apply(live_cluster, name, deployment("client"))
-    (pod,) = pods_of(live_cluster, name, "client")
-    yield pod
-    live_cluster.kubectl("delete", "namespace", name, "--wait=false")
-
-
-def kube_rules(cluster: LiveCluster) -> list[str]:
-    """What kube-proxy and the kubelet have written, but for the services of tests, which come and go."""
-    passing = re.compile("KUBE-(SVC|SEP|EXT|FW)-|test-[0-9]")
-    return [line for line in rules(cluster) if "KUBE-" in line and not passing.search(line)]
-
-
-def own_state(cluster: LiveCluster) -> list[str]:
-    """The rules and the sets that are the agent's."""
-    sets = cluster.run("ipset", "save", "-sorted").splitlines()
-    return [line for line in (*rules(cluster), *sets) if "NETPOL-" in line]
-
-
-def rules(cluster: LiveCluster) -> list[str]:
-    saved = (cluster.run(f"{tool}-save").splitlines() for tool in ("iptables", "ip6tables"))
-    return [line.partition(" [")[0] for lines in saved for line in lines if not line.startswith("#")]
-
-
-def until_reached(pod: LivePod, address: str, port: int = 8080) -> None:
-    wait_for(f"{pod.name} reaches {address}", lambda: pod.reaches(address, port, seconds=0.5), SOON_SECONDS)
-
-
-def until_silent(pod: LivePod, address: str, port: int = 8080) -> None:
-    wait_for(f"{pod.name} does not reach {address}", lambda: not pod.reaches(address, port, seconds=0.5), SOON_SECONDS)
-
-
-def policy(name: str, pods: dict[str, str], *rules: Rule) -> dict[str, object]:
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": name},
-        "spec": {"podSelector": {"matchLabels": pods}, "ingress": list(rules)},
-    }
 
 
 def test_annotating_closes_and_opens(live_cluster: LiveCluster, agent: Agent, namespace: str, other: LivePod) -> None:

@@ -32,7 +32,17 @@ class Kubectl:
 
     def attempt(self, *arguments: str, given: str | None = None) -> CompletedProcess[str]:
         """What came of it."""
-        command = [*self.prefix, str(program("kubectl")), *arguments]
-        # HOME would be where it keeps what it has discovered, across servers that come and go.
-        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.kubeconfig.parent)}
+        command, environment = self._command(arguments), self._environment()
         return subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
+
+    def started(self, *arguments: str) -> subprocess.Popen[str]:
+        """It is under way."""
+        command, environment = self._command(arguments), self._environment()
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return [*self.prefix, str(program("kubectl")), *arguments]
+
+    def _environment(self) -> dict[str, str]:
+        # HOME would be where it keeps what it has discovered, across servers that come and go.
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.kubeconfig.parent)}

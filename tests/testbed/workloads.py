@@ -18,6 +18,14 @@ from testbed.waiting import wait_for
 
 PORT = 8080
 READY_SECONDS = 60
+SOON_SECONDS = 5
+"""How long it may take until the first packet goes the new way; a busy machine is not taken for a slow agent."""
+
+ANNOTATION = "net.beta.kubernetes.io/network-policy"
+CLOSED = f'{ANNOTATION}={{"ingress": {{"isolation": "DefaultDeny"}}}}'
+
+Rule = dict[str, object]
+"""A rule of a policy, as the API has it."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,16 @@ def service(name: str) -> dict[str, Any]:
     }
 
 
+def policy(name: str, pods: dict[str, str], *rules: Rule) -> dict[str, Any]:
+    """A policy of networking.k8s.io/v1 for ingress to the pods with these labels."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name},
+        "spec": {"podSelector": {"matchLabels": pods}, "ingress": list(rules)},
+    }
+
+
 def apply(cluster: LiveCluster, namespace: str, *objects: dict[str, Any]) -> None:
     """The objects are in the namespace, as `kubectl apply` puts them there."""
     listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
@@ -112,6 +130,16 @@ def pods_of(cluster: LiveCluster, namespace: str, name: str) -> list[LivePod]:
     cluster.kubectl("-n", namespace, "rollout", "status", f"deployment/{name}", f"--timeout={READY_SECONDS}s")
     # A rollout is over before the pods that it has replaced are gone.
     return wait_for(f"only pods of today's {name}", lambda: _ready_pods(cluster, namespace, name))
+
+
+def until_reached(pod: LivePod, address: str, port: int = PORT) -> None:
+    """A connection has opened."""
+    wait_for(f"{pod.name} reaches {address}", lambda: pod.reaches(address, port, seconds=0.5), SOON_SECONDS)
+
+
+def until_silent(pod: LivePod, address: str, port: int = PORT) -> None:
+    """A connection was met with silence."""
+    wait_for(f"{pod.name} does not reach {address}", lambda: not pod.reaches(address, port, seconds=0.5), SOON_SECONDS)
 
 
 def _ready_pods(cluster: LiveCluster, namespace: str, name: str) -> list[LivePod]:

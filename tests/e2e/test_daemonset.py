@@ -1,0 +1,141 @@
+"""The agent rolled out as a user does it: its image, its manifests, its own service account."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from private_network import missing
+from testbed.agent_image import NoImage, make_image
+from testbed.binaries import directory
+from testbed.live_cluster import LiveCluster
+from testbed.node_rules import kube_rules, own_state
+from testbed.waiting import wait_for
+from testbed.workloads import (
+    ANNOTATION,
+    CLOSED,
+    PORT,
+    LivePod,
+    apply,
+    deployment,
+    pods_of,
+    policy,
+    reaches_from,
+    until_reached,
+    until_silent,
+)
+
+pytestmark = pytest.mark.e2e
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+FIREWALL, CLEANUP = str(MANIFESTS / "netpol-firewall.yaml"), str(MANIFESTS / "netpol-cleanup.yaml")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rolled_out(live_cluster: LiveCluster) -> Iterator[None]:
+    """The firewall is rolled out; it leaves the node as it was when it is taken away."""
+    image = directory() / "images" / "netpol.tar"
+    try:
+        make_image(image)
+    except NoImage as refusal:
+        missing(str(refusal))
+    live_cluster.import_image(image)
+    kubectl = live_cluster.kubectl
+    before = kube_rules(live_cluster)
+    kubectl("apply", "-f", FIREWALL)
+    rollout_ends(live_cluster, "netpol")
+    yield
+    kubectl("delete", "-f", FIREWALL, "--wait")
+    wait_for("the agent has ended", lambda: not agents(live_cluster))
+    assert own_state(live_cluster)
+    kubectl("apply", "-f", CLEANUP)
+    rollout_ends(live_cluster, "netpol-cleanup")
+    kubectl("delete", "-f", CLEANUP, "--wait")
+    assert not own_state(live_cluster)
+    assert set(before) <= set(kube_rules(live_cluster))
+
+
+def rollout_ends(cluster: LiveCluster, name: str) -> None:
+    cluster.kubectl("-n", "kube-system", "rollout", "status", f"daemonset/{name}", "--timeout=90s")
+
+
+def agents(cluster: LiveCluster) -> list[dict[str, object]]:
+    """The agent's pods; each says how often it was restarted."""
+    found = json.loads(cluster.kubectl("-n", "kube-system", "get", "pods", "-l", "k8s-app=netpol", "-o", "json"))
+    return [
+        {"name": pod["metadata"]["name"], "restarts": pod["status"]["containerStatuses"][0]["restartCount"]}
+        for pod in found["items"]
+    ]
+
+
+@contextmanager
+def connecting(pod: LivePod, address: str, seconds: str) -> Iterator[list[str]]:
+    """Connections from the pod, one after the other, inside the `with`; what came of each is known after it."""
+    one = f"/agnhost connect {address}:{PORT} --timeout={seconds} >/dev/null 2>&1 && echo reached || echo silent"
+    loop = f"rm -f /tmp/stop; while [ ! -e /tmp/stop ]; do {one}; done"
+    kubectl = pod.cluster.kubectl
+    exec_in_pod = ("-n", pod.namespace, "exec", pod.name, "--", "/bin/sh", "-c")
+    with kubectl.started(*exec_in_pod, loop) as running:
+        outcomes: list[str] = []
+        try:
+            yield outcomes
+        finally:
+            kubectl(*exec_in_pod, "echo > /tmp/stop")
+            written, _ = running.communicate(timeout=30)
+        outcomes += written.split()
+
+
+def test_kubectl_closes_and_a_policy_opens(live_cluster: LiveCluster, namespace: str, other: LivePod) -> None:
+    apply(live_cluster, namespace, deployment("web"))
+    (web,) = pods_of(live_cluster, namespace, "web")
+    live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
+    for address in web.addresses:
+        until_silent(other, address)
+        assert reaches_from(live_cluster.inside(), address)
+    apply(live_cluster, namespace, policy("open", {"deployment": "web"}, {}))
+    for address in web.addresses:
+        until_reached(other, address)
+
+
+def test_no_packet_goes_wrong_while_the_agent_is_updated_and_killed(
+    live_cluster: LiveCluster, namespace: str, other: LivePod
+) -> None:
+    apply(live_cluster, namespace, deployment("open"), deployment("closed"))
+    live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
+    apply(live_cluster, namespace, policy("open", {"deployment": "open"}, {}))
+    (open_,) = pods_of(live_cluster, namespace, "open")
+    (closed,) = pods_of(live_cluster, namespace, "closed")
+    until_silent(other, closed.addresses[0])
+    until_reached(other, open_.addresses[0])
+    with (
+        connecting(other, open_.addresses[0], "3s") as to_the_open,
+        connecting(other, closed.addresses[0], "200ms") as to_the_closed,
+    ):
+        (old,) = agents(live_cluster)
+        live_cluster.kubectl("-n", "kube-system", "rollout", "restart", "daemonset/netpol")
+        rollout_ends(live_cluster, "netpol")
+        (new,) = agents(live_cluster)
+        assert old["name"] != new["name"]
+        live_cluster.kubectl("-n", "kube-system", "delete", "pod", str(new["name"]), "--force", "--grace-period=0")
+        wait_for("another agent", lambda: [pod["name"] for pod in agents(live_cluster)] not in ([], [new["name"]]))
+        rollout_ends(live_cluster, "netpol")
+    assert len(to_the_open) > 20
+    assert set(to_the_open) == {"reached"}
+    assert len(to_the_closed) > 5
+    assert set(to_the_closed) == {"silent"}
+
+
+def test_what_is_not_understood_is_an_event_on_its_object(live_cluster: LiveCluster, namespace: str) -> None:
+    live_cluster.kubectl("annotate", "namespace", namespace, f"{ANNOTATION}={{broken")
+    about = f"involvedObject.kind=Namespace,involvedObject.name={namespace}"
+    wait_for(
+        "an Event",
+        lambda: live_cluster.kubectl("get", "events", "-A", f"--field-selector={about}", "-o", "name"),
+    )
+
+
+def test_the_agent_is_never_restarted(live_cluster: LiveCluster) -> None:
+    assert [pod["restarts"] for pod in agents(live_cluster)] == [0]
