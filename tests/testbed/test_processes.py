@@ -1,0 +1,70 @@
+"""What a bed starts ends when it is told to, and with whoever started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from testbed.processes import Ended, Process
+from testbed.waiting import NotYet, wait_for
+
+TESTS = Path(__file__).parents[1]
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
+
+
+def test_it_ends_when_asked_to(tmp_path: Path) -> None:
+    with Process("sleep", ["sleep", "60"], tmp_path / "log") as process:
+        process.must_run()
+    assert process.status() == -signal.SIGTERM
+
+
+def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
+    process = Process("deaf", [sys.executable, "-c", DEAF], tmp_path / "log")
+    process.wait_until("deaf", lambda: "deaf" in process.last_words())
+    process.stop(patience=0.1)
+    assert process.status() == -signal.SIGKILL
+
+
+def test_one_that_ended_is_not_waited_for(tmp_path: Path) -> None:
+    process = Process("false", ["sh", "-c", "echo no such luck; exit 3"], tmp_path / "log")
+    with pytest.raises(Ended, match=r"false ended with 3: no such luck"):
+        process.wait_until("true", lambda: False, seconds=10)
+
+
+def test_it_dies_with_its_starter(tmp_path: Path) -> None:
+    code = "import pathlib, sys, time; from testbed.processes import Process\n"
+    code += "print(Process('sleep', ['sleep', '60'], pathlib.Path(sys.argv[1])).pid, flush=True); time.sleep(60)"
+    path = {**os.environ, "PYTHONPATH": str(TESTS)}
+    command = [sys.executable, "-c", code, str(tmp_path / "log")]
+    with subprocess.Popen(command, env=path, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        started = int(starter.stdout.readline())
+        wait_for("it sleeps", lambda: runs(started))
+        starter.kill()
+    wait_for("it is gone", lambda: not runs(started))
+
+
+def test_waiting_ends_with_the_last_answer() -> None:
+    answers = iter([0, OSError("not there"), "yes"])
+
+    def ask() -> object:
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    assert wait_for("yes", ask, seconds=10) == "yes"
+    with pytest.raises(NotYet, match=r"never: not within 0 s: 0"):
+        wait_for("never", lambda: 0, seconds=0)
+
+
+def runs(pid: int) -> bool:
+    """Whether the process is there, and is the sleep that it was made for."""
+    try:
+        return b"sleep" in Path("/proc", str(pid), "cmdline").read_bytes()
+    except OSError:
+        return False
