@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
@@ -26,32 +28,35 @@ SILENT_SECONDS = 30.0
 LONGEST_ANSWER_SECONDS = 120.0
 CHUNK_BYTES = 1 << 16
 
+Note = Callable[[socket.socket], None]
+
 VERSION = Request("get", "its version", "/version")
 
 
 def connect(options: ApiSource, clock: Callable[[], float] = time.monotonic) -> ApiConnection:
     """A connection by these options, which has asked nothing yet; UsageError where the options lead nowhere."""
-    return ApiConnection(lambda sockets: _client(options, sockets), clock)
+    return ApiConnection(lambda note: _client(options, note), clock)
 
 
-def _client(options: ApiSource, sockets: WeakSet[Any]) -> ApiClient:
+def _client(options: ApiSource, note: Note) -> ApiClient:
     # The package costs half a second and 35 MB, and most commands talk to no API server.
     from netpol.source.kube.configuration import read_configuration  # noqa: PLC0415  its cost, see above
     from netpol.source.kube.transport import open_client  # noqa: PLC0415  its cost, see above
 
-    return open_client(read_configuration(options), sockets)
+    return open_client(read_configuration(options), note)
 
 
 class ApiConnection:
     """The API server, for any number of threads; every failure is an ApiFailure."""
 
-    def __init__(self, opened: Callable[[WeakSet[Any]], ApiClient], clock: Callable[[], float]) -> None:
+    def __init__(self, opened: Callable[[Note], ApiClient], clock: Callable[[], float]) -> None:
         self._open = opened
         self._clock = clock
-        self._sockets: WeakSet[Any] = WeakSet()
+        self._sockets: WeakSet[socket.socket] = WeakSet()
         self._lock = threading.Lock()
+        self._noting = threading.Lock()
         self._closed = False
-        self._client = opened(self._sockets)
+        self._client = opened(self._note)
 
     @property
     def server(self) -> str:
@@ -87,11 +92,9 @@ class ApiConnection:
 
     def close(self) -> None:
         """No more requests; whoever waits for an answer in another thread has a failure at once."""
-        from netpol.source.kube.transport import end  # noqa: PLC0415  imported already, by whatever opened a client
-
-        with self._lock:
+        with self._noting:
             self._closed = True
-        end(self._sockets)
+            end(self._sockets)
         self._client.close()
 
     def __enter__(self) -> Self:
@@ -134,8 +137,6 @@ class ApiConnection:
             answer = client.call_api(method, url, headers, sent, _request_timeout=(CONNECT_SECONDS, silent))
         except Exception as error:
             raise self.failure(error, request) from error
-        # A stop between the check and the opening of the connection found no socket to end.
-        self.refuse_closed()
         response: urllib3.BaseHTTPResponse = answer.response
         return response
 
@@ -168,12 +169,19 @@ class ApiConnection:
             return ApiFailure(Reason.TLS, f"{about}: TLS: {' '.join(str(getattr(error, 'reason', '')).split())}")
         raise error
 
+    def _note(self, opened: socket.socket) -> None:
+        """The socket can be ended; it has ended already where the connection was closed while it was opened."""
+        with self._noting:
+            self._sockets.add(opened)
+            if self._closed:
+                end([opened])
+
     def _with_fresh_credentials(self, refused: ApiClient) -> ApiClient:
         """A client whose credentials were read after the `refused` one's, which stays where none can be read."""
         with self._lock:
             if self._client is refused:
                 try:
-                    self._client = self._open(self._sockets)
+                    self._client = self._open(self._note)
                 except UsageError:
                     return refused
                 refused.close()
@@ -219,6 +227,14 @@ class Stream:
         # An answer read to its end gives its connection back to the pool by itself; any other one ends here.
         if not self._response.closed:
             self._response.close()
+
+
+def end(sockets: Iterable[socket.socket]) -> None:
+    """Whoever waits for something from one of the sockets hears at once that nothing will come."""
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            # The method of ssl's own sockets forgets the session, under the feet of the thread that reads.
+            socket.socket.shutdown(each, socket.SHUT_RDWR)
 
 
 def _words(error: BaseException) -> str:

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-from weakref import WeakSet
+from collections.abc import Callable
 
 from kubernetes.client.api_client import ApiClient
 from kubernetes.client.configuration import Configuration
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-Sockets = WeakSet[socket.socket]
+import netpol
 
 
-def open_client(configuration: Configuration, sockets: Sockets) -> ApiClient:
-    """A client whose open connections are all in `sockets`, so that `end` finds them."""
+def open_client(configuration: Configuration, note: Callable[[socket.socket], None]) -> ApiClient:
+    """A client that tells `note` of every connection it opens, before it sends anything."""
 
     class Plain(HTTPConnection):
         def connect(self) -> None:
             super().connect()
-            _note(self.sock, sockets)
+            if self.sock is not None:
+                note(self.sock)
 
     class Secure(HTTPSConnection):
         def connect(self) -> None:
             super().connect()
-            _note(self.sock, sockets)
+            if self.sock is not None:
+                note(self.sock)
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -34,18 +35,6 @@ def open_client(configuration: Configuration, sockets: Sockets) -> ApiClient:
         ConnectionCls = Secure
 
     client = ApiClient(configuration)
+    client.user_agent = f"netpol/{netpol.__version__}"
     client.rest_client.pool_manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
     return client
-
-
-def end(sockets: Sockets) -> None:
-    """Whoever waits for something from one of the sockets hears at once that nothing will come."""
-    for each in list(sockets):
-        with contextlib.suppress(OSError):
-            # The method of ssl's own sockets forgets the session, under the feet of the thread that reads.
-            socket.socket.shutdown(each, socket.SHUT_RDWR)
-
-
-def _note(opened: socket.socket | None, sockets: Sockets) -> None:
-    if opened is not None:
-        sockets.add(opened)

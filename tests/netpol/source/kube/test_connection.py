@@ -6,14 +6,16 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import urllib3.util.connection
 import yaml
 from api_server import Answer, ApiServer, Opening, Silence, status
 from self_signed import self_signed
 
 from netpol.settings import ApiSource
-from netpol.source.kube.connection import ApiConnection, connect
+from netpol.source.kube.connection import ApiConnection, connect, end
 from netpol.source.kube.failures import ApiFailure, Reason
 from netpol.source.kube.requests import Request
 
@@ -216,3 +218,29 @@ def test_a_watch_left_early_leaves_no_connection_behind() -> None:
         with connection.watch(watch, 60, 60) as stream:
             assert next(stream.chunks()) == b"x\n"
         server.wait_until(lambda: not server.store.followers("pods"))
+
+
+def test_a_socket_that_is_closed_already_is_no_matter() -> None:
+    with socket.socket() as closed:
+        pass
+    one, other = socket.socketpair()
+    with one, other:
+        end([closed, one])
+        assert other.recv(1) == b""
+
+
+def test_a_connection_closed_while_it_is_opened_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ApiServer() as server:
+        server.fail("list", "pods", Silence())
+        connection = to(server)
+        connect_really = urllib3.util.connection.create_connection
+
+        def close_meanwhile(*arguments: Any, **options: Any) -> socket.socket:
+            opened = connect_really(*arguments, **options)
+            connection.close()
+            return opened
+
+        monkeypatch.setattr(urllib3.util.connection, "create_connection", close_meanwhile)
+        started = time.monotonic()
+        assert failure_of(connection).reason is Reason.CLOSED
+        assert time.monotonic() - started < 1

@@ -6,14 +6,14 @@ import socket
 import threading
 import time
 from pathlib import Path
-from weakref import WeakSet
 
 import pytest
 from api_server import ApiServer
 from kubernetes.client.configuration import Configuration
 from self_signed import self_signed
 
-from netpol.source.kube.transport import Sockets, end, open_client
+from netpol.source.kube.connection import end
+from netpol.source.kube.transport import open_client
 
 
 @pytest.mark.parametrize("is_secure", [False, True])
@@ -21,8 +21,8 @@ def test_a_read_under_way_ends(tmp_path: Path, is_secure: bool) -> None:
     certificate = self_signed(tmp_path) if is_secure else None
     with ApiServer(certificate=certificate) as server:
         configuration = Configuration(host=server.url, ssl_ca_cert=str(certificate) if certificate else None)
-        sockets: Sockets = WeakSet()
-        client = open_client(configuration, sockets)
+        sockets: list[socket.socket] = []
+        client = open_client(configuration, sockets.append)
         answer = client.call_api("GET", f"{server.url}/api/v1/pods?watch=true&resourceVersion=1")
         ended = threading.Event()
 
@@ -48,11 +48,3 @@ def test_a_read_under_way_ends(tmp_path: Path, is_secure: bool) -> None:
         thread.join()
         answer.response.close()
         client.close()
-
-
-def test_a_socket_that_is_closed_already_is_no_matter() -> None:
-    sockets: Sockets = WeakSet()
-    with socket.socket() as closed:
-        sockets.add(closed)
-    end(sockets)
-    assert len(sockets) == 1
