@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from testbed import cgroups
-from testbed.live_cluster import TESTS, LiveCluster
+from testbed.live_cluster import TESTS, LiveCluster, require
 from testbed.node_files import OUTSIDE_V4
 from testbed.pod_images import pod_images
 from testbed.waiting import wait_for
@@ -73,16 +72,16 @@ def test_the_machine_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_node_dies_with_a_starter_that_is_killed(tmp_path: Path) -> None:
+    require()
     code = (
         "import pathlib, sys, testbed.live_cluster as bed; bed.LiveCluster(pathlib.Path(sys.argv[1]), []).__enter__()"
     )
     path = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
-    starter = subprocess.Popen([sys.executable, "-c", code, tmp_path], env=path)
     log = tmp_path / "kube-apiserver.log"
-    wait_for("an API server has begun", lambda: log.exists() and log.stat().st_size > 0)
-    assert processes_naming(tmp_path)
-    starter.send_signal(signal.SIGKILL)
-    starter.wait()
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path], env=path) as starter:
+        wait_for("an API server has begun", lambda: log.exists() and log.stat().st_size > 0)
+        assert processes_naming(tmp_path)
+        starter.kill()
     wait_for("nothing of the cluster runs", lambda: not processes_naming(tmp_path))
     cgroups.remove_orphans()
 
