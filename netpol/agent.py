@@ -26,6 +26,7 @@ from netpol.control.clearing import clear
 from netpol.control.cutter import Cutter
 from netpol.control.firewall import KINDS, Firewall, Instruments
 from netpol.control.keeper import Keeper
+from netpol.control.review import Review
 from netpol.control.schedule import Schedule
 from netpol.dataplane.apply import Kernel
 from netpol.dataplane.bridges import bridges_with_ports, unfiltered
@@ -59,6 +60,7 @@ STUCK_SECONDS = 120.0
 """Longer than a batch may wait for others' locks, and for a tool that hangs to be killed."""
 STOP_SECONDS = 90.0
 WATCH_SECONDS = 3600.0
+REVIEW_SECONDS = 30.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
 """Collections are rare: one that walks 10,000 pods holds up an event for tens of milliseconds."""
@@ -92,19 +94,41 @@ def run_agent(settings: AgentSettings) -> int:
     with ExitStack() as stack:
         servers = TelemetryServers(metrics, health, settings.metrics, settings.metrics_path, settings.health)
         stack.callback(servers.stop)
-        source = _source(settings, bus, metrics, health, stack)
+        source, notices = _source(settings, bus, metrics, health, stack)
         control = Control(settings, variant, bus, metrics, health)
+        rounds = Rounds(settings, control, notices)
         stack.callback(source.stop)
         _require_node(settings, source.start())
         control.start()
         stack.callback(control.stop)
         _warn_of_bridges(settings.node.families)
         while control.is_alive() and signal.sigtimedwait(SIGNALS, 1.0) is None:
-            pass
+            rounds.make(time.monotonic())
         log.info("stopping")
     if control.error is not None:
         raise NetpolError(f"the control thread ended: {control.error!r}") from control.error
     return 0
+
+
+class Rounds:
+    """What the main thread looks after while it waits: lists that are late, and policies that mean nothing (M7)."""
+
+    def __init__(self, settings: AgentSettings, control: Control, notices: NoticeBoard) -> None:
+        self._control = control
+        self._review = Review(settings.node.name, control.engine.snapshot, notices)
+        self._late_at: float | None = time.monotonic() + settings.cache_sync_timeout_seconds
+        self._review_at = 0.0
+
+    def make(self, now: float) -> None:
+        """Whatever is due at `now` was looked at."""
+        missing = self._control.subscription.missing()
+        if missing and self._late_at is not None and now >= self._late_at:
+            self._late_at = None
+            names = sorted(kind.value for kind in missing)
+            log.warning("not everything is listed yet: the kernel is left as it is", missing=listed(names, len(names)))
+        if not missing and now >= self._review_at:
+            self._review.look()
+            self._review_at = now + REVIEW_SECONDS
 
 
 class Control:
@@ -115,8 +139,9 @@ class Control:
         self._settings = settings
         self._variant = variant
         self._trigger = Trigger()
-        self._subscription = bus.subscribe(KINDS, self._trigger)
+        self.subscription = bus.subscribe(KINDS, self._trigger)
         self._instruments = Instruments(metrics, health, time.monotonic)
+        self.engine = Engine(settings.node)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
@@ -148,8 +173,8 @@ class Control:
         with NetlinkSets() as sets, NetlinkFlows() as flows:
             kernel = Kernel(sets, tables, flows)
             firewall = Firewall(
-                self._subscription,
-                Engine(node),
+                self.subscription,
+                self.engine,
                 Keeper(kernel, superseded),
                 Cutter(kernel, node.name),
                 Schedule(self._settings.sync_period_seconds, random.random),
@@ -185,10 +210,13 @@ class Control:
                 thread.join()
 
 
-def _source(settings: AgentSettings, bus: Bus, metrics: Metrics, health: Health, stack: ExitStack) -> Source:
+def _source(
+    settings: AgentSettings, bus: Bus, metrics: Metrics, health: Health, stack: ExitStack
+) -> tuple[Source, NoticeBoard]:
     match settings.source:
         case DirectorySource(path):
-            return DirectoryWatcher(path, settings.policies, bus, NoticeBoard(metrics), metrics, health)
+            notices = NoticeBoard(metrics)
+            return DirectoryWatcher(path, settings.policies, bus, notices, metrics, health), notices
         case ApiSource() as api:
             connection = connect(api)
             events = EventWriter(
@@ -201,15 +229,17 @@ def _source(settings: AgentSettings, bus: Bus, metrics: Metrics, health: Health,
             )
             events.start()
             stack.callback(events.stop)
-            return ClusterSource(
+            notices = NoticeBoard(metrics, events)
+            cluster = ClusterSource(
                 resources(settings.policies, api.network_policy_api, synthesise_name_label=api.synthesise_name_label),
                 connection,
                 bus,
-                NoticeBoard(metrics, events),
+                notices,
                 metrics,
                 health,
                 anchor=Anchor(connection, settings.node.name).require,
             )
+            return cluster, notices
 
 
 class _EventPoster:

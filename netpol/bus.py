@@ -34,6 +34,10 @@ class Subscription:
         """True once every kind was listed completely; what `take` then returns completes that list."""
         return self._bus.in_sync(self.kinds)
 
+    def missing(self) -> frozenset[Kind]:
+        """The kinds that were not listed completely yet."""
+        return frozenset(kind for kind in self.kinds if not self._bus.in_sync((kind,)))
+
     def take(self) -> tuple[Fact, ...]:
         """The facts since the last call, which are the taker's now."""
         return self._bus.take(self)

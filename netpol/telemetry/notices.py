@@ -28,19 +28,19 @@ class NoticeBoard:
         self._metrics = metrics
         self._sink = sink
         self._lock = threading.Lock()
-        self._known: dict[Key, tuple[str, tuple[Notice, ...]]] = {}
+        self._known: dict[tuple[str, Key], tuple[str, tuple[Notice, ...]]] = {}
         self._counts: Counter[Kind] = Counter()
 
-    def put(self, key: Key, uid: str, notices: tuple[Notice, ...]) -> None:
-        """What is noticed of the object is this, and nothing else; an object that is gone has none.
+    def put(self, key: Key, uid: str, notices: tuple[Notice, ...], reader: str = "") -> None:
+        """What `reader` notices of the object is this, and nothing else; an object that is gone has none.
 
         A notice is told when it is new: to the log, and to the sink. One of another object
         that has taken the name, which its uid tells, is new too.
         """
         with self._lock:
-            known_uid, known = self._known.pop(key, (uid, ()))
+            known_uid, known = self._known.pop((reader, key), (uid, ()))
             if notices:
-                self._known[key] = (uid, notices)
+                self._known[reader, key] = (uid, notices)
             if len(notices) != len(known):
                 self._counts[key.kind] += len(notices) - len(known)
                 self._metrics.notices.labels(key.kind.value).set(self._counts[key.kind])

@@ -76,6 +76,7 @@ def test_a_kind_is_in_sync_once_it_was_listed_even_where_the_list_is_empty(
     bus.record(Fact(WEB, Namespace("web")))
     bus.replace(Kind.POD, {})
     assert not subscription.in_sync()
+    assert subscription.missing() == {Kind.NAMESPACE}
     trigger.wait(0)
 
     bus.replace(Kind.NAMESPACE, {("", "web"): Namespace("web")})

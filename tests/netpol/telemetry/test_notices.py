@@ -121,3 +121,13 @@ def test_many_threads_may_put(board: NoticeBoard, registry: CollectorRegistry, e
 
     assert counted(registry, Kind.POD) == 4
     assert len(ear.heard) == 4 * (50 * 2 + 1)
+
+
+def test_what_two_readers_notice_of_an_object_adds_up(board: NoticeBoard, registry: CollectorRegistry) -> None:
+    board.put(ALLOW, "u1", (PEER,))
+    board.put(ALLOW, "u1", (PORT,), "review")
+    assert counted(registry, Kind.NETWORK_POLICY) == 2
+
+    board.put(ALLOW, "u1", ())
+
+    assert counted(registry, Kind.NETWORK_POLICY) == 1
