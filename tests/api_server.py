@@ -1,12 +1,10 @@
 """An API server of the tests' own: lists and watches over HTTP on loopback, with faults on demand.
 
-In this process: `with ApiServer() as server: server.store.put(manifest)`. As its own, for
-measurements: `python -m api_server --port 0 --load FILE`, which `api_child` talks to.
+`with ApiServer() as server: server.store.put(manifest)`; `api_child` runs one in a process of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import select
@@ -371,41 +369,3 @@ def status(code: int, message: str, **headers: str) -> Answer:
 def _shut(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
-
-
-def main() -> None:
-    """Serve; the port is the first line of standard output, and each line of standard input is a command.
-
-    `{"put": MANIFEST}` and `{"delete": [KIND, NAMESPACE, NAME]}` are answered with `{"version": N, "sent_ns": N}`,
-    `{"load": FILE}` with the number of objects; the end of input ends the server.
-    """
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--age", choices=[age.value for age in Age], default=Age.NEW.value)
-    parser.add_argument("--load", type=Path)
-    arguments = parser.parse_args()
-    with ApiServer(Age(arguments.age), arguments.port) as server:
-        if arguments.load:
-            _obey(server.store, {"load": str(arguments.load)})
-        print(json.dumps({"port": server.port}), flush=True)
-        for line in sys.stdin.buffer:
-            print(json.dumps(_obey(server.store, msgspec.json.decode(line))), flush=True)
-
-
-def _obey(store: Store, command: Mapping[str, Any]) -> dict[str, int]:
-    match command:
-        case {"put": manifest}:
-            sent = store.put(manifest)
-        case {"delete": [kind, namespace, name]}:
-            sent = store.delete(kind, namespace, name)
-        case {"load": path}:
-            items = msgspec.json.decode(Path(path).read_bytes())["items"]
-            store.load(items)
-            return {"loaded": len(items)}
-        case _:
-            raise ValueError(f"no command: {command}")
-    return {"version": sent.version, "sent_ns": sent.sent_ns}
-
-
-if __name__ == "__main__":
-    main()
