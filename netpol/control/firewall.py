@@ -16,7 +16,7 @@ from netpol.control.changelog import tell
 from netpol.control.cutter import Cutter
 from netpol.control.keeper import Keeper
 from netpol.control.schedule import Schedule
-from netpol.control.tightening import tightened
+from netpol.control.tightening import passed_on, tightened
 from netpol.errors import KernelRefusal
 from netpol.model.facts import Kind
 from netpol.model.networks import Address
@@ -131,7 +131,8 @@ class Firewall:
             outcome = self._keeper.change(batch.part, batch.touched)
             self._metrics.event_to_kernel_seconds.observe(self._clock() - self._subscription.taken_since)
             rejudged = self._engine.judged if batch.touched.rejudged else ()
-            cut = self._cut(tightened(outcome.steps).union(rejudged))
+            holders = passed_on(batch.facts, self._engine.node)
+            cut = self._cut(tightened(outcome.steps).union(rejudged, holders))
         except KernelRefusal as refusal:
             self._refused(refusal)
             return

@@ -1,4 +1,4 @@
-"""Whose living connections a change of sets may deny: pure."""
+"""Whose living connections a change may deny: pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from ipaddress import ip_address
 from netpol.compiler.names import isolated_set
 from netpol.compiler.ruleset import AddressPort, Member, NetworkMember
 from netpol.dataplane.steps import AddMembers, RemoveMembers, Step
+from netpol.model.facts import Fact
 from netpol.model.networks import Address, Family
+from netpol.model.objects import Pod
 from netpol.model.policies import Direction
 
 _ISOLATED = frozenset(isolated_set(direction, family) for direction in Direction for family in Family)
@@ -27,6 +29,20 @@ def tightened(steps: Iterable[Step]) -> frozenset[Address]:
         if isinstance(step, RemoveMembers) or (isinstance(step, AddMembers) and step.target.name in _ISOLATED)
         for member in step.members
         for address in _addresses(member)
+    )
+
+
+def passed_on(facts: Iterable[Fact], node: str) -> frozenset[Address]:
+    """The addresses that pods of the node have by these facts.
+
+    Of several facts at once, an earlier one may be that another pod has such an address no
+    more; where both are isolated, no step tells of it.
+    """
+    return frozenset(
+        address
+        for fact in facts
+        if isinstance(fact.value, Pod) and fact.value.node == node
+        for address in fact.value.addresses
     )
 
 

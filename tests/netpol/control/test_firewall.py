@@ -400,6 +400,19 @@ def test_a_pod_that_is_gone_loses_its_connections(live: Live) -> None:
     assert list(live.memory.flows.read(FOUR)) == []
 
 
+def test_an_address_that_passes_to_another_pod_within_a_batch_loses_its_connections() -> None:
+    """Both pods are isolated, and the address is all the time: no step tells of it."""
+    anybody = policy("x/other", "app=other", ingress=[rule()])
+    other = pod("x/other", "10.0.0.9", labels="app=other", node="n1")
+    heir = pod("x/heir", "10.0.0.10", labels="app=web", node="n1")
+    live = Live().started(world(*BASE, SHUT, anybody, other, heir))
+    live.memory.flows.open(FOUR, flow(STRANGER, other.addresses[0]))
+    live.record(gone(other), known(replace(heir, addresses=other.addresses)))
+    live.step()
+    assert live.metric("batches_total") == 1
+    assert list(live.memory.flows.read(FOUR)) == []
+
+
 def test_a_connection_that_could_not_be_cut_is_cut_at_the_next_attempt() -> None:
     live = Live().started(world(*BASE, WIDER))
     live.memory.flows.open(FOUR, flow(STRANGER, WEB.addresses[0]))

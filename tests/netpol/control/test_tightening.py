@@ -5,10 +5,12 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
+from builders import node, pod
+from live import gone, known
 
 from netpol.compiler.names import isolated_set
 from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
-from netpol.control.tightening import tightened
+from netpol.control.tightening import passed_on, tightened
 from netpol.dataplane.steps import AddMembers, CreateSets, DestroySets, RemoveMembers, Step
 from netpol.model.networks import Family
 from netpol.model.policies import Direction
@@ -60,3 +62,13 @@ def test_several_addresses_that_go_may_all_be_denied() -> None:
     steps = (RemoveMembers(PEERS, (GONE.packed,)), RemoveMembers(PEERS, (other.packed,)))
 
     assert tightened(steps) == {GONE, other}
+
+
+def test_an_address_that_a_pod_of_the_node_has_may_have_been_another_ones() -> None:
+    heir = pod("x/heir", "10.0.1.7", "fd00::7", node="n1")
+    elsewhere, none = pod("x/far", "10.0.2.7", node="n2"), pod("x/other", "10.0.1.9", node="n1")
+
+    assert passed_on([known(heir), known(elsewhere), gone(none), known(node("n1", "192.0.2.1"))], "n1") == {
+        ip_address("10.0.1.7"),
+        ip_address("fd00::7"),
+    }
