@@ -35,6 +35,7 @@ from netpol.dataplane.foreign import ForeignChanges
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.opening import other_tables
+from netpol.dataplane.spares import Spares
 from netpol.dataplane.variant import detect
 from netpol.errors import NetpolError
 from netpol.listing import listed
@@ -169,8 +170,8 @@ class Control:
     def _keep(self) -> None:
         node = self._settings.node
         superseded = tuple(other_tables(self._variant).values())
-        tables = IptablesTables(self._variant)
-        with NetlinkSets() as sets, NetlinkFlows() as flows:
+        with NetlinkSets() as sets, NetlinkFlows() as flows, Spares() as spares:
+            tables = IptablesTables(self._variant, spares=spares)
             kernel = Kernel(sets, tables, flows)
             firewall = Firewall(
                 self.subscription,

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from netpol.dataplane.kernel import KernelTable
 from netpol.dataplane.legacy_table import filter_exists
 from netpol.dataplane.line_reader import LineReader
 from netpol.dataplane.readback import parse_table
+from netpol.dataplane.spares import Spares
 from netpol.dataplane.tool import TIMEOUT_SECONDS, Outcome, run_tool
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
@@ -32,10 +34,13 @@ _BANNER = re.compile(r"^ip6?tables-(?:\w+-)?(?:restore|save)(?: v[\d.]+ \(\w+\))
 
 
 class IptablesTables:
-    """`kernel.Tables` for one variant."""
+    """`kernel.Tables` for one variant; with `spares`, nft's next writer is started when the last one has ended."""
 
-    def __init__(self, variant: Variant, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, variant: Variant, timeout_seconds: float = TIMEOUT_SECONDS, spares: Spares | None = None
+    ) -> None:
         self.variant = variant
+        self._spares = spares
         self._timeout_seconds = timeout_seconds
         self._failed_late: list[str] = []
         self._writers: deque[int] = deque(maxlen=_REMEMBERED_WRITERS)
@@ -100,16 +105,21 @@ class IptablesTables:
         """
         if self.variant is Variant.LEGACY:
             return run_tool(arguments, text, timeout_seconds=self._timeout_seconds)
-        tool = LineReader(arguments, self._timeout_seconds)
+        spare = None if self._spares is None else self._spares.take(arguments)
+        tool = spare or LineReader(arguments, self._timeout_seconds)
         self._writers.append(tool.pid)
         if not tool.feed(text):
             return tool.end()
-        tool.leave(partial(self._note_end, arguments[0]))
+        tool.leave(partial(self._note_end, arguments))
         return Outcome(0, "", "")
 
-    def _note_end(self, tool: str, outcome: Outcome) -> None:
+    def _note_end(self, arguments: Sequence[str], outcome: Outcome) -> None:
         if outcome.status != 0:
-            self._failed_late.append(f"{tool} failed after its rules were in force: {_complaint(outcome)}")
+            self._failed_late.append(f"{arguments[0]} failed after its rules were in force: {_complaint(outcome)}")
+        if self._spares is not None:
+            # The next write finds out why, and says so.
+            with suppress(KernelRefusal):
+                self._spares.put(arguments, self._timeout_seconds)
 
     def _may_have_lost_a_race(self, outcome: Outcome, lines: Sequence[str]) -> bool:
         """True where legacy's COMMIT failed, which it does without a word of why.

@@ -49,6 +49,10 @@ class LineReader:
         """The number of its process."""
         return self._process.pid
 
+    def is_running(self) -> bool:
+        """False once it has ended."""
+        return self._process.poll() is None
+
     def feed(self, text: str) -> bool:
         """True once the lines of `text` are worked off; False where the program ended over them.
 
