@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from testbed.agent import Agent, netpol_command
 from testbed.live_cluster import LiveCluster
+from testbed.node_rules import kube_rules, own_state
 from testbed.pod_images import pod_images
 from testbed.workloads import LivePod, apply, deployment, pods_of
 
@@ -38,3 +40,17 @@ def other(live_cluster: LiveCluster, namespace: str) -> Iterator[LivePod]:
     (pod,) = pods_of(live_cluster, name, "client")
     yield pod
     live_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def agent(live_cluster: LiveCluster) -> Iterator[Agent]:
+    """The agent at work; the node is as it was when the tests are over."""
+    before = kube_rules(live_cluster)
+    with Agent(live_cluster) as agent:
+        yield agent
+    # kube-proxy and the kubelet add to their rules, and in an order of their own.
+    assert set(before) <= set(kube_rules(live_cluster))
+    before = kube_rules(live_cluster)
+    live_cluster.run(*netpol_command("cleanup"))
+    assert kube_rules(live_cluster) == before
+    assert not own_state(live_cluster)

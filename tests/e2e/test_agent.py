@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from testbed.agent import Agent, netpol_command
 from testbed.live_cluster import LiveCluster
 from testbed.node_files import NODE
-from testbed.node_rules import kube_rules, own_state
+from testbed.node_rules import own_state
 from testbed.waiting import wait_for
 from testbed.workloads import (
     ANNOTATION,
@@ -27,20 +26,6 @@ from testbed.workloads import (
 )
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def agent(live_cluster: LiveCluster) -> Iterator[Agent]:
-    """The agent at work; the node is as it was when the tests are over."""
-    before = kube_rules(live_cluster)
-    with Agent(live_cluster) as agent:
-        yield agent
-    # kube-proxy and the kubelet add to their rules, and in an order of their own.
-    assert set(before) <= set(kube_rules(live_cluster))
-    before = kube_rules(live_cluster)
-    live_cluster.run(*netpol_command("cleanup"))
-    assert kube_rules(live_cluster) == before
-    assert not own_state(live_cluster)
 
 
 def test_annotating_closes_and_opens(live_cluster: LiveCluster, agent: Agent, namespace: str, other: LivePod) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -71,21 +70,10 @@ def agents(cluster: LiveCluster) -> list[dict[str, object]]:
     ]
 
 
-@contextmanager
-def connecting(pod: LivePod, address: str, seconds: str) -> Iterator[list[str]]:
-    """Connections from the pod, one after the other, inside the `with`; what came of each is known after it."""
+def connecting(address: str, seconds: str) -> str:
+    """A script of connections, one after the other, that says what comes of each."""
     one = f"/agnhost connect {address}:{PORT} --timeout={seconds} >/dev/null 2>&1 && echo reached || echo silent"
-    loop = f"rm -f /tmp/stop; while [ ! -e /tmp/stop ]; do {one}; done"
-    kubectl = pod.cluster.kubectl
-    exec_in_pod = ("-n", pod.namespace, "exec", pod.name, "--", "/bin/sh", "-c")
-    with kubectl.started(*exec_in_pod, loop) as running:
-        outcomes: list[str] = []
-        try:
-            yield outcomes
-        finally:
-            kubectl(*exec_in_pod, "echo > /tmp/stop")
-            written, _ = running.communicate(timeout=30)
-        outcomes += written.split()
+    return f"while [ ! -e /tmp/stop ]; do {one}; done"
 
 
 def test_kubectl_closes_and_a_policy_opens(live_cluster: LiveCluster, namespace: str, other: LivePod) -> None:
@@ -103,16 +91,17 @@ def test_kubectl_closes_and_a_policy_opens(live_cluster: LiveCluster, namespace:
 def test_no_packet_goes_wrong_while_the_agent_is_updated_and_killed(
     live_cluster: LiveCluster, namespace: str, other: LivePod
 ) -> None:
-    apply(live_cluster, namespace, deployment("open"), deployment("closed"))
+    apply(live_cluster, namespace, deployment("open"), deployment("closed"), deployment("friend"))
     live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
     apply(live_cluster, namespace, policy("open", {"deployment": "open"}, {}))
     (open_,) = pods_of(live_cluster, namespace, "open")
     (closed,) = pods_of(live_cluster, namespace, "closed")
+    (friend,) = pods_of(live_cluster, namespace, "friend")
     until_silent(other, closed.addresses[0])
     until_reached(other, open_.addresses[0])
     with (
-        connecting(other, open_.addresses[0], "3s") as to_the_open,
-        connecting(other, closed.addresses[0], "200ms") as to_the_closed,
+        other.running(connecting(open_.addresses[0], "3s")) as to_the_open,
+        friend.running(connecting(closed.addresses[0], "200ms")) as to_the_closed,
     ):
         (old,) = agents(live_cluster)
         live_cluster.kubectl("-n", "kube-system", "rollout", "restart", "daemonset/netpol")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from subprocess import CompletedProcess
@@ -18,6 +19,7 @@ from testbed.waiting import wait_for
 
 PORT = 8080
 READY_SECONDS = 60
+SCRIPT_SECONDS = 30
 SOON_SECONDS = 5
 """How long it may take until the first packet goes the new way; a busy machine is not taken for a slow agent."""
 
@@ -45,6 +47,27 @@ class LivePod:
     def run(self, *command: str) -> str:
         """What `command` wrote in the pod."""
         return self.cluster.kubectl("-n", self.namespace, "exec", self.name, "--", *command)
+
+    @contextmanager
+    def running(self, script: str) -> Iterator[list[str]]:
+        """A shell script in the pod, under way inside the `with` and told to end after it, by the file /tmp/stop.
+
+        The words that it wrote are known then.
+        """
+        shell = ("-n", self.namespace, "exec", self.name, "--", "/bin/sh", "-c")
+        self.cluster.kubectl(*shell, "/bin/busybox rm -f /tmp/stop")
+        words: list[str] = []
+        with self.cluster.kubectl.started(*shell, script) as started:
+            try:
+                yield words
+            finally:
+                self.cluster.kubectl(*shell, "echo > /tmp/stop")
+                try:
+                    written, _ = started.communicate(timeout=SCRIPT_SECONDS)
+                except subprocess.TimeoutExpired:
+                    started.kill()
+                    raise
+            words += written.split()
 
     def reaches(self, address: str, port: int = PORT, seconds: float = 2) -> bool:
         """Whether a TCP connection from the pod opens; False where nothing answers.
