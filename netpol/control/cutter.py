@@ -12,7 +12,7 @@ from netpol.control.cutting import UnknownAddresses, denied_flows
 from netpol.dataplane.addresses import local_addresses
 from netpol.dataplane.apply import Kernel
 from netpol.dataplane.kernel import Flow
-from netpol.model.networks import Address, Family
+from netpol.model.networks import Address, Family, family_of
 from netpol.model.snapshot import Snapshot
 from netpol.policy.verdict import Oracle
 
@@ -49,11 +49,12 @@ class Cutter:
         """
         if touching is None:
             self._addresses = None
-        return sum(
-            self._cut_family(family, partial(self._refused, snapshot, oracle), sets, touching)
-            for family in Family
-            if cut_set(family) in sets
-        )
+        families = [family for family in Family if cut_set(family) in sets]
+        flows: dict[Family, list[Flow]] = {family: [] for family in families}
+        for flow in self._kernel.flows.read(*families, touching=touching):
+            flows[family_of(flow.source)].append(flow)
+        refused = partial(self._refused, snapshot, oracle)
+        return sum(self._cut_family(family, refused, sets, flows[family]) for family in families)
 
     def remembers(self) -> bool:
         """True where somebody who answered a flow that was cut may be remembered still."""
@@ -64,14 +65,14 @@ class Cutter:
         family: Family,
         refused: Callable[[UnknownAddresses, Iterable[Flow]], list[Flow]],
         sets: Mapping[str, IpSet],
-        touching: Collection[Address] | None,
+        flows: Iterable[Flow],
     ) -> int:
         """Who answered a flow of UDP is remembered first, so that no datagram of theirs comes in between.
 
         It is forgotten once the policies allow the connection again.
         """
         sides, unknown = sets[cut_set(family)], UnknownAddresses.of(sets[unknown_set(family)])
-        denied = refused(unknown, self._kernel.flows.read(family, touching))
+        denied = refused(unknown, flows)
         try:
             if answering := answering_sides(denied):
                 self._remembers[family] = True

@@ -10,7 +10,7 @@ import errno
 import ipaddress
 import socket
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Self
@@ -36,8 +36,8 @@ _ADDRESSES, _TRANSPORT = 1, 2
 _NUMBER, _SOURCE_PORT = 1, 2
 _SOURCE_ADDRESS = {Family.IPV4: 1, Family.IPV6: 3}
 _HEAD = struct.Struct("=HH")
-_ADDRESSES_HEAD = {
-    family: struct.pack("=HHHH", 12 + family.bits // 4, NESTED | _ADDRESSES, 4 + family.bits // 8, source)
+_HEADS_BY_SIZE = {
+    family.bits // 8: struct.pack("=HHHH", 12 + family.bits // 4, NESTED | _ADDRESSES, 4 + family.bits // 8, source)
     for family, source in _SOURCE_ADDRESS.items()
 }
 """How the kernel begins a tuple: the head of both addresses, then that of the source; the protocol follows on them."""
@@ -74,17 +74,20 @@ class NetlinkFlows:
         """Give the socket back."""
         self._netlink.close()
 
-    def read(self, family: Family, touching: Collection[Address] | None = None) -> Sequence[Flow]:
-        """Every flow of the family, or those with one of these addresses at an end.
+    def read(self, *families: Family, touching: Collection[Address] | None = None) -> Sequence[Flow]:
+        """Every flow of the families, or those with one of these addresses at an end.
 
-        Few of many are kept: what is not wanted is told by its bytes and never decoded.
+        The kernel walks its whole table at each call, for ten milliseconds where it is large,
+        however few connections there are: so both families are asked for at once. Few of many
+        are kept: what is not wanted is told by its bytes and never decoded.
         """
-        if touching is not None and not touching:
+        if not families or (touching is not None and not touching):
             return ()
-        wanted = None if touching is None else _has_end_among(frozenset(each.packed for each in touching), family)
+        wanted = None if touching is None else _has_end_among(frozenset(each.packed for each in touching))
+        asked = _FAMILIES[families[0]] if len(families) == 1 else socket.AF_UNSPEC
         with _refusing("the connections cannot be read"):
-            answers = self._netlink.dump(Request(_GET, family=_FAMILIES[family]), wanted)
-        return tuple(_flows(answers, family))
+            answers = self._netlink.dump(Request(_GET, family=asked), wanted)
+        return tuple(_flows(answers))
 
     def delete(self, family: Family, flows: Iterable[Flow]) -> None:
         """Forget these flows; those already gone are no error.
@@ -105,46 +108,50 @@ class NetlinkFlows:
                 ) from refused
 
 
-def _has_end_among(packed: frozenset[bytes], family: Family) -> Callable[[bytes], bool]:
+def _has_end_among(packed: frozenset[bytes]) -> Callable[[bytes], bool]:
     """True of an answer whose original source, original destination or reply's source is one of the addresses.
 
     Both tuples start with their addresses, and those with the source: heads of four bytes
     lead to it, one for the tuple, one for its addresses, one for the address. The original
     tuple comes first and its length says where the reply's starts.
     """
-    size = family.bits // 8
-    source, destination = 12, 16 + size
-    source_end, destination_end = source + size, destination + size
-    addresses_head = _ADDRESSES_HEAD[family]
+    ends = {head: (16 + size, 12 + size, 16 + 2 * size) for size, head in _HEADS_BY_SIZE.items()}
 
     def is_wanted(answer: bytes) -> bool:
         length, kind = _HEAD.unpack_from(answer)
         reply = (length + 3) & ~3
-        if kind != NESTED | _ORIGINAL or not answer[4:source] == addresses_head == answer[reply + 4 : reply + source]:
-            return not packed.isdisjoint(_ends(answer, family))
+        head = answer[4:12]
+        if kind != NESTED | _ORIGINAL or head not in ends or answer[reply + 4 : reply + 12] != head:
+            return not packed.isdisjoint(_ends(answer))
+        destination, source_end, destination_end = ends[head]
         return (
-            answer[source:source_end] in packed
+            answer[12:source_end] in packed
             or answer[destination:destination_end] in packed
-            or answer[reply + source : reply + source_end] in packed
+            or answer[reply + 12 : reply + source_end] in packed
         )
 
     return is_wanted
 
 
-def _ends(answer: bytes, family: Family) -> tuple[bytes, bytes, bytes]:
+def _ends(answer: bytes) -> tuple[bytes, bytes, bytes]:
     """The addresses that `_has_end_among` looks for, wherever they are told."""
     fields = attributes(answer)
     original, reply = (attributes(attributes(fields[each])[_ADDRESSES]) for each in (_ORIGINAL, _REPLY))
-    source = _SOURCE_ADDRESS[family]
+    source = _source_kind(original)
     return original[source], original[source + 1], reply[source]
 
 
-def _flows(answers: Iterable[bytes], family: Family) -> Iterator[Flow]:
+def _source_kind(addresses: Mapping[int, bytes]) -> int:
+    """The kind of the attribute that holds the source, which depends on the family."""
+    return next(kind for kind in _SOURCE_ADDRESS.values() if kind in addresses)
+
+
+def _flows(answers: Iterable[bytes]) -> Iterator[Flow]:
     for answer in answers:
         fields = attributes(answer)
-        source, _ = _end(fields[_ORIGINAL], family)
+        source, _ = _end(fields[_ORIGINAL])
         # Who answers is who was reached: the backend, where a service address was translated.
-        destination, told = _end(fields[_REPLY], family)
+        destination, told = _end(fields[_REPLY])
         transport = attributes(told)
         protocol = _PROTOCOLS.get(transport[_NUMBER][0])
         has_ports = protocol is not None and protocol.has_ports
@@ -160,13 +167,14 @@ def _flows(answers: Iterable[bytes], family: Family) -> Iterator[Flow]:
         )
 
 
-def _end(told: bytes, family: Family) -> tuple[bytes, bytes]:
+def _end(told: bytes) -> tuple[bytes, bytes]:
     """The source address of a tuple, and the attributes of its protocol."""
-    size = family.bits // 8
-    if told.startswith(_ADDRESSES_HEAD[family]):
-        return told[8 : 8 + size], told[16 + 2 * size :]
+    for size, head in _HEADS_BY_SIZE.items():
+        if told.startswith(head):
+            return told[8 : 8 + size], told[16 + 2 * size :]
     fields = attributes(told)
-    return attributes(fields[_ADDRESSES])[_SOURCE_ADDRESS[family]], fields[_TRANSPORT]
+    addresses = attributes(fields[_ADDRESSES])
+    return addresses[_source_kind(addresses)], fields[_TRANSPORT]
 
 
 @lru_cache(maxsize=1 << 14)

@@ -102,8 +102,8 @@ class Flow:
 class Flows(Protocol):
     """The kernel's connection table."""
 
-    def read(self, family: Family, touching: Collection[Address] | None = None) -> Sequence[Flow]:
-        """Every flow of the family, whatever its protocol.
+    def read(self, *families: Family, touching: Collection[Address] | None = None) -> Sequence[Flow]:
+        """Every flow of the families, whatever its protocol.
 
         With `touching`, only those with one of these addresses at an end: who opened it, to
         which address, or who was reached by it.

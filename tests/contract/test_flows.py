@@ -61,6 +61,18 @@ def test_a_flow_is_told_by_its_addresses_after_translation(
     assert flows.read(Family.IPV6 if family is Family.IPV4 else Family.IPV4) == ()
 
 
+def test_several_families_are_read_at_once(table: Table) -> None:
+    flows, establish_all = table
+    opened = [entry(family, protocol, number) for family in Family for protocol in PROTOCOLS for number in (1, 2, 3)]
+    establish_all(*opened)
+    found = flows.read(*Family)
+    assert sorted(map(repr, found)) == sorted(repr(flow) for family in Family for flow in flows.read(family))
+    assert len(found) == len(opened)
+    touching = {entry(Family.IPV4, number=1).client, entry(Family.IPV6, number=2).client}
+    assert {flow.source for flow in flows.read(*Family, touching=touching)} == touching
+    assert flows.read() == flows.read(touching=touching) == ()
+
+
 @pytest.mark.parametrize("family", Family)
 def test_exactly_the_named_flows_are_forgotten(table: Table, family: Family) -> None:
     flows, establish_all = table
@@ -103,7 +115,7 @@ def test_flows_of_some_addresses_are_those_with_an_end_among_them(table: Table, 
     known = flows.read(family)
     third, fourth, fifth = (entry(family, number=number) for number in (3, 4, 5))
     touching = {third.client, fourth.service, fifth.backend}
-    found = flows.read(family, touching)
+    found = flows.read(family, touching=touching)
     # Of the fifth client's, only those that were translated have that backend.
     assert set(found) == {
         flow for flow in known if flow.source in {third.client, fourth.client} or flow.destination == fifth.backend
@@ -117,6 +129,6 @@ def test_no_address_and_addresses_of_the_other_family_are_at_no_end(table: Table
     opened = entry(family)
     establish_all(opened)
     other = entry(Family.IPV6 if family is Family.IPV4 else Family.IPV4)
-    assert flows.read(family, ()) == ()
-    assert flows.read(family, [other.client, other.backend]) == ()
-    assert len(flows.read(family, [other.client, opened.backend])) == 1
+    assert flows.read(family, touching=()) == ()
+    assert flows.read(family, touching=[other.client, other.backend]) == ()
+    assert len(flows.read(family, touching=[other.client, opened.backend])) == 1

@@ -29,10 +29,11 @@ class MemoryFlows:
         """
         self._flows[family][flow.handle] = _Opened(flow, opened_to or flow.destination)
 
-    def read(self, family: Family, touching: Collection[Address] | None = None) -> Sequence[Flow]:
-        """Every flow of the family, or those with one of these addresses at an end."""
+    def read(self, *families: Family, touching: Collection[Address] | None = None) -> Sequence[Flow]:
+        """Every flow of the families, or those with one of these addresses at an end."""
         return tuple(
             flow
+            for family in families
             for flow, opened_to in self._flows[family].values()
             if touching is None or not {flow.source, flow.destination, opened_to}.isdisjoint(touching)
         )

@@ -229,7 +229,7 @@ def test_a_kernel_that_does_not_tell_its_flows_is_a_refusal(cutting: Cutting) ->
     class Silent:
         """Flows that cannot be read."""
 
-        def read(self, *_: object) -> list[Flow]:
+        def read(self, *_: Family, touching: object = None) -> list[Flow]:
             raise KernelRefusal("conntrack cannot be read")
 
         delete = cutting.memory.flows.delete

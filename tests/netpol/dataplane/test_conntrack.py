@@ -141,7 +141,7 @@ def test_an_end_is_found_wherever_the_kernel_tells_it(
 
     monkeypatch.setattr(NetfilterSocket, "dump", dump)
     with NetlinkFlows() as flows:
-        assert len(flows.read(Family.IPV4, [ip_address(packed)])) == (packed != STRANGER)
+        assert len(flows.read(Family.IPV4, touching=[ip_address(packed)])) == (packed != STRANGER)
 
 
 def test_without_a_socket_the_refusal_says_what_for(monkeypatch: pytest.MonkeyPatch) -> None:
