@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from between import FAMILIES, kernel_of
@@ -74,6 +74,17 @@ def lists(snapshot: Snapshot) -> dict[Kind, Mapping[ObjectName, object]]:
 def listing(snapshot: Snapshot) -> list[Fact]:
     """A fact for every object."""
     return [Fact(Key(kind, *name), each) for kind, objects in lists(snapshot).items() for name, each in objects.items()]
+
+
+def after(snapshot: Snapshot, facts: Iterable[Fact]) -> Snapshot:
+    """The cluster after all of these."""
+    found = ({fact.key: fact.value for fact in listing(snapshot)} | {fact.key: fact.value for fact in facts}).values()
+    return Snapshot.of(
+        [each for each in found if isinstance(each, Namespace)],
+        [each for each in found if isinstance(each, Pod)],
+        [each for each in found if isinstance(each, Node)],
+        [each for each in found if isinstance(each, Policy)],
+    )
 
 
 @dataclass(slots=True)

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from zlib import crc32
 
+import pytest
 from between import FAMILIES, Opening, programmed, verdicts
+from builders import namespace, pod, pods, policy, rule, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live import Live, listing, lists
+from live import Live, after, known, listing, lists
 from tracer import Packet
 from worlds import NODE_NAMES, all_addresses, own_addresses, snapshots
 
@@ -29,7 +31,7 @@ from netpol.dataplane.steps import WriteTable
 from netpol.model.facts import Fact, Kind
 from netpol.model.networks import Address, family_of
 from netpol.model.objects import Namespace, Node, Pod
-from netpol.model.policies import Direction, Policy
+from netpol.model.policies import Direction
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
 from netpol.policy.judgement import Connection, End, NodeEnd, PodEnd
@@ -78,17 +80,6 @@ def histories(draw: st.DrawFn, most_groups: int = 6) -> tuple[Snapshot, list[lis
     worlds = draw(st.lists(snapshots(max_pods=8, max_policies=5), min_size=2, max_size=2))
     group = st.lists(facts(worlds).filter(lambda fact: fact.key.kind is not Kind.NODE), min_size=1, max_size=6)
     return worlds[0], draw(st.lists(group, min_size=1, max_size=most_groups))
-
-
-def after(snapshot: Snapshot, facts: Iterable[Fact]) -> Snapshot:
-    """The cluster after all of these."""
-    found = ({fact.key: fact.value for fact in listing(snapshot)} | {fact.key: fact.value for fact in facts}).values()
-    return Snapshot.of(
-        [each for each in found if isinstance(each, Namespace)],
-        [each for each in found if isinstance(each, Pod)],
-        [each for each in found if isinstance(each, Node)],
-        [each for each in found if isinstance(each, Policy)],
-    )
 
 
 # --- in the end
@@ -242,8 +233,8 @@ class Midway:
 
 def openings(addresses: Iterable[Address], own: frozenset[Address], salt: int) -> list[Opening]:
     """Some opening packets between the addresses, each at a hook."""
-    known = sorted(set(addresses), key=lambda each: (each.version, int(each)))
-    pairs = [(a, b) for a in known for b in known if a.version == b.version and a != b]
+    ends = sorted(set(addresses), key=lambda each: (each.version, int(each)))
+    pairs = [(a, b) for a in ends for b in ends if a.version == b.version and a != b]
     share = OPENINGS_PER_WORLD / (len(pairs) * len(PORTS) + 1) * 2**32
     return [
         (tuple(Hook)[index % 3], Packet(source, destination, *port, local=own))
@@ -253,12 +244,8 @@ def openings(addresses: Iterable[Address], own: frozenset[Address], salt: int) -
     ]
 
 
-@settings(max_examples=60)
-@given(histories(most_groups=1), st.integers(0, 255))
-def test_what_all_clusters_in_between_agree_on_holds_after_every_step(
-    history: tuple[Snapshot, list[list[Fact]]], salt: int
-) -> None:
-    first, (group,) = history
+def assert_agreed_on(first: Snapshot, group: Sequence[Fact], salt: int) -> None:
+    """After no step is an end more open, or more closed, than in all clusters between the first fact and the last."""
     clusters = [first]
     for fact in group:
         clusters.append(after(clusters[-1], [fact]))
@@ -269,6 +256,38 @@ def test_what_all_clusters_in_between_agree_on_holds_after_every_step(
         found = verdicts(state, asked)
         for direction in Direction:
             for index, (hook, packet) in enumerate(asked):
-                known = {each[direction][index] for each in usual}
-                assert found[direction][index] in known, f"{packet} at {hook}, {direction.value}"
+                agreed = {each[direction][index] for each in usual}
+                assert found[direction][index] in agreed, f"{packet} at {hook}, {direction.value}"
     assert midway.is_right()
+
+
+@settings(max_examples=60)
+@given(histories(most_groups=1), st.integers(0, 255))
+def test_what_all_clusters_in_between_agree_on_holds_after_every_step(
+    history: tuple[Snapshot, list[list[Fact]]], salt: int
+) -> None:
+    first, (group,) = history
+    assert_agreed_on(first, group, salt)
+
+
+FRIENDS = rule([pods("app=friend")])
+WEB = pod("x/web", "10.0.0.2", labels="app=web", node=NODE)
+SHARING = pod("x/sharing", "10.0.0.3", labels="app=sharing", node=NODE)
+STRANGER = pod("x/stranger", "10.0.0.4", node=NODE)
+CLUSTER = world(
+    *(namespace("x"), WEB, SHARING, STRANGER, pod("x/friend", "10.0.0.5", labels="app=friend", node=NODE)),
+    *(policy("x/web", "app=web", ingress=[FRIENDS]), policy("x/sharing", "app=sharing", ingress=[FRIENDS])),
+)
+NO_FRIENDS_ANY_MORE = known(policy("x/web", "app=web"))
+A_NEW_FRIEND = known(replace(STRANGER, labels={"app": "friend"}))
+
+
+def test_a_new_friend_is_not_let_in_by_who_has_just_stopped_having_friends() -> None:
+    assert_agreed_on(CLUSTER, [NO_FRIENDS_ANY_MORE, A_NEW_FRIEND], salt=0)
+
+
+def test_which_one_plan_of_both_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The set that both pods' lists have gains the friend before one of the lists loses the set."""
+    monkeypatch.setattr("netpol.control.batches.crosses", lambda *_: False)
+    with pytest.raises(AssertionError, match=r"10\.0\.0\.4"):
+        assert_agreed_on(CLUSTER, [NO_FRIENDS_ANY_MORE, A_NEW_FRIEND], salt=0)
