@@ -37,7 +37,7 @@ from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.opening import other_tables
 from netpol.dataplane.spares import Spares
 from netpol.dataplane.variant import detect
-from netpol.errors import NetpolError
+from netpol.errors import KernelRefusal, NetpolError
 from netpol.listing import listed
 from netpol.model.networks import Family
 from netpol.model.snapshot import Snapshot
@@ -45,7 +45,7 @@ from netpol.settings import AgentSettings, ApiSource, DirectorySource, Variant
 from netpol.source.directory import DirectoryWatcher
 from netpol.source.kube.anchor import Anchor
 from netpol.source.kube.cluster import ClusterSource
-from netpol.source.kube.connection import ApiConnection, connect
+from netpol.source.kube.connection import connect
 from netpol.source.kube.failures import ApiFailure
 from netpol.source.kube.resources import resources
 from netpol.source.presence import require_node
@@ -193,22 +193,30 @@ class Control:
     @contextmanager
     def _watching(self, firewall: Firewall, own: IptablesTables) -> Iterator[None]:
         """Inside, whoever else changes our chains or hooks is noticed when it happens, not at the next comparison."""
-        with ForeignChanges(self._variant, own) as changes:
-
-            def watch() -> None:
-                while not self._stop.is_set():
-                    if words := changes.wait(WATCH_SECONDS):
-                        log.info("somebody else changed the filter table", what=words)
-                        firewall.alarm()
-                        self._trigger.pull()
-
-            thread = threading.Thread(target=watch, name="foreign changes", daemon=True)
+        try:
+            changes = ForeignChanges(self._variant, own)
+        except KernelRefusal as refusal:
+            log.warning("changes by others are found by comparing alone", reason=refusal)
+            yield
+            return
+        with changes:
+            thread = threading.Thread(target=self._watch, args=(changes, firewall), name="foreign changes", daemon=True)
             thread.start()
             try:
                 yield
             finally:
                 changes.stop()
                 thread.join()
+
+    def _watch(self, changes: ForeignChanges, firewall: Firewall) -> None:
+        try:
+            while not self._stop.is_set():
+                if words := changes.wait(WATCH_SECONDS):
+                    log.info("somebody else changed the filter table", what=words)
+                    firewall.alarm()
+                    self._trigger.pull()
+        except KernelRefusal as refusal:
+            log.warning("changes by others are found by comparing alone", reason=refusal)
 
 
 def _source(
@@ -243,10 +251,17 @@ def _source(
             return cluster, notices
 
 
+class Posting(Protocol):
+    """What is used of the connection to write Events."""
+
+    def post(self, path: str, body: Mapping[str, object]) -> object:
+        """Create what the body says; ApiFailure where the answer is another."""
+
+
 class _EventPoster:
     """The connection as the writer of Events wants it: an answer has a status, whichever it is."""
 
-    def __init__(self, connection: ApiConnection) -> None:
+    def __init__(self, connection: Posting) -> None:
         self._connection = connection
 
     def post(self, path: str, body: Mapping[str, object]) -> int:

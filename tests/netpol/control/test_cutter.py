@@ -12,7 +12,7 @@ from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.names import cut_set
 from netpol.compiler.ruleset import AddressPortAddress, IpSet, Member
 from netpol.control.cutter import Cutter
-from netpol.dataplane.apply import Kernel, apply
+from netpol.dataplane.apply import apply
 from netpol.dataplane.kernel import Flow
 from netpol.dataplane.memory import MemoryKernel
 from netpol.dataplane.plan import plan
@@ -225,16 +225,10 @@ def cut(family: Family) -> IpSet:
     return compile_ruleset(cluster(), OPTIONS).sets[cut_set(family)]
 
 
-def test_a_kernel_that_does_not_tell_its_flows_is_a_refusal(cutting: Cutting) -> None:
-    class Silent:
-        """Flows that cannot be read."""
+def test_a_kernel_that_does_not_tell_its_flows_is_a_refusal(cutting: Cutting, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> list[Flow]:
+        raise KernelRefusal("conntrack cannot be read")
 
-        def read(self, *_: Family, touching: object = None) -> list[Flow]:
-            raise KernelRefusal("conntrack cannot be read")
-
-        delete = cutting.memory.flows.delete
-
-    silent = Cutter(Kernel(cutting.memory.sets, cutting.memory.tables, Silent()), "n1", lambda: cutting.own)
-    snapshot = cluster(SHUT)
+    monkeypatch.setattr(cutting.memory.flows, "read", refuse)
     with pytest.raises(KernelRefusal, match="conntrack cannot"):
-        silent.cut(snapshot, Oracle(snapshot), compile_ruleset(snapshot, OPTIONS).sets)
+        cutting.cut(SHUT)
