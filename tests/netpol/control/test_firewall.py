@@ -1,47 +1,24 @@
-"""The controller, step by step: what it writes and when, what it does after a refusal, and what it tells of it."""
+"""The controller, step by step: what it writes and when, what it cuts, and what it tells of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from between import FAMILIES, kernel_of
-from builders import address, namespace, node, pod, pods, policy, rule, world
+from builders import pod, policy, rule, world
 from live import PERIOD_SECONDS, Live, gone, known, lists
+from two_pods import BASE, FOUR, FRIEND, SHUT, STRANGER, WEB, WIDER, WORLD, flow
 
-from netpol.compiler.names import cut_set, isolated_set, judging_chain, pod_chain
-from netpol.control.firewall import PART
-from netpol.control.keeper import Keeper
-from netpol.control.schedule import LONGEST_RETRY_SECONDS
-from netpol.dataplane.kernel import Flow, KernelTable
-from netpol.dataplane.memory import MemoryKernel
-from netpol.errors import KernelRefusal
+from netpol.compiler.names import cut_set
+from netpol.dataplane.kernel import KernelTable
 from netpol.model.facts import Fact, Kind
-from netpol.model.networks import Address, Family
-from netpol.model.policies import Direction
+from netpol.model.networks import Family
 from netpol.model.ports import Protocol
-from netpol.model.snapshot import Snapshot
-
-FOUR = Family.IPV4
-WEB = pod("x/web", "10.0.0.2", "fd00::2", labels="app=web", node="n1")
-FRIEND = pod("x/friend", "10.0.0.3", "fd00::3", labels="app=friend", node="n1")
-NODE = node("n1", "192.0.2.1", pod_cidrs=["10.0.0.0/28"])
-SHUT = policy("x/p", "app=web", ingress=[rule([pods("app=friend")], ["80/TCP", "53/UDP"])])
-WIDER = policy("x/p", "app=web", ingress=[rule(ports=["80/TCP", "53/UDP"])])
-BASE = (namespace("x"), NODE, WEB, FRIEND)
-WORLD = world(*BASE, SHUT)
-STRANGER = address("198.51.100.7")
 
 
 @pytest.fixture(name="live")
 def _live() -> Live:
     return Live().started(WORLD)
-
-
-def flow(source: Address, destination: Address, protocol: Protocol = Protocol.TCP, port: int = 80) -> Flow:
-    return Flow(source, destination, protocol, port, handle=f"{source}>{destination}:{port}{protocol}".encode())
 
 
 # --- before everything is known
@@ -119,248 +96,6 @@ def test_nothing_is_swept_while_facts_come(live: Live) -> None:
     live.record(gone(SHUT))
     live.run(*[True] * 12)
     assert live.memory.sets.read().keys() > live.engine.ruleset().sets.keys()
-
-
-# --- refusals
-
-
-CHANGES: dict[str, tuple[list[Fact], Snapshot]] = {
-    "a policy": ([known(WIDER)], world(*BASE, WIDER)),
-    "no policy": ([gone(SHUT)], world(*BASE)),
-    "a peer and a policy": (
-        [known(replace(FRIEND, labels={})), known(WIDER)],
-        world(namespace("x"), NODE, WEB, replace(FRIEND, labels={}), WIDER),
-    ),
-    "a pod": (
-        [known(pod("x/new", "10.0.0.5", "fd00::5", labels="app=web", node="n1"))],
-        world(*BASE, SHUT, pod("x/new", "10.0.0.5", "fd00::5", labels="app=web", node="n1")),
-    ),
-}
-
-
-def operations_of(facts: list[Fact]) -> int:
-    """How many operations the facts come to, with a connection that is cut."""
-    live = Live().started(WORLD)
-    live.memory.flows.open(FOUR, flow(STRANGER, WEB.addresses[0], Protocol.UDP, 99))
-    before = len(live.operations)
-    live.record(*facts)
-    live.step()
-    return len(live.operations) - before
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_refusal_of_any_operation_is_retried_until_the_kernel_is_right(change: str) -> None:
-    facts, wanted = CHANGES[change]
-    for number in range(operations_of(facts)):
-        live = Live().started(WORLD)
-        live.memory.flows.open(FOUR, flow(STRANGER, WEB.addresses[0], Protocol.UDP, 99))
-        live.memory.journal.refuse(after=number)
-        live.record(*facts)
-        live.step()
-        assert judges_web(live.memory), "rules are in force meanwhile"
-        assert live.metric("in_sync") == 0
-        assert live.metric("sync_failures_total", subsystem="kernel") == 1
-        live.retry()
-        assert live.holds(wanted)
-        assert live.metric("in_sync") == 1
-        assert live.metric("retries_total") == 1
-
-
-def judges_web(memory: MemoryKernel) -> bool:
-    """True where packets to the pod are led to a chain of its own, or it is isolated no more."""
-    chains = memory.tables.read(FOUR).chains
-    isolated = memory.sets.read()[isolated_set(Direction.INGRESS, FOUR)].members
-    own = pod_chain("x", "web", Direction.INGRESS)
-    return own in chains if WEB.addresses[0].packed in isolated else judging_chain(Direction.INGRESS) in chains
-
-
-def test_the_first_programming_is_retried_as_well() -> None:
-    count = len(Live().started(WORLD).operations)
-    for number in range(0, count, 7):
-        live = Live()
-        live.memory.journal.refuse(after=number)
-        live.started(WORLD)
-        assert (live.operations == []) == (number == 0)
-        assert live.kernel.read(FAMILIES).sets == {}, "all is taken back"
-        assert live.first_times == 0
-        live.retry()
-        assert live.holds(WORLD)
-        assert live.first_times == 1
-
-
-@contextmanager
-def locked(live: Live) -> Iterator[None]:
-    """Inside, the kernel refuses every write."""
-
-    def refuse(operation: str) -> None:
-        raise KernelRefusal(f"{operation}: another app is currently holding the lock")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(live.memory.journal, "enter", refuse)
-        yield
-
-
-def test_pauses_grow_while_it_fails_and_nothing_is_tried_in_between(live: Live) -> None:
-    live.record(known(WIDER))
-    pauses = []
-    with locked(live):
-        live.step()
-        for failures in range(1, 13):
-            pauses.append(live.schedule.wait_seconds(live.clock.now))
-            live.step(after_seconds=pauses[-1] * 0.9)
-            assert live.metric("sync_failures_total", subsystem="kernel") == failures
-            live.step(after_seconds=pauses[-1] * 0.11)
-            assert live.metric("sync_failures_total", subsystem="kernel") == failures + 1
-    assert pauses == sorted(pauses)
-    assert pauses[-1] == LONGEST_RETRY_SECONDS
-    live.retry(most=1)
-    assert live.holds(world(*BASE, WIDER))
-
-
-def test_facts_that_come_while_it_fails_are_not_lost(live: Live) -> None:
-    new = pod("x/new", "10.0.0.5", labels="app=web", node="n1")
-    with locked(live):
-        for facts in ([known(WIDER)], [gone(FRIEND)], [gone(WIDER), known(new)]):
-            live.record(*facts)
-            live.step(after_seconds=0.01)
-        live.record(known(SHUT))
-    live.retry(most=1)
-    assert live.holds(world(namespace("x"), NODE, WEB, new, SHUT))
-
-
-def test_rules_stay_in_force_while_it_fails(live: Live) -> None:
-    held = live.kernel.read(FAMILIES)
-    live.record(gone(SHUT))
-    with locked(live):
-        for _ in range(10):
-            live.step(after_seconds=10)
-    assert live.kernel.read(FAMILIES) == held
-
-
-def test_a_failure_degrades_health_and_a_success_mends_it(live: Live) -> None:
-    live.record(known(WIDER))
-    with locked(live):
-        live.step()
-        assert live.health.is_ready(), "for a moment that is no news"
-        assert f"{PART}: failing" in live.health.readiness().text
-        for _ in range(10):
-            live.step(after_seconds=live.schedule.wait_seconds(live.clock.now))
-        assert not live.health.is_ready()
-        assert live.health.is_alive(), "a restart would not mend it"
-    live.retry(most=1)
-    assert live.health.is_ready()
-    assert "failing" not in live.health.readiness().text
-
-
-def test_a_set_that_cannot_be_swept_is_no_end(live: Live) -> None:
-    """What it holds is read anew, and the set goes the next time."""
-    live.record(gone(SHUT))
-    live.step()
-    live.memory.journal.refuse(after=0)
-    live.run(False)
-    assert not live.keeper.is_certain
-    live.retry()
-    live.sweep()
-    assert live.memory.sets.read().keys() == live.engine.ruleset().sets.keys()
-
-
-# --- what others do
-
-
-def empty_a_set(memory: MemoryKernel) -> None:
-    isolated = memory.sets.read()[isolated_set(Direction.INGRESS, FOUR)]
-    memory.sets.remove(isolated, isolated.members)
-
-
-def empty_a_chain(memory: MemoryKernel) -> None:
-    memory.tables.write(FOUR, [f"-F {judging_chain(Direction.INGRESS)}"])
-
-
-def add_a_rule(memory: MemoryKernel) -> None:
-    memory.tables.write(Family.IPV6, ["-I NETPOL-FORWARD 1 -s fd00::9/128 -j ACCEPT"])
-
-
-def move_the_hook(memory: MemoryKernel) -> None:
-    memory.tables.write(FOUR, ["-I FORWARD 1 -s 192.0.2.77/32 -j ACCEPT"])
-
-
-def flush_everything(memory: MemoryKernel) -> None:
-    for family in FAMILIES:
-        ours = memory.tables.read(family).chains
-        hooks = ("INPUT", "FORWARD", "OUTPUT")
-        memory.tables.write(family, [*(f"-F {name}" for name in (*hooks, *ours)), *(f"-X {name}" for name in ours)])
-
-
-DAMAGES = [empty_a_set, empty_a_chain, add_a_rule, move_the_hook, flush_everything]
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_mended_when_the_period_is_over(live: Live, damage: Callable[[MemoryKernel], None]) -> None:
-    damage(live.memory)
-    live.step(after_seconds=PERIOD_SECONDS - 1)
-    assert live.metric("drift_repaired_total") == 0
-    assert not live.holds(WORLD)
-    live.step(after_seconds=1)
-    assert live.holds(WORLD)
-    assert live.metric("drift_repaired_total") >= 1
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_mended_soon_after_an_alarm(
-    live: Live, damage: Callable[[MemoryKernel], None], caplog: pytest.LogCaptureFixture
-) -> None:
-    live.step(after_seconds=5)
-    damage(live.memory)
-    live.firewall.alarm()
-    live.step()
-    assert live.holds(WORLD)
-    assert live.metric("foreign_changes_total") == 1
-    assert "somebody else had changed what is ours" in caplog.text
-
-
-def test_alarms_one_after_the_other_do_not_make_it_compare_all_the_time(live: Live) -> None:
-    live.step(after_seconds=5)
-    compared = live.metric("resyncs_total")
-    for _ in range(50):
-        live.firewall.alarm()
-        live.step(after_seconds=0.01)
-    assert live.metric("resyncs_total") == compared + 1
-    live.step(after_seconds=1)
-    assert live.metric("resyncs_total") == compared + 2
-
-
-def test_what_was_opened_while_the_rules_were_damaged_is_cut(live: Live) -> None:
-    flush_everything(live.memory)
-    live.memory.flows.open(FOUR, flow(STRANGER, WEB.addresses[0]))
-    live.step(after_seconds=PERIOD_SECONDS)
-    assert list(live.memory.flows.read(FOUR)) == []
-
-
-def test_a_comparison_that_finds_nothing_writes_nothing_and_cuts_nothing(live: Live) -> None:
-    """A connection that is denied is none of its business: it may be just being cut."""
-    denied = flow(STRANGER, WEB.addresses[0])
-    live.memory.flows.open(FOUR, denied)
-    operations = live.operations
-    for _ in range(5):
-        live.step(after_seconds=PERIOD_SECONDS)
-    assert live.operations == operations
-    assert list(live.memory.flows.read(FOUR)) == [denied]
-    assert live.metric("resyncs_total") == 6
-    assert live.metric("drift_repaired_total") == 0
-
-
-def test_a_restart_over_what_is_there_writes_nothing(live: Live) -> None:
-    operations = live.operations
-    again = Live(memory=live.memory).started(WORLD)
-    assert again.operations == operations
-    assert again.health.is_ready()
-
-
-def test_a_restart_cuts_what_the_run_before_did_not_come_to_cut(live: Live) -> None:
-    live.memory.flows.open(FOUR, flow(STRANGER, WEB.addresses[0]))
-    again = Live(memory=live.memory).started(WORLD)
-    assert list(live.memory.flows.read(FOUR)) == []
-    assert again.metric("flows_cut_total") == 1
 
 
 # --- living connections
@@ -489,13 +224,3 @@ def test_one_that_only_waits_is_not(live: Live) -> None:
     assert live.metric("resyncs_total") > 5, "much time has gone by"
     waits = Live().run(*[False] * 3)
     assert max(waits) < 60, "nor while nothing is listed yet"
-
-
-def test_the_kernel_of_these_tests_is_the_one_that_is_kept(live: Live) -> None:
-    """`Live.holds` does see a difference."""
-    assert live.holds(WORLD)
-    assert not live.holds(world(*BASE, WIDER))
-    empty_a_chain(live.memory)
-    assert not live.holds(WORLD)
-    Keeper(kernel_of(live.memory)).converge(live.engine.ruleset())
-    assert live.holds(WORLD)
