@@ -29,6 +29,9 @@ class Subscription:
         self._waiting_since = 0.0
         self.taken_since = 0.0
         """When the oldest fact of the last `take` was recorded, by the monotonic clock."""
+        self._in_order = True
+        self.taken_in_order = True
+        """False where the last `take` was so far behind that it got the latest of each object, in no order."""
 
     def in_sync(self) -> bool:
         """True once every kind was listed completely; what `take` then returns completes that list."""
@@ -49,12 +52,14 @@ class Subscription:
         self._pending += facts
         if len(self._pending) > MOST_PENDING:
             self._pending = list({fact.key: fact for fact in self._pending}.values())
+            self._in_order = False
         self._trigger.pull()
 
     def empty(self) -> list[Fact]:
         """What was kept; called by the bus, under its lock."""
         pending, self._pending = self._pending, []
         self.taken_since = self._waiting_since
+        self.taken_in_order, self._in_order = self._in_order, True
         return pending
 
 

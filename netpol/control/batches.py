@@ -17,10 +17,6 @@ from netpol.compiler.ruleset import IpSet, Rule, Ruleset, Table
 from netpol.model.facts import Fact
 from netpol.model.networks import Family
 
-MOST_SINGLE = 5_000
-"""A backlog beyond this is a first list, or one whose order is lost: it is one batch."""
-
-
 Value = TypeVar("Value", IpSet, tuple[Rule, ...])
 
 
@@ -33,16 +29,19 @@ class Batch:
     part: Ruleset
 
 
-def batches(engine: Engine, facts: Sequence[Fact]) -> Iterator[Batch]:
-    """The batches that bring the engine through these facts; what a batch holds is as of its own last fact.
+def one_batch(engine: Engine, facts: Sequence[Fact]) -> Iterator[Batch]:
+    """The batch of facts whose order is not known; none where they touch nothing."""
+    touched = engine.apply(facts)
+    if touched:
+        yield Batch(tuple(facts), touched, engine.part(touched))
 
-    Facts that touch nothing are in no batch. The engine may be ahead of the batch that was just given.
+
+def batches(engine: Engine, facts: Iterable[Fact]) -> Iterator[Batch]:
+    """The batches that bring the engine through these facts, in their order.
+
+    What a batch holds is as of its own last fact; the engine may be ahead of the one that was just given. Facts
+    that touch nothing are in no batch.
     """
-    if len(facts) > MOST_SINGLE:
-        touched = engine.apply(facts)
-        if touched:
-            yield Batch(tuple(facts), touched, engine.part(touched))
-        return
     gathered = _Gathered()
     for fact in facts:
         touched = engine.apply((fact,))

@@ -11,7 +11,7 @@ from netpol.bus import Subscription
 from netpol.compiler.engine import Engine, Touched
 from netpol.compiler.names import cut_set, direction_judged, unknown_set
 from netpol.compiler.ruleset import Ruleset
-from netpol.control.batches import Batch, batches
+from netpol.control.batches import Batch, batches, one_batch
 from netpol.control.changelog import tell
 from netpol.control.cutter import Cutter
 from netpol.control.keeper import Keeper
@@ -100,7 +100,8 @@ class Firewall:
             self._alarmed.clear()
             self._schedule.alarm(self._clock())
         if self._keeper.is_certain:
-            for batch in self._timed(batches(self._engine, facts)):
+            follow = batches if self._subscription.taken_in_order else one_batch
+            for batch in self._timed(follow(self._engine, facts)):
                 # Once something was refused, the comparison to come is for all that follows too.
                 if self._keeper.is_certain:
                     self._carry_out(batch)

@@ -43,6 +43,7 @@ def test_facts_are_taken_once_in_the_order_they_were_recorded(bus: Bus, subscrip
         bus.record(fact)
 
     assert subscription.take() == facts
+    assert subscription.taken_in_order
     assert subscription.take() == ()
 
 
@@ -111,6 +112,7 @@ def test_a_controller_far_behind_gets_the_latest_of_each_object(
     taken = subscription.take()
 
     assert len(taken) <= 3
+    assert not subscription.taken_in_order
     assert taken[-1] == Fact(FRONT, Pod("web", "front", {"n": "9"}))
 
 

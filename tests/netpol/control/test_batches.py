@@ -12,8 +12,7 @@ from live import OPTIONS, gone, known, listing
 from netpol.compiler.engine import Engine, Touched
 from netpol.compiler.names import pod_chain, unknown_set
 from netpol.compiler.ruleset import IpSet, SetType
-from netpol.control import batches as module
-from netpol.control.batches import Batch, batches, crosses
+from netpol.control.batches import Batch, batches, crosses, one_batch
 from netpol.model.facts import Fact
 from netpol.model.networks import Family
 from netpol.model.policies import Direction
@@ -118,19 +117,18 @@ def test_every_family_has_its_table_and_hooks() -> None:
     }
 
 
-def test_a_first_list_is_one_batch_whatever_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_facts_without_an_order_are_one_batch_whatever_is_in_them() -> None:
     facts = [A_NEW_FRIEND, known(ON_MORE), known(STRANGER)]
-    monkeypatch.setattr(module, "MOST_SINGLE", len(facts) - 1)
     engine = started()
-    (batch,) = made(engine, *facts)
+    (batch,) = one_batch(engine, facts)
     assert batch.facts == tuple(facts)
     assert batch.touched.rejudged
     assert batch.part == engine.part(batch.touched)
 
 
-def test_a_backlog_that_touches_nothing_is_no_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_SINGLE", 1)
+def test_facts_that_touch_nothing_are_no_batch() -> None:
     assert made(started(), known(FRIEND), known(WEB)) == []
+    assert list(one_batch(started(), [known(FRIEND), known(WEB)])) == []
 
 
 def test_an_address_that_a_new_pod_takes_over_is_never_known_to_nobody() -> None:
