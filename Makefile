@@ -1,5 +1,5 @@
-# Everything a person needs is `make demo`, `make testbed` and `make test`: each does its own set-up,
-# on Debian as root with apt, and the second call finds it done.
+# Everything a person needs is `make demo`, `make cluster-demo` and `make test`: each does its own
+# set-up, on Debian as root with apt, and the second call finds it done.
 
 PYTHON ?= python3
 LEVELS ?= lint arch type unit props kernel control_plane e2e
@@ -13,13 +13,16 @@ export PATH := $(PATH):/usr/sbin:/sbin
 TOX := PATH="$(BIN):$$PATH" tox run -qq --current-env
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench image clean packages
+.PHONY: help demo cluster-demo test testbed bench image clean packages testbed-packages
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: packages $(VENV)/.runs ## show the firewall at work: real namespaces, real packets (root)
 	@$(BIN)/netpol demo
+
+cluster-demo: testbed ## show the live agent in a real cluster of one node, step by step with kubectl (root)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.demo
 
 test: packages $(VENV)/.tests ## run every level of tests; what is missing for one is said, and skipped
 	@for level in $(LEVELS); do \

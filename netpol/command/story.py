@@ -75,7 +75,7 @@ def walk(stage: Stage, ports: Sequence[ProtocolPort]) -> int:
             reached = {port: measurement.reachability(port) for port in ports}
             panels = [Panel(str(port), reached[port], before.get(port)) for port in ports]
             say(*grids(panels, stage.look, [str(VISITOR)]), "", totals(panels, Outcomes.PROBED, stage.look))
-            _compare(measurement)
+            compare(measurement)
             differences += len(measurement.differences)
             before = reached
         say("")
@@ -103,7 +103,7 @@ def carry_out(stage: Stage, source: Path, ports: Sequence[ProtocolPort]) -> int:
     say(
         *grids(panels, stage.look), "", totals(panels, Outcomes.PROBED, stage.look), legend(Outcomes.PROBED, stage.look)
     )
-    _compare(measurement)
+    compare(measurement)
     return len(measurement.differences)
 
 
@@ -111,6 +111,19 @@ def say(*lines: str) -> None:
     """The lines are on standard output, where a person sees them at once."""
     for line in lines:
         print(line, flush=True)
+
+
+def compare(measurement: Measurement) -> None:
+    """Whether packets did what the policies say is said, over all families."""
+    differences, asked = measurement.differences, len(measurement.contacts)
+    families = sorted({contact.destination.address.version for contact in measurement.contacts})
+    over = " and ".join(f"IPv{family}" for family in families)
+    if not differences:
+        say(f"All {asked} connections tried over {over} went as the policies say.")
+    else:
+        say(f"{len(differences)} of {asked} connections tried over {over} did NOT go as the policies say:")
+        say(*(f"  {line}" for line in first_lines(differences, MOST_DIFFERENCES)))
+    say(*(f"Not the same for every address: {source} -> {destination}" for source, destination in measurement.divided))
 
 
 def _introduce(number: int, step: Step, look: Look) -> None:
@@ -147,19 +160,6 @@ def _not_probed(snapshot: Snapshot) -> Iterable[str]:
     if on_hosts:
         names = listed(on_hosts, MOST_NAMES)
         yield f"not probed, because they use their node's network, where no policy selects them: {names}"
-
-
-def _compare(measurement: Measurement) -> None:
-    """Whether packets did what the policies say is said, over all families."""
-    differences, asked = measurement.differences, len(measurement.contacts)
-    families = sorted({contact.destination.address.version for contact in measurement.contacts})
-    over = " and ".join(f"IPv{family}" for family in families)
-    if not differences:
-        say(f"All {asked} connections tried over {over} went as the policies say.")
-    else:
-        say(f"{len(differences)} of {asked} connections tried over {over} did NOT go as the policies say:")
-        say(*(f"  {line}" for line in first_lines(differences, MOST_DIFFERENCES)))
-    say(*(f"Not the same for every address: {source} -> {destination}" for source, destination in measurement.divided))
 
 
 def _words(ports: Iterable[ProtocolPort]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from netpol.lab.lab import Lab
 from netpol.lab.listeners import Place
 from netpol.lab.prober import Outcome, Probe, probe
 from netpol.lab.topology import Endpoint
-from netpol.model.networks import family_of
+from netpol.model.networks import Address, family_of
 from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
 from netpol.policy.judgement import Connection
@@ -17,12 +18,24 @@ from netpol.policy.reachability import Reachability
 from netpol.policy.verdict import Oracle
 
 
+class Party(Protocol):
+    """One end of a connection, wherever it is."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+
+    @property
+    def address(self) -> Address:
+        """The one that the connection is to or from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """One connection that was tried: what came of it, and what the policies say should have."""
 
-    source: Endpoint
-    destination: Endpoint
+    source: Party
+    destination: Party
     port: ProtocolPort
     outcome: Outcome
     allowed: bool

@@ -12,6 +12,7 @@ from testbed import cgroups
 from testbed.live_cluster import TESTS, LiveCluster, require
 from testbed.node_files import OUTSIDE_V4
 from testbed.pod_images import pod_images
+from testbed.processes import processes_naming
 from testbed.waiting import wait_for
 from testbed.workloads import LivePod, apply, deployment, pods_of, reaches_from, service
 
@@ -107,17 +108,3 @@ def output(*command: str) -> list[str]:
     """The lines it writes, without comments and counters, which time alone changes."""
     written = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [line.partition(" [")[0] for line in written.splitlines() if not line.startswith("#")]
-
-
-def processes_naming(path: Path) -> list[int]:
-    """The processes in whose arguments the path is."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                arguments = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if str(path).encode() in arguments:
-                found.append(int(entry.name))
-    return found

@@ -13,6 +13,20 @@ from testbed.waiting import wait_for
 LAST_WORDS = 2000
 
 
+def processes_naming(path: Path) -> list[int]:
+    """The processes in whose arguments the path is."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                arguments = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if str(path).encode() in arguments:
+                found.append(int(entry.name))
+    return found
+
+
 class Ended(Exception):
     """A server is not running any more; says with what status, and its last words."""
 
