@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol, Self
 
+from netpol.dataplane.legacy_chains import concerning
 from netpol.dataplane.legacy_table import TableSize, filter_size
 from netpol.dataplane.netlink import NETLINK_NETFILTER, enlarge_receive_buffer
 from netpol.dataplane.nft_events import decode_events
@@ -25,6 +26,10 @@ _MOST_DATAGRAMS = 1_000
 
 LEGACY_SECONDS = 0.5
 """How often legacy tables are asked for their size, which takes a tenth of a millisecond."""
+LOOK_SECONDS = 10.0
+"""How often they are looked into where the size is the same: 1 ms each, and 6 for each thousand rules of ours."""
+LOOK_SHARE = 0.005
+"""The part of a core that this may take: where there are very many rules, it is done less often."""
 
 
 class OwnWrites(Protocol):
@@ -52,9 +57,9 @@ class _Watch(Protocol):
 class ForeignChanges:
     """Changes by others, in the network namespace of the thread that makes it.
 
-    The kernel tells those of the nft variant as they happen. Of the legacy variant's tables
-    only the size is seen, so that a rule replaced by another one of its length is not.
-    Changes at the very moment of a write of ours may go unseen, too.
+    The kernel tells those of the nft variant as they happen. The legacy variant's tables are
+    looked into when their size is another, and now and then: a rule replaced by one of its
+    length is noticed late. What is changed within a second of a write of ours may go unseen.
     """
 
     def __init__(self, variant: Variant, own: OwnWrites) -> None:
@@ -137,7 +142,7 @@ class _NftWatch:
 
 
 class _LegacyWatch:
-    """Compares the tables' sizes with those after the last write of ours."""
+    """Compares what concerns us in the tables with what it was after the last write of ours."""
 
     descriptors: tuple[int, ...] = ()
     pause_seconds = LEGACY_SECONDS
@@ -145,24 +150,56 @@ class _LegacyWatch:
     def __init__(self, own: OwnWrites) -> None:
         self._own = own
         self._writes, self._sizes = own.writes, self._read()
+        self._chains: dict[Family, Mapping[str, bytes] | None] = {}
+        """As they were found; None where they cannot be read."""
+        self._look_at = 0.0
 
     def look(self) -> str | None:
-        """A table whose size is another, where no write of ours was in between."""
-        writes = self._own.writes
-        sizes = self._read()
-        if writes != self._own.writes or writes % 2:
-            # Under way: what the size is to be is not known before it has ended.
-            self._writes = -1
+        """What was changed of ours, where no write of ours was in between.
+
+        After such a write the tables are let rest for a pause, as there may be more of them;
+        until they were looked into, any rule more or less is told.
+        """
+        writes, sizes = self._own.writes, self._read()
+        if self._is_under_way(writes):
             return None
         before, self._sizes = self._sizes, sizes
         if writes != self._writes:
             self._writes = writes
+            self._chains.clear()
             return None
-        changed = next((family for family in Family if sizes[family] != before[family]), None)
-        return None if changed is None else f"the filter table of IPv{changed.value} has another size"
+        is_due, began = time.monotonic() >= self._look_at, time.thread_time()
+        resized = {family for family in Family if sizes[family] != before[family]}
+        families = [family for family in Family if is_due or family in resized or family not in self._chains]
+        found = [self._changed(family, is_resized=family in resized) for family in families]
+        if is_due:
+            self._look_at = time.monotonic() + max(LOOK_SECONDS, (time.thread_time() - began) / LOOK_SHARE)
+        return None if self._is_under_way(writes) else next(filter(None, found), None)
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _is_under_way(self, writes: int) -> bool:
+        """True where a write of ours began or ended: what there is to be is not known before it has ended."""
+        if writes == self._own.writes and writes % 2 == 0:
+            return False
+        self._writes = -1
+        return True
+
+    def _changed(self, family: Family, *, is_resized: bool) -> str | None:
+        table = f"the filter table of IPv{family.value}"
+        known = self._chains.get(family)
+        self._chains[family] = None
+        try:
+            found = self._chains[family] = concerning(family)
+        except KernelRefusal as refusal:
+            return f"{table} has another size, and that is all that is known: {refusal}" if is_resized else None
+        if known is None:
+            return f"{table} has another size" if is_resized else None
+        changed = min(
+            (name for name in known.keys() | found.keys() if known.get(name) != found.get(name)), default=None
+        )
+        return None if changed is None else f"chain {changed} of IPv{family.value} was changed"
 
     @staticmethod
     def _read() -> Mapping[Family, TableSize | None]:

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,8 +47,12 @@ def tables(request: pytest.FixtureRequest, private_network: None) -> IptablesTab
 
 
 @pytest.fixture
-def changes(tables: IptablesTables) -> Iterator[ForeignChanges]:
+def changes(tables: IptablesTables, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForeignChanges]:
+    """Whoever asks for changes, after a first look; where nothing is told it looks again at every turn."""
+    monkeypatch.setattr(foreign, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(foreign, "LOOK_SHARE", 1.0)
     with ForeignChanges(tables.variant, tables) as changes:
+        assert changes.wait(0) is None
         yield changes
 
 
@@ -69,6 +74,7 @@ DAMAGE = {
     "a flush of a chain of ours": ["-F NETPOL-TCP"],
     "a rule more in a chain of ours": ["-I NETPOL-TCP -j ACCEPT"],
     "a rule less in a chain of ours": ["-D NETPOL-TCP 1"],
+    "a rule replaced by one of its length": ["-R NETPOL-TCP 1 -j ACCEPT"],
     "firewalld-style": ["-F", "-X"],
 }
 
@@ -129,23 +135,69 @@ def test_our_own_writes_are_not_others(tables: IptablesTables, changes: ForeignC
     assert changes.wait(SECONDS) is not None
 
 
-def test_others_who_rewrite_their_own_chains_wake_nobody(private_network: None) -> None:
-    """As kube-proxy does, on the nft variant; the size of a legacy table is that of all its chains."""
-    tables = IptablesTables(Variant.NFT)
-    tables.write(Family.IPV4, OURS)
-    restore(Variant.NFT, Family.IPV4, *THEIRS)
-    with ForeignChanges(Variant.NFT, tables) as changes:
-        for number in range(5):
-            names = [f"KUBE-SVC-{letter * 16}" for letter in "ABCDEFGH"]
-            rules = [f"-A {name} -p tcp --dport {1 + number} -j RETURN" for name in names for _ in range(100)]
-            comment = "-A KUBE-SERVICES -m comment --comment NETPOL-INPUT -j DROP"
-            restore(Variant.NFT, Family.IPV4, *(f":{name} - [0:0]" for name in names), *rules, comment)
-        restore(Variant.NFT, Family.IPV4, *(line for name in names for line in (f"-F {name}", f"-X {name}")))
-        run(Variant.NFT, Family.IPV4, "-t nat -A PREROUTING -j RETURN")
-        run(Variant.NFT, Family.IPV4, "-t nat -A OUTPUT -j RETURN")
+def test_others_who_rewrite_their_own_chains_wake_nobody(tables: IptablesTables, changes: ForeignChanges) -> None:
+    """As kube-proxy does."""
+    names = [f"KUBE-SVC-{letter * 16}" for letter in "ABCDEFGH"]
+    for number in range(5):
+        rules = [f"-A {name} -p tcp --dport {1 + number} -j RETURN" for name in names for _ in range(100)]
+        comment = "-A KUBE-SERVICES -m comment --comment NETPOL-INPUT -j DROP"
+        restore(tables.variant, Family.IPV4, *(f":{name} - [0:0]" for name in names), *rules, comment)
+        assert changes.wait(0) is None
+    restore(tables.variant, Family.IPV4, *(line for name in names for line in (f"-F {name}", f"-X {name}")))
+    run(tables.variant, Family.IPV4, "-t nat -A PREROUTING -j RETURN")
+    run(tables.variant, Family.IPV4, "-t nat -A OUTPUT -j RETURN")
+    assert changes.wait(0 if tables.variant is Variant.NFT else QUIET_SECONDS) is None
+
+
+def test_tables_of_nft_with_our_names_are_others(private_network: None) -> None:
+    with ForeignChanges(Variant.NFT, IptablesTables(Variant.NFT)) as changes:
         subprocess.run(("nft", "add", "table", "inet", "filter"), check=True)
         subprocess.run(("nft", "add chain inet filter INPUT { type filter hook input priority 0; }"), check=True)
-        assert changes.wait(0.2) is None
+        assert changes.wait(0) is None
+
+
+def test_before_the_first_look_any_change_of_length_is_told(private_network: None) -> None:
+    tables = IptablesTables(Variant.LEGACY)
+    tables.write(Family.IPV6, OURS)
+    with ForeignChanges(Variant.LEGACY, tables) as changes:
+        run(Variant.LEGACY, Family.IPV6, "-A OUTPUT -j ACCEPT")
+        assert changes.wait(0) == "the filter table of IPv6 has another size"
+        assert changes.wait(0) is None
+
+
+def test_a_table_is_looked_into_now_and_then_and_less_often_the_longer_that_takes(
+    private_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note(family: Family) -> dict[str, bytes]:
+        looks.append(family)
+        return {}
+
+    looks: list[Family] = []
+    now, spent = [100.0], iter(range(0, 1_000, 6))
+    monkeypatch.setattr(foreign, "concerning", note)
+    clocks = SimpleNamespace(monotonic=lambda: now[0], thread_time=lambda: next(spent) / 100)
+    monkeypatch.setattr(foreign, "time", clocks)
+    watch = foreign._LegacyWatch(IptablesTables(Variant.LEGACY))
+    for now[0], looked in ((100.0, 1), (111.9, 1), (112.1, 2), (124.0, 2), (124.2, 3)):
+        watch.look()
+        assert len(looks) == looked * len(Family)
+
+
+def test_without_the_library_the_size_is_what_is_told(private_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(family: Family) -> None:
+        looks.append(family)
+        raise KernelRefusal("no libiptc")
+
+    looks: list[Family] = []
+    monkeypatch.setattr(foreign, "concerning", refuse)
+    tables = IptablesTables(Variant.LEGACY)
+    tables.write(Family.IPV4, OURS)
+    with ForeignChanges(Variant.LEGACY, tables) as changes:
+        assert changes.wait(2 * LEGACY_SECONDS) is None
+        assert looks == list(Family)
+        run(Variant.LEGACY, Family.IPV4, "-A OUTPUT -j ACCEPT")
+        found = changes.wait(SECONDS)
+    assert found == "the filter table of IPv4 has another size, and that is all that is known: no libiptc"
 
 
 def test_nothing_is_noticed_where_nothing_happens_and_waiting_ends(changes: ForeignChanges) -> None:

@@ -1,0 +1,133 @@
+"""What a legacy filter table holds that concerns us, read in process by python-iptables' binding of libiptc.
+
+Only its raw entries are read: its objects for rules take milliseconds each, and its other
+tables are registered with the kernel as soon as they are asked for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import struct
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from netpol.compiler.names import is_ours
+from netpol.compiler.ruleset import Hook
+from netpol.dataplane.legacy_table import filter_exists
+from netpol.errors import KernelRefusal
+from netpol.model.networks import Family
+
+_MODULES = {Family.IPV4: ("iptc.ip4tc", "iptc", "ipt_entry"), Family.IPV6: ("iptc.ip6tc", "ip6tc", "ip6t_entry")}
+_HOOKS = frozenset(hook.value for hook in Hook)
+_DIGEST_BYTES = 16
+_SIZE = struct.Struct("=H")
+_NAME, _NAME_END = 2, 31
+"""Matches and targets begin with the size of the whole and a name of 29 bytes; a revision and the data follow."""
+
+
+class _Binding(NamedTuple):
+    """libiptc for one family, and the parts of an entry.
+
+    Up to `passing` there is what packets' headers are compared with, from `lasting` on the
+    matches; in between offsets, the kernel's own marks and counters.
+    """
+
+    library: Any
+    passing: int
+    lasting: int
+
+
+def concerning(family: Family) -> Mapping[str, bytes]:
+    """A digest for each chain of ours and each hook; empty where this thread's network namespace has no table.
+
+    Of a hook only the first rule counts. A chain of ours is another, too, where more or fewer
+    rules lead to it. Counters and other chains do not matter. KernelRefusal where the table or
+    the library cannot be read. For one thread only: libiptc keeps its state to itself.
+    """
+    if not filter_exists(family):
+        return {}
+    binding = _binding(family)
+    if isinstance(binding, str):
+        raise KernelRefusal(binding)
+    with _table(binding, family) as table:
+        return {name.decode(): _digest(binding, table, name) for name in _names(binding, table)}
+
+
+@cache
+def _binding(family: Family) -> _Binding | str:
+    """Loaded when first asked for: that takes 0.3 CPU-seconds, 20 MB, and programs that look for the libraries.
+
+    In words, why it cannot be loaded, which is not tried again either.
+    """
+    module, library, entry = _MODULES[family]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the Python that it is written in
+            loaded = importlib.import_module(module)
+    # Where a library is missing it fails over whatever comes next.
+    except Exception as broken:
+        return f"python-iptables cannot be loaded: {broken!r}"
+    layout = getattr(loaded, entry)
+    return _Binding(getattr(loaded, library), layout.nfcache.offset, layout.counters.offset + layout.counters.size)
+
+
+@contextmanager
+def _table(binding: _Binding, family: Family) -> Iterator[object]:
+    """The table as it is now, from one call of the kernel; its socket keeps the namespace until it is freed."""
+    table = binding.library.iptc_init(b"filter")
+    if not table:
+        raise KernelRefusal(f"libiptc cannot read the legacy filter table of IPv{family.value}")
+    try:
+        yield table
+    finally:
+        binding.library.iptc_free(table)
+
+
+def _names(binding: _Binding, table: object) -> Iterator[bytes]:
+    name = binding.library.iptc_first_chain(table)
+    while name:
+        if (text := name.decode(errors="replace")) in _HOOKS or is_ours(text):
+            yield name
+        name = binding.library.iptc_next_chain(table)
+
+
+def _digest(binding: _Binding, table: object, chain: bytes) -> bytes:
+    library, passing, lasting = binding
+    is_hook = chain.decode() in _HOOKS
+    lasts: list[bytes] = []
+    if not is_hook:
+        references = ctypes.c_uint()
+        library.iptc_get_references(ctypes.byref(references), chain, table)
+        lasts.append(references.value.to_bytes(4))
+    entry = library.iptc_first_rule(chain, table)
+    while entry:
+        head = entry[0]
+        target = head.target_offset
+        raw = ctypes.string_at(entry, head.next_offset)
+        lasts.append(raw[:passing])
+        offset = lasting
+        while offset < target:
+            offset = _add_extension(lasts, raw, offset)
+        if raw[target + _NAME]:
+            _add_extension(lasts, raw, target)
+        else:
+            # A verdict, or a jump to the place of a chain, which moves when one before it grows.
+            lasts.append(library.iptc_get_target(entry, table) + b"\0")
+        if is_hook:
+            break
+        entry = library.iptc_next_rule(entry, table)
+    return blake2b(b"".join(lasts), digest_size=_DIGEST_BYTES).digest()
+
+
+def _add_extension(lasts: list[bytes], raw: bytes, offset: int) -> int:
+    """Where the next one begins. Behind the name is whatever was in memory before the kernel wrote it there."""
+    size: int = _SIZE.unpack_from(raw, offset)[0]
+    end = offset + max(size, _NAME_END)
+    lasts.append(raw[offset : raw.index(0, offset + _NAME) + 1])
+    lasts.append(raw[offset + _NAME_END : end])
+    return end
