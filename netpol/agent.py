@@ -85,6 +85,7 @@ def run_agent(settings: AgentSettings) -> int:
     NetpolError where it cannot start, or where its control thread has died.
     """
     configure(settings.verbosity, sys.stderr)
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     # Every thread started from here on leaves the signals to this one.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     variant = settings.variant or detect()
@@ -284,7 +285,6 @@ def _settle_memory() -> None:
     """What the first list left is kept for good: no collection walks it again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 def _warn_of_bridges(families: tuple[Family, ...]) -> None:

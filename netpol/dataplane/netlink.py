@@ -28,9 +28,9 @@ NETWORK_ORDER = 0x4000
 _KIND = 0x3FFF
 
 REQUEST, ACKNOWLEDGE, EXCLUSIVE, DUMP = 0x1, 0x4, 0x200, 0x300
-_MULTIPART_INTERRUPTED = 0x10
+DUMP_INTERRUPTED = 0x10
 _ERROR, _DONE, _FIRST_KIND = 2, 3, 16
-_LAST_KINDS = frozenset({_ERROR, _DONE})
+LAST_KINDS = frozenset({_ERROR, _DONE})
 
 _HEADER = struct.Struct("=IHHII")
 _SUBHEADER = struct.Struct("=BBH")
@@ -192,8 +192,8 @@ class NetfilterSocket:
             for offset, length, kind, flags, answered, _ in message_heads(datagram):
                 if answered != sequence:
                     continue
-                consistent = consistent and not flags & _MULTIPART_INTERRUPTED
-                if kind in _LAST_KINDS:
+                consistent = consistent and not flags & DUMP_INTERRUPTED
+                if kind in LAST_KINDS:
                     if refusal := _refusal(datagram[offset + _HEADER.size : offset + length]):
                         raise refusal
                     return answers if consistent else None
@@ -262,7 +262,7 @@ def message_heads(datagram: bytes) -> Iterator[tuple[int, int, int, int, int, in
         length, kind, flags, sequence, port = _HEADER.unpack_from(datagram, offset)
         if length < _HEADER.size:
             return
-        if kind >= _FIRST_KIND or kind in _LAST_KINDS:
+        if kind >= _FIRST_KIND or kind in LAST_KINDS:
             yield offset, length, kind, flags, sequence, port
         offset += (length + 3) & ~3
 

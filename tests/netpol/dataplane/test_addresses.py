@@ -30,3 +30,11 @@ def test_every_address_of_every_link_is_found() -> None:
         subprocess.run(["ip", *words.split()], check=True)
     expected = {"127.0.0.1", "::1", "10.0.0.1", "10.0.0.2", "192.0.2.1", "fd00::1"}
     assert local_addresses() == set(map(address, expected))
+
+
+@pytest.mark.usefixtures("private_network")
+def test_more_addresses_than_one_answer_holds() -> None:
+    texts = [f"10.1.{number // 250}.{number % 250 + 1}" for number in range(1000)]
+    commands = "".join(f"address add {text}/32 dev lo\n" for text in texts)
+    subprocess.run(["ip", "-batch", "-"], input=commands.encode(), check=True)
+    assert local_addresses() == {address("127.0.0.1"), address("::1"), *map(address, texts)}
