@@ -1,4 +1,4 @@
-"""`netpol verify`: proves that the kernel holds what the manifests ask for, or lists the drift."""
+"""`netpol verify`: proves that the kernel holds what the policies ask for, or lists the drift."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from netpol.dataplane.steps import (
 from netpol.model.networks import Family
 from netpol.settings import Variant
 
-HELP = "compare this node's kernel with what the manifests ask for"
+HELP = "compare this node's kernel with what the policies ask for"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,14 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 where the kernel holds what the manifests ask for, 1 where it does not: the drift is printed."""
+    """0 where the kernel holds what the policies ask for, 1 where it does not: the drift is printed."""
     options = node_options(arguments)
     require_root("netpol verify")
     ruleset = compile_ruleset(load_for_node(arguments, options), options)
     variant = chosen_variant(arguments)
     with open_kernel(variant) as kernel:
         lines = [*drift(plan(ruleset, kernel.read(options.families))), *_superseded(variant)]
-    print("\n".join(lines) or f"{options.name}: the kernel holds what the manifests ask for")
+    print("\n".join(lines) or f"{options.name}: the kernel holds what the policies ask for")
     return 1 if lines else 0
 
 

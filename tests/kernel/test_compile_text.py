@@ -50,7 +50,7 @@ def test_what_is_printed_loads_and_leaves_nothing_to_change(
     for tool in ("iptables", "ip6tables"):
         load(text, f"{tool}-restore", f"{tool}-{variant.value}-restore", "--noflush")
     status = main(["verify", *node, f"--iptables-variant={variant.value}"])
-    assert (status, capsys.readouterr().out) == (0, "n1: the kernel holds what the manifests ask for\n")
+    assert (status, capsys.readouterr().out) == (0, "n1: the kernel holds what the policies ask for\n")
 
 
 def test_the_docs_say_how_to_load_it() -> None:

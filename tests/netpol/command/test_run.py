@@ -54,7 +54,7 @@ def run(directory: Path, *words: str, node: str = "n1") -> int:
 
 
 def drift(memory: MemoryKernel, directory: Path) -> tuple[object, ...]:
-    """What the kernel lacks of what the manifests ask for."""
+    """What the kernel lacks of what the policies ask for."""
     ruleset = compile_ruleset(load(directory, PolicyOptions()).snapshot, NodeOptions("n1"))
     return plan(ruleset, kernel_of(memory).read(FAMILIES))
 

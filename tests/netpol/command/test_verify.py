@@ -86,7 +86,7 @@ def run(directory: Path) -> int:
 
 
 def program(memory: MemoryKernel, directory: Path) -> None:
-    """The kernel holds what the manifests ask for."""
+    """The kernel holds what the policies ask for."""
     kernel = kernel_of(memory)
     ruleset = compile_ruleset(load(directory, PolicyOptions()).snapshot, NodeOptions("n1"))
     apply(plan(ruleset, kernel.read(FAMILIES)), kernel)
@@ -99,7 +99,7 @@ def test_a_kernel_that_holds_it_all_is_status_0(
     program(memory, directory)
     operations = len(memory.journal.operations)
     assert run(directory) == 0
-    assert capsys.readouterr().out == "n1: the kernel holds what the manifests ask for\n"
+    assert capsys.readouterr().out == "n1: the kernel holds what the policies ask for\n"
     assert len(memory.journal.operations) == operations
 
 
