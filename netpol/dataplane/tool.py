@@ -68,6 +68,8 @@ def _starting(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as missing:
+        if missing.filename != name:
+            raise KernelRefusal(f"{name} cannot be started: there is no {missing.filename}") from missing
         package = PACKAGES.get(name.partition("-")[0], name)
         raise ToolMissing(f"{name} is not installed: install the package {package}") from missing
     except OSError as refused:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from netpol.dataplane.bridges import BRIDGE_CALLS
 from netpol.doctor.checks import FIREWALL, THROUGH, Check, Function, State
-from netpol.doctor.host import Capability, Host, Trial, Trials
+from netpol.doctor.host import Capability, Host, Trial, Trials, without
 from netpol.model.networks import Family
 from netpol.settings import Variant
 
@@ -16,6 +16,12 @@ USUAL_SCHEDULERS = ("rr", "lc", "sh", "dh")
 
 CONNTRACK_FULL_ENOUGH = 0.9
 """Beyond this part of nf_conntrack_max the kernel is about to drop new connections, allowed or not."""
+
+_PRIVILEGES = {
+    Capability.NET_ADMIN: "nobody else sees or changes rules, sets and connections",
+    Capability.NET_RAW: "iptables does not find sets, and its legacy variant no tables",
+}
+"""What the firewall itself needs, and what is so without it."""
 
 _FORWARDING = {Family.IPV4: "net/ipv4/ip_forward", Family.IPV6: "net/ipv6/conf/all/forwarding"}
 _COUNT, _MAX, _LOOSE = (f"net/netfilter/nf_conntrack_{name}" for name in ("count", "max", "tcp_loose"))
@@ -44,15 +50,18 @@ def diagnose(host: Host) -> tuple[Check, ...]:
 
 
 def _privileges(host: Host) -> Iterator[Check]:
-    needs_them = (*BOTH_FIREWALLS, Function.AUDIT_LOG, Function.SERVICE_PROXY)
-    if Capability.NET_ADMIN in host.capabilities:
-        yield Check("privileges", needs_them, State.OK, "CAP_NET_ADMIN")
-    else:
-        mend = "run it as root; in a container, privileged and with hostNetwork"
-        yield Check("privileges", needs_them, State.MISSING, "no CAP_NET_ADMIN: not root, or not privileged", mend)
+    needs_them = (*BOTH_FIREWALLS, Function.AUDIT_LOG, Function.DEMO, Function.SERVICE_PROXY)
+    if all(each in host.capabilities for each in _PRIVILEGES):
+        yield Check("privileges", needs_them, State.OK, ", ".join(map(str, _PRIVILEGES)))
+    for each, consequence in _PRIVILEGES.items():
+        if each not in host.capabilities:
+            found = f"{without([each])}: {consequence}"
+            mend = f"run it as root; in a container, add the capability {each.name}, and hostNetwork"
+            yield Check("privileges", needs_them, State.MISSING, found, mend)
     namespaces = (Function.DEMO,)
     if Capability.SYS_ADMIN not in host.capabilities:
-        found, mend = "no CAP_SYS_ADMIN: not root, or not privileged", "run it as root"
+        found = f"{without([Capability.SYS_ADMIN])}: none can be made, for the demo or to try things in"
+        mend = "run it as root; in a container, privileged; the firewall itself does not need it"
         yield Check("network namespaces", namespaces, State.MISSING, found, mend)
     elif host.trials is None:
         mend = "a kernel with CONFIG_NET_NS, and a host or container that may use it"

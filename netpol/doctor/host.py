@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from netpol.model.networks import Family
@@ -23,7 +23,20 @@ class Capability(enum.Enum):
     """The capabilities in use; the values are their bits."""
 
     NET_ADMIN = 12
+    NET_RAW = 13
     SYS_ADMIN = 21
+
+    def __str__(self) -> str:
+        return f"CAP_{self.name}"
+
+
+def without(missing: Iterable[Capability]) -> str:
+    """That these are missing, in words.
+
+    >>> without([Capability.SYS_ADMIN, Capability.NET_RAW])
+    'no CAP_NET_RAW, no CAP_SYS_ADMIN'
+    """
+    return ", ".join(f"no {each}" for each in sorted(missing, key=lambda each: each.value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,11 @@ from netpol.dataplane.bridges import bridges_with_ports
 from netpol.dataplane.tool import run_tool
 from netpol.dataplane.variant import detect
 from netpol.doctor.diagnosis import SYSCTLS, tools_of
-from netpol.doctor.host import Capability, Host, Trials
+from netpol.doctor.host import Capability, Host, Trials, without
 from netpol.doctor.trial import try_kernel
 from netpol.errors import NetpolError
 from netpol.model.networks import Family
 from netpol.settings import Variant
-
-NOT_ROOT = "not root"
 
 _SCHEDULER = re.compile(r"\bip_vs_(?!ftp|pe_)(\w+?)(?=\.ko|\s)")
 
@@ -28,7 +26,7 @@ def probe(root: Path = Path("/")) -> Host:
     families = tuple(family for family in Family if (root / f"proc/sys/net/ipv{family.value}").is_dir())
     tools = frozenset(tool for variant in Variant for tool in tools_of(variant) if _starts(tool))
     trials, untried = _trials(capabilities, families, tools)
-    variant, trouble = _variant() if Capability.NET_ADMIN in capabilities else (None, NOT_ROOT)
+    variant, trouble = _variant(capabilities)
     return Host(
         capabilities=capabilities,
         tools=tools,
@@ -57,7 +55,10 @@ def _starts(tool: str) -> bool:
         return False
 
 
-def _variant() -> tuple[Variant | None, str]:
+def _variant(capabilities: frozenset[Capability]) -> tuple[Variant | None, str]:
+    """The variant in use, or why none is known: to see the rules takes what to change them takes."""
+    if Capability.NET_ADMIN not in capabilities:
+        return None, without([Capability.NET_ADMIN])
     try:
         return detect(), ""
     except NetpolError as trouble:
@@ -67,8 +68,8 @@ def _variant() -> tuple[Variant | None, str]:
 def _trials(
     capabilities: frozenset[Capability], families: tuple[Family, ...], tools: frozenset[str]
 ) -> tuple[Trials | None, str]:
-    if not capabilities.issuperset(Capability):
-        return None, NOT_ROOT
+    if missing := set(Capability) - capabilities:
+        return None, without(missing)
     try:
         return try_kernel(families, [each for each in Variant if tools.issuperset(tools_of(each))]), ""
     except NetpolError as refused:

@@ -18,7 +18,7 @@ NO_SETS6 = replace(
     GOOD_HOST,
     trials=replace(GOOD_TRIALS, sets=dict(GOOD_TRIALS.sets) | {Family.IPV6: (Trial("hash:ip", "ip_set", "refused"),)}),
 )
-NOT_ROOT = replace(GOOD_HOST, capabilities=frozenset(), trials=None, untried="not root")
+NO_RIGHTS = replace(GOOD_HOST, capabilities=frozenset(), trials=None, untried="no CAP_NET_ADMIN")
 WARNED = replace(GOOD_HOST, other_firewalls=("ufw",))
 
 
@@ -29,7 +29,7 @@ def run(monkeypatch: pytest.MonkeyPatch, host: Host, *flags: str) -> int:
     return doctor.run(parser.parse_args(flags))
 
 
-@pytest.mark.parametrize(("host", "status"), [(GOOD_HOST, 0), (NO_IPVS, 0), (WARNED, 0), (NO_SETS6, 1), (NOT_ROOT, 1)])
+@pytest.mark.parametrize(("host", "status"), [(GOOD_HOST, 0), (NO_IPVS, 0), (WARNED, 0), (NO_SETS6, 1), (NO_RIGHTS, 1)])
 @pytest.mark.parametrize("flags", [(), ("-o", "json")])
 def test_the_status_says_whether_the_firewall_can_run(
     monkeypatch: pytest.MonkeyPatch,
@@ -93,7 +93,7 @@ def test_colours_change_nothing_but_the_colours() -> None:
 
 
 def test_the_verdict_names_what_is_missing() -> None:
-    assert verdict(diagnose(NOT_ROOT)) == "The firewall cannot run on this host: privileges"
+    assert verdict(diagnose(NO_RIGHTS)) == "The firewall cannot run on this host: privileges"
     assert verdict(diagnose(replace(GOOD_HOST, tools=frozenset()))).endswith(": nft tools")
 
 

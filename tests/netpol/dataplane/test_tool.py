@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
 
-from netpol.dataplane.tool import ToolMissing, run_tool
+from netpol.dataplane.tool import ToolMissing, run_tool, start_tool
 from netpol.errors import KernelRefusal
 
 
@@ -27,6 +28,13 @@ def test_messages_are_not_translated() -> None:
 def test_a_missing_tool_names_its_package() -> None:
     with pytest.raises(ToolMissing, match=r"^ip6tables-none-save is not installed: install the package iptables$"):
         run_tool(("ip6tables-none-save",))
+
+
+def test_a_machine_without_dev_null_has_the_tool_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "devnull", "/nowhere/null")
+    with pytest.raises(KernelRefusal, match=r"^true cannot be started: there is no /nowhere/null$") as refused:
+        start_tool(("true",), 0, 2)
+    assert not isinstance(refused.value, ToolMissing)
 
 
 def test_what_is_no_program_cannot_be_started() -> None:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from hosts import EVERY_TOOL, GOOD_HOST, GOOD_TRIALS, PAIRS
 
-from netpol.doctor.checks import Check, Function, State, firewall_can_run, state_of
+from netpol.doctor.checks import FIREWALL, Check, Function, State, firewall_can_run, state_of
 from netpol.doctor.diagnosis import diagnose, tools_of
 from netpol.doctor.host import Capability, Host, Trial
 from netpol.model.networks import Family
@@ -47,7 +47,7 @@ def test_whatever_is_not_fine_comes_with_a_mend() -> None:
         other_firewalls=("ufw",),
         schedulers=frozenset(),
         trials=None,
-        untried="not root",
+        untried="no CAP_NET_ADMIN",
     )
     checks = diagnose(nothing)
     assert all(check.mend for check in checks if check.state in (State.MISSING, State.WARNING))
@@ -56,18 +56,31 @@ def test_whatever_is_not_fine_comes_with_a_mend() -> None:
     assert lacking(nothing) == set(Function)
 
 
-def test_without_root_nothing_can_be_said_of_the_kernel() -> None:
-    host = replace(GOOD_HOST, capabilities=frozenset(), trials=None, untried="not root")
-    assert "root" in named(host, "privileges", State.MISSING).found
-    assert "not root" in named(host, "IPv6 sets", State.UNKNOWN).found
+NO_RIGHTS = replace(
+    GOOD_HOST,
+    capabilities=frozenset(),
+    variant=None,
+    variant_trouble="no CAP_NET_ADMIN",
+    trials=None,
+    untried="no CAP_NET_ADMIN, no CAP_NET_RAW, no CAP_SYS_ADMIN",
+)
+
+
+def test_without_rights_nothing_can_be_said_of_the_kernel() -> None:
+    assert "not tried: no CAP_NET_ADMIN, no CAP_NET_RAW" in named(NO_RIGHTS, "IPv6 sets", State.UNKNOWN).found
+    assert named(NO_RIGHTS, "variant", State.UNKNOWN).found == "not looked for: no CAP_NET_ADMIN"
+    assert lacking(NO_RIGHTS) == set(Function)
+    assert not firewall_can_run(diagnose(NO_RIGHTS))
+
+
+@pytest.mark.parametrize("missing", [Capability.NET_ADMIN, Capability.NET_RAW])
+def test_each_privilege_that_is_missing_is_named_with_what_it_is_for(missing: Capability) -> None:
+    host = replace(GOOD_HOST, capabilities=frozenset(Capability) - {missing})
+    check = named(host, "privileges", State.MISSING)
+    assert check.found.startswith(f"no CAP_{missing.name}: ")
+    assert missing.name in check.mend
+    assert set(FIREWALL.values()) < set(check.functions)
     assert not firewall_can_run(diagnose(host))
-
-
-def test_without_root_the_variant_is_not_guessed() -> None:
-    host = replace(
-        GOOD_HOST, capabilities=frozenset(), variant=None, variant_trouble="not root", trials=None, untried="not root"
-    )
-    assert named(host, "variant", State.UNKNOWN).found == "not looked for: not root"
 
 
 def test_without_namespaces_only_the_demo_is_known_to_be_out() -> None:
@@ -76,9 +89,14 @@ def test_without_namespaces_only_the_demo_is_known_to_be_out() -> None:
     assert state_of(Function.FIREWALL_IPV4, diagnose(host)) is State.UNKNOWN
 
 
-def test_a_container_with_net_admin_alone_is_told_what_the_demo_needs() -> None:
-    host = replace(GOOD_HOST, capabilities=frozenset({Capability.NET_ADMIN}), trials=None, untried="not root")
-    assert "CAP_SYS_ADMIN" in named(host, "network namespaces", State.MISSING).found
+def test_a_container_with_the_rights_of_the_agent_lacks_only_namespaces() -> None:
+    rights = frozenset({Capability.NET_ADMIN, Capability.NET_RAW})
+    host = replace(GOOD_HOST, capabilities=rights, trials=None, untried="no CAP_SYS_ADMIN")
+    assert named(host, "privileges", State.OK).found == "CAP_NET_ADMIN, CAP_NET_RAW"
+    check = named(host, "network namespaces", State.MISSING)
+    assert check.found.startswith("no CAP_SYS_ADMIN: none can be made")
+    assert check.functions == (Function.DEMO,)
+    assert named(host, "IPv4 sets", State.UNKNOWN).found == "not tried: no CAP_SYS_ADMIN"
 
 
 def test_the_tools_of_the_other_variant_are_not_needed() -> None:

@@ -15,6 +15,7 @@ from netpol.model.networks import Family
 from netpol.settings import Variant
 
 EVERYTHING = "CapEff:\t000001ffffffffff\n"
+AGENT = "CapEff:\t0000000000003000\n"
 NOTHING = "CapEff:\t0000000000000000\n"
 
 
@@ -45,8 +46,8 @@ def test_an_empty_host_is_found_empty_and_can_be_judged(tmp_path: Path) -> None:
     assert host.capabilities == frozenset()
     assert host.families == ()
     assert host.sysctls == dict.fromkeys(SYSCTLS)
-    assert (host.variant, host.variant_trouble) == (None, "not root")
-    assert (host.trials, host.untried) == (None, "not root")
+    assert (host.variant, host.variant_trouble) == (None, "no CAP_NET_ADMIN")
+    assert (host.trials, host.untried) == (None, "no CAP_NET_ADMIN, no CAP_NET_RAW, no CAP_SYS_ADMIN")
     assert diagnose(host)
 
 
@@ -56,11 +57,19 @@ def test_an_empty_host_is_found_empty_and_can_be_judged(tmp_path: Path) -> None:
         (EVERYTHING, frozenset(Capability)),
         (NOTHING, frozenset()),
         ("CapEff:\t0000000000001000\n", {Capability.NET_ADMIN}),
+        (AGENT, {Capability.NET_ADMIN, Capability.NET_RAW}),
         ("CapPrm:\t000001ffffffffff\n", frozenset()),
     ],
 )
 def test_effective_capabilities_count(tmp_path: Path, status: str, found: frozenset[Capability]) -> None:
     assert probe(write(tmp_path, {"proc/self/status": f"Name:\tnetpol\n{status}Threads:\t1\n"})).capabilities == found
+
+
+def test_what_is_not_tried_says_which_right_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "detect", lambda: Variant.NFT)
+    host = probe(write(tmp_path, {"proc/self/status": AGENT}))
+    assert (host.variant, host.variant_trouble) == (Variant.NFT, "")
+    assert (host.trials, host.untried) == (None, "no CAP_SYS_ADMIN")
 
 
 def test_a_host_that_gives_no_namespace_says_why(tmp_path: Path) -> None:
