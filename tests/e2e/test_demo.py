@@ -71,6 +71,7 @@ def test_every_step_goes_as_the_policies_say(tmp_path: Path) -> None:
     assert [line.removeprefix(said) for line in told.splitlines() if line.startswith(said)] == TOTALS
     assert told.count("All 144 connections tried over IPv4 and IPv6 went as the policies say.") == len(TOTALS)
     assert "production/redis-1 refuses it: it is isolated for ingress by the DefaultDeny annotation" in told
+    assert "node1: the kernel holds what the policies ask for" in told
     assert 'done="nothing to change"' in told.partition("The agent is killed")[2]
     assert "Rules and sets of netpol's that are left on the node: 0." in told
     assert nothing_is_left(tmp_path, started.pid)

@@ -97,6 +97,7 @@ class Story:
         self._type("apply", "-f", "-", given=policies_of_the_guestbook(), source=MODERNISED)
         self._agent_says("production/guestbook-allow-frontend", "production/guestbook-allow-backend")
         self._probe()
+        self._type(*SYSTEM, "exec", "daemonset/netpol", "--", "netpol", "verify")
         say(self.look.painted("Why does the toolbox not reach redis?", Paint.HEADING))
         asked = ("explain", "--kubeconfig", str(self.cluster.kubeconfig), *EXPLAINED)
         self._answer(("netpol", *asked), self.cluster.run(*netpol_command(*asked)))
