@@ -66,6 +66,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
 """Collections are rare: one that walks 10,000 pods holds up an event for tens of milliseconds."""
 
+STARTING_TURN_SECONDS, TURN_SECONDS = 0.02, 0.005
+"""How long a thread keeps the interpreter while others want it: at the start the watchers only hinder each other."""
+
 MOST_BRIDGES = 3
 
 log = Log("agent")
@@ -86,6 +89,7 @@ def run_agent(settings: AgentSettings) -> int:
     """
     configure(settings.verbosity, sys.stderr)
     gc.set_threshold(*GARBAGE_THRESHOLDS)
+    sys.setswitchinterval(STARTING_TURN_SECONDS)
     # Every thread started from here on leaves the signals to this one.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     variant = settings.variant or detect()
@@ -181,7 +185,7 @@ class Control:
                 Cutter(kernel, node.name),
                 Schedule(self._settings.sync_period_seconds, random.random),
                 self._instruments,
-                _settle_memory,
+                _settle,
             )
             with self._watching(firewall, tables):
                 firewall.run(self._trigger, self._stop)
@@ -281,10 +285,11 @@ def _require_node(settings: AgentSettings, known: object) -> None:
         log.warning(warning)
 
 
-def _settle_memory() -> None:
-    """What the first list left is kept for good: no collection walks it again."""
+def _settle() -> None:
+    """What the first list left is kept for good: no collection walks it again. From here on threads wait for few."""
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(TURN_SECONDS)
 
 
 def _warn_of_bridges(families: tuple[Family, ...]) -> None:

@@ -33,6 +33,7 @@ from netpol.settings import Variant
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "40"))
 ROLLED = 1_000
 IDLE_SECONDS = float(os.environ.get("BENCH_IDLE", "60"))
+APART_SECONDS = 0.05
 START_SECONDS = 60.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -127,7 +128,7 @@ def _latencies(events: Iterator[Event], server: ApiChild, mirror: Mirror) -> dic
         sent = _send(server, event)
         if touched.sets or touched.chains:
             times.append((mirror.wait(touched) - sent) / 1e6)
-            time.sleep(0.02)
+            time.sleep(APART_SECONDS)
         if len(times) == ROUNDS:
             break
     if not times:

@@ -41,7 +41,7 @@ class Mirror:
 
     def apply(self, *events: tuple[str, Manifest]) -> Touched:
         """The events have happened; returns what of the kernel should change by them."""
-        touched = self._engine.apply([_fact(*event) for event in events])
+        touched = self._engine.apply([fact(*event) for event in events])
         for family, table in self._engine.part(touched).tables.items():
             known = self._chains[family]
             after = {name: table.chains[name] for name in touched.chains if name in table.chains}
@@ -115,7 +115,8 @@ class _Transactions:
                 offset += (length + 3) & ~3
 
 
-def _fact(action: str, manifest: Manifest) -> Fact:
+def fact(action: str, manifest: Manifest) -> Fact:
+    """What a watcher would record of the event."""
     kind, metadata = Kind(manifest["kind"]), manifest["metadata"]
     key = Key(kind, metadata.get("namespace", ""), metadata["name"])
     if action == "delete":

@@ -34,6 +34,6 @@ def write_list(path: Path, objects: list[Manifest]) -> None:
 def _laden(manifest: Manifest) -> Manifest:
     if manifest["kind"] == "Pod":
         missing = POD_BYTES - len(json.dumps(manifest))
-        owned = {f"f:field-{number}": {"f:name": {}, "f:value": {}} for number in range(missing // 45)}
+        owned: dict[str, Any] = {f"f:field-{number}": {"f:name": {}, "f:value": {}} for number in range(missing // 45)}
         manifest["metadata"]["managedFields"] = [{"manager": "kubelet", "fieldsV1": owned}]
     return manifest
