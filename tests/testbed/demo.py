@@ -41,7 +41,7 @@ from netpol.policy.reachability import Reachability
 ROOT = Path(__file__).parents[2]
 FIREWALL, CLEANUP = (str(ROOT / "manifests" / name) for name in ("netpol-firewall.yaml", "netpol-cleanup.yaml"))
 SYSTEM = ("-n", "kube-system")
-WAIT = "--timeout=90s"
+WAIT = "--timeout=180s"
 LOG = (*SYSTEM, "logs", "daemonset/netpol")
 EXPLAINED = ("production/toolbox", "production/redis-1", "6379/TCP")
 
@@ -148,7 +148,7 @@ class Story:
             text = self.cluster.kubectl(*log)
             return text if all(f" name={name} " in text for name in awaited) else ""
 
-        self._answer(("kubectl", *log), wait_for("the agent's log speaks of it", written, 10))
+        self._answer(("kubectl", *log), wait_for("the agent's log speaks of it", written))
 
     def _probe(self, *, enforced: bool = True) -> None:
         """Every connection was tried, and is in the table."""
