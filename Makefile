@@ -13,7 +13,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 TOX := PATH="$(BIN):$$PATH" tox run -qq --current-env
 
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster-demo test testbed bench image clean packages testbed-packages
+.PHONY: help demo cluster-demo test testbed upstream bench image clean packages testbed-packages
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: packages $(VENV)/.tests ## run every level of tests; what is missing for o
 
 testbed: packages testbed-packages $(VENV)/.tests ## build the API servers and the cluster that tests run against
 	@PYTHONPATH=tests $(BIN)/python -m testbed
+
+upstream: testbed ## run Kubernetes' own tests of network policies against the agent in a cluster (root)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.upstream $(UPSTREAM)
 
 bench: packages $(VENV)/.tests ## measure, and print the figures by stage
 	@PYTHONPATH=tests $(BIN)/python -m bench

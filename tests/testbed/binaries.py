@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +61,13 @@ def program(name: str) -> Path:
     return path
 
 
-def build(say: Callable[[str], None]) -> None:
-    """Every program is there and made of today's sources; nothing is done for those that were."""
+def build(say: Callable[[str], None], builds: Sequence[Build] | None = None) -> None:
+    """Every program is there and made of today's sources; nothing is done for those that were.
+
+    Of the beds, where nothing else is asked for.
+    """
     beds = directory()
-    wanted = [build for build in BUILDS if not build.is_done(beds)]
+    wanted = [build for build in (BUILDS if builds is None else builds) if not build.is_done(beds)]
     if not wanted:
         return
     beds.mkdir(parents=True, exist_ok=True)
@@ -102,6 +105,10 @@ def _old(go: Path, beds: Path) -> None:
         _go(go, folder, "build", *arguments, "k8s.io/kubernetes/cmd/kube-apiserver")
 
 
+def _upstream(go: Path, beds: Path) -> None:
+    _go(go, GO_SOURCES / "upstream", "build", "-ldflags", "-s -w", "-o", str(beds / UPSTREAM_SUITE), ".")
+
+
 def _pause(go: Path, beds: Path) -> None:
     _go(go, GO_SOURCES / "pause", "build", "-ldflags", "-s -w", "-o", str(beds / "pause"), "pause.go")
 
@@ -126,9 +133,13 @@ CURRENT_COMMANDS = (
     "kubelet",
 )
 OLD_API_SERVER = "kube-apiserver-1.15"
+UPSTREAM_SUITE = "network-policy-suite"
 
 BUILDS = (
     Build("pause", ("pause",), _pause),
     Build("current", (*CURRENT_COMMANDS, "agnhost"), _current),
     Build("old", (OLD_API_SERVER,), _old),
 )
+
+UPSTREAM = Build("upstream", (UPSTREAM_SUITE,), _upstream)
+"""Kubernetes' own tests of network policies: nothing of ours needs them, so they are built when they are run."""

@@ -27,6 +27,8 @@ from testbed.node_files import NodeFiles
 from testbed.processes import Process
 from testbed.waiting import NotYet, wait_for
 
+from netpol.model.networks import Family
+
 UP_SECONDS = 180
 TESTS = Path(__file__).parents[1]
 
@@ -48,13 +50,16 @@ KEPT = (".log", "progress")
 
 
 class LiveCluster:
-    """A cluster that is up inside the `with`; its logs stay in `directory`, everything else goes."""
+    """A cluster that is up inside the `with`; its logs stay in `directory`, everything else goes.
 
-    def __init__(self, directory: Path, images: Sequence[Path]) -> None:
+    Both families are there; node, pods and services have their first address in `first`.
+    """
+
+    def __init__(self, directory: Path, images: Sequence[Path], first: Family = Family.IPV4) -> None:
         require()
         self.directory = directory
         self._images = images
-        self._files = NodeFiles(directory, _programs(), cgroups.new_name())
+        self._files = NodeFiles(directory, _programs(), cgroups.new_name(), first)
         self._unshare: Process | None = None
         self.pid = 0
         """Of the node's first process, as the machine counts."""
@@ -136,8 +141,9 @@ class LiveCluster:
             "--fork",
             "--kill-child",
         ]
-        node = [sys.executable, "-m", "testbed.node", self.directory, self._files.programs, self._files.cgroup]
-        command = [*path, *apart, *map(str, node), *map(str, self._images)]
+        files = self._files
+        told = [self.directory, files.programs, files.cgroup, files.first.value, *self._images]
+        command = [*path, *apart, sys.executable, "-m", "testbed.node", *map(str, told)]
         self._unshare = Process("the node", command, self.directory / "node.log")
         self.pid = self._unshare.only_child()
         self._unshare.wait_until("up", (self.directory / "up").exists, UP_SECONDS)

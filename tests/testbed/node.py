@@ -1,4 +1,4 @@
-"""The first process of a cluster's only node: `python -m testbed.node DIRECTORY PROGRAMS CGROUP IMAGE...`
+"""The first process of a cluster's only node: `python -m testbed.node DIRECTORY PROGRAMS CGROUP FAMILY IMAGE...`
 
 It is process 1 in namespaces of its own: when it ends, the kernel ends everything that it has started, and the rules,
 links and mounts go with the namespaces. `DIRECTORY/up` is there once pods can be made.
@@ -18,7 +18,6 @@ from testbed.api_client import ApiClient
 from testbed.api_servers import ADMIN, TOKENS, write_credentials, write_kubeconfig
 from testbed.etcd import Etcd
 from testbed.node_files import (
-    API_URL,
     NODE,
     NODE_V4,
     NODE_V6,
@@ -27,6 +26,8 @@ from testbed.node_files import (
     NodeFiles,
 )
 from testbed.processes import Process
+
+from netpol.model.networks import Family
 
 OUTSIDE = "outside"
 """The network namespace at the other end of the node's only link, named where only the node sees it."""
@@ -55,7 +56,7 @@ class Node:
         self.files = files
         self.processes: list[Process] = []
         self._began = time.monotonic()
-        self._api = ApiClient(API_URL, TOKENS[ADMIN][0], files.authority)
+        self._api = ApiClient(files.api_url, TOKENS[ADMIN][0], files.authority)
 
     def come_up(self, images: list[Path]) -> None:
         """Pods can be made of these images."""
@@ -64,7 +65,7 @@ class Node:
         wire()
         cgroups.make(self.files.cgroup)
         write_credentials(directory)
-        write_kubeconfig(self.files.kubeconfig, API_URL, TOKENS[ADMIN][0], self.files.authority)
+        write_kubeconfig(self.files.kubeconfig, self.files.api_url, TOKENS[ADMIN][0], self.files.authority)
         self.files.write()
         self.say("namespaces, mounts, links")
 
@@ -84,7 +85,7 @@ class Node:
         kubelet = self._start("kubelet", self.files.kubelet())
         kube_proxy = self._start("kube-proxy", self.files.kube_proxy())
         kubelet.wait_until("node ready", self._ready, 120)
-        kube_proxy.wait_until("serves the API server's address", _serves_the_api_server)
+        kube_proxy.wait_until("serves the API server's address", self._serves_the_api_server)
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         api_server.wait_until("the default service account is there", lambda: self._api.get(account))
         self.say("up")
@@ -111,6 +112,12 @@ class Node:
     def _ready(self) -> bool:
         conditions = self._api.get(f"/api/v1/nodes/{NODE}")["status"]["conditions"]
         return [each["status"] for each in conditions if each["type"] == "Ready"] == ["True"]
+
+    def _serves_the_api_server(self) -> bool:
+        """Whether kube-proxy has written its rules: it calls itself healthy before."""
+        save = "ip6tables-save" if self.files.first is Family.IPV6 else "iptables-save"
+        saved = subprocess.run((save, "-t", "nat"), capture_output=True, text=True, check=True).stdout
+        return "default/kubernetes:https" in saved and "KUBE-SEP-" in saved
 
 
 def mount_private(directory: Path) -> None:
@@ -186,16 +193,10 @@ def _containerd_answers() -> bool:
     return subprocess.run(("ctr", "version"), capture_output=True, check=False).returncode == 0
 
 
-def _serves_the_api_server() -> bool:
-    """Whether kube-proxy has written its rules: it calls itself healthy before."""
-    saved = subprocess.run(("iptables-save", "-t", "nat"), capture_output=True, text=True, check=True).stdout
-    return "default/kubernetes:https" in saved and "KUBE-SEP-" in saved
-
-
-def main(directory: str, programs: str, cgroup: str, *images: str) -> None:
+def main(directory: str, programs: str, cgroup: str, first: str, *images: str) -> None:
     """Does not return while the node lives."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    node = Node(NodeFiles(Path(directory), Path(programs), cgroup))
+    node = Node(NodeFiles(Path(directory), Path(programs), cgroup, Family(int(first))))
     node.come_up([Path(image) for image in images])
     node.reap()
 

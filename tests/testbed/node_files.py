@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from netpol.model.networks import Family
 
 NODE, NODE_V4, NODE_V6 = "node1", "172.30.77.2", "fd00:77::2"
 OUTSIDE_V4, OUTSIDE_V6 = "172.30.77.1", "fd00:77::1"
 POD_RANGES = ("10.20.0.0/24", "fd00:20::/64")
-SERVICE_RANGES = "10.96.0.0/16,fd00:96::/112"
+SERVICE_RANGES = ("10.96.0.0/16", "fd00:96::/112")
 API_PORT = 6443
-API_URL = f"https://{NODE_V4}:{API_PORT}"
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
 
 
@@ -22,6 +24,14 @@ class NodeFiles:
     directory: Path
     programs: Path
     cgroup: str
+    first: Family = Family.IPV4
+    """The family that the node, its pods and its services have their first address in."""
+
+    @property
+    def api_url(self) -> str:
+        """Of the API server, which serves one family only: the first."""
+        host = f"[{NODE_V6}]" if self.first is Family.IPV6 else NODE_V4
+        return f"https://{host}:{API_PORT}"
 
     @property
     def kubeconfig(self) -> Path:
@@ -36,7 +46,7 @@ class NodeFiles:
     def write(self) -> None:
         """Every configuration file is there."""
         self._write("containerd.toml", self._containerd())
-        self._write("cni/10-bed.conflist", json.dumps(_cni(), indent=1))
+        self._write("cni/10-bed.conflist", json.dumps(_cni(self._in_order(*POD_RANGES)), indent=1))
         self._write("kubelet.json", json.dumps(self._kubelet(), indent=1))
         self._write("kube-proxy.json", json.dumps(self._kube_proxy(), indent=1))
 
@@ -47,14 +57,15 @@ class NodeFiles:
     def kube_apiserver(self, etcd: str) -> list[str]:
         """With service accounts and role-based access control, as every cluster has them."""
         key = self.directory / "service-accounts.key"
+        address = self._in_order(NODE_V4, NODE_V6)[0]
         return self._program(
             "kube-apiserver",
             f"--etcd-servers={etcd}",
-            f"--bind-address={NODE_V4}",
-            f"--advertise-address={NODE_V4}",
+            f"--bind-address={address}",
+            f"--advertise-address={address}",
             f"--secure-port={API_PORT}",
             f"--cert-dir={self.directory / 'certs'}",
-            f"--service-cluster-ip-range={SERVICE_RANGES}",
+            f"--service-cluster-ip-range={','.join(self._in_order(*SERVICE_RANGES))}",
             f"--token-auth-file={self.directory / 'tokens.csv'}",
             "--authorization-mode=RBAC",
             "--allow-privileged=true",
@@ -77,10 +88,10 @@ class NodeFiles:
             f"--service-account-private-key-file={self.directory / 'service-accounts.key'}",
             f"--root-ca-file={self.authority}",
             "--allocate-node-cidrs=true",
-            f"--cluster-cidr={','.join(POD_RANGES)}",
+            f"--cluster-cidr={','.join(self._in_order(*POD_RANGES))}",
             "--node-cidr-mask-size-ipv4=24",
             "--node-cidr-mask-size-ipv6=64",
-            f"--service-cluster-ip-range={SERVICE_RANGES}",
+            f"--service-cluster-ip-range={','.join(self._in_order(*SERVICE_RANGES))}",
         )
 
     def kube_scheduler(self) -> list[str]:
@@ -96,13 +107,16 @@ class NodeFiles:
             f"--config={self.directory / 'kubelet.json'}",
             f"--kubeconfig={self.kubeconfig}",
             f"--hostname-override={NODE}",
-            f"--node-ip={NODE_V4},{NODE_V6}",
+            f"--node-ip={','.join(self._in_order(NODE_V4, NODE_V6))}",
             "--root-dir=/var/lib/kubelet",
         )
 
     def kube_proxy(self) -> list[str]:
         """Serves the addresses of services, by iptables."""
         return self._program("kube-proxy", f"--config={self.directory / 'kube-proxy.json'}")
+
+    def _in_order(self, v4: str, v6: str) -> tuple[str, str]:
+        return (v6, v4) if self.first is Family.IPV6 else (v4, v6)
 
     def _program(self, name: str, *flags: str) -> list[str]:
         return [str(self.programs / name), "--v=2", *flags]
@@ -144,7 +158,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
         return {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
-            "address": NODE_V4,
+            "address": self._in_order(NODE_V4, NODE_V6)[0],
             "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
             "authorization": {"mode": "AlwaysAllow"},
             "cgroupDriver": "cgroupfs",
@@ -175,7 +189,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
             "mode": "iptables",
-            "clusterCIDR": ",".join(POD_RANGES),
+            "clusterCIDR": ",".join(self._in_order(*POD_RANGES)),
             "clientConnection": {"kubeconfig": str(self.kubeconfig)},
             "hostnameOverride": NODE,
             "bindAddress": "0.0.0.0",  # noqa: S104  in the node's own network
@@ -187,7 +201,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
         }
 
 
-def _cni() -> dict[str, object]:
+def _cni(pod_ranges: Sequence[str]) -> dict[str, object]:
     bridge = {
         "type": "bridge",
         "bridge": "kube-bridge",
@@ -195,7 +209,7 @@ def _cni() -> dict[str, object]:
         "hairpinMode": True,
         "ipam": {
             "type": "host-local",
-            "ranges": [[{"subnet": pods}] for pods in POD_RANGES],
+            "ranges": [[{"subnet": pods}] for pods in pod_ranges],
             "dataDir": "/run/cni-addresses",
         },
     }

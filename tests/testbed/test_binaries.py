@@ -35,6 +35,13 @@ def test_what_is_there_is_not_built_again(beds: Path) -> None:
     assert (beds / "a").read_text() == "made by /no/go"
 
 
+def test_what_is_asked_for_is_built_and_nothing_else(beds: Path) -> None:
+    (beds.parent / "go" / "other").mkdir()
+    said: list[str] = []
+    binaries.build(said.append, [Build("other", ("b",), made)])
+    assert [line.partition(": ")[2] for line in said] == ["b"]
+
+
 @pytest.mark.parametrize("change", ["source", "program"])
 def test_a_change_is_built(beds: Path, change: str) -> None:
     said: list[str] = []
