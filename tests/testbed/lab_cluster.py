@@ -10,8 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import builders
 import yaml
-from builders import address, namespace, node, pod, world
+from builders import address, world
 from cluster import PATIENCE, protocol_and_port
 from testbed.api_client import ApiClient, Object, Refused
 from testbed.api_servers import CURRENT, OLD, STRANGER, ApiServer, Release
@@ -37,7 +38,7 @@ DEFAULT_DENY = '{"ingress": {"isolation": "DefaultDeny"}}'
 ROLE = "netpol"
 MANIFEST = Path(__file__).parents[2] / "manifests" / "netpol-firewall.yaml"
 
-FRONTEND = pod(
+FRONTEND = builders.pod(
     "production/frontend",
     "10.1.0.10",
     "fd01::10",
@@ -45,7 +46,7 @@ FRONTEND = pod(
     ports="http=80/TCP",
     node="one",
 )
-BACKEND = pod(
+BACKEND = builders.pod(
     "production/backend",
     "10.1.0.11",
     "fd01::11",
@@ -53,17 +54,19 @@ BACKEND = pod(
     ports="redis=6379/TCP",
     node="one",
 )
-BATCH = pod("production/batch", "10.1.0.12", "fd01::12", labels="app=batch", ports="http=81/TCP", node="one")
-FRONT_TWO = pod("production/front-two", "10.2.0.10", "fd02::10", labels="app=guestbook tier=frontend", node="two")
-CLIENT = pod("staging/client", "10.1.0.13", "fd01::13", labels="app=client", node="one")
-IMPOSTOR = pod("staging/impostor", "10.2.0.11", "fd02::11", labels="app=guestbook tier=frontend", node="two")
+BATCH = builders.pod("production/batch", "10.1.0.12", "fd01::12", labels="app=batch", ports="http=81/TCP", node="one")
+FRONT_TWO = builders.pod(
+    "production/front-two", "10.2.0.10", "fd02::10", labels="app=guestbook tier=frontend", node="two"
+)
+CLIENT = builders.pod("staging/client", "10.1.0.13", "fd01::13", labels="app=client", node="one")
+IMPOSTOR = builders.pod("staging/impostor", "10.2.0.11", "fd02::11", labels="app=guestbook tier=frontend", node="two")
 """Of another namespace, with the labels of the frontend."""
 
 PODS = (FRONTEND, BACKEND, BATCH, FRONT_TWO, CLIENT, IMPOSTOR)
-NAMESPACES = (namespace("production", "team=red"), namespace("staging", "team=blue"))
+NAMESPACES = (builders.namespace("production", "team=red"), builders.namespace("staging", "team=blue"))
 NODES = (
-    node("one", "192.168.50.1", "fd50::1", pod_cidrs=["10.1.0.0/24", "fd01::/64"]),
-    node("two", "192.168.50.2", "fd50::2", pod_cidrs=["10.2.0.0/24", "fd02::/64"]),
+    builders.node("one", "192.168.50.1", "fd50::1", pod_cidrs=["10.1.0.0/24", "fd01::/64"]),
+    builders.node("two", "192.168.50.2", "fd50::2", pod_cidrs=["10.2.0.0/24", "fd02::/64"]),
 )
 OUTSIDE = (
     Outside("client", (address("203.0.113.9"), address("2001:db8:9::9"))),
@@ -110,21 +113,21 @@ class LabCluster:
 
         They come last: an agent believes no list of a server that does not know its node, so it gets all or nothing.
         """
-        for each in NAMESPACES:
-            self.create_namespace(each)
-        for each in PODS:
-            self.create_pod(each)
-        for each in nodes:
-            self.create_node(each)
+        for namespace in NAMESPACES:
+            self.create_namespace(namespace)
+        for pod in PODS:
+            self.create_pod(pod)
+        for node in nodes:
+            self.create_node(node)
 
     def clear(self) -> None:
         """The server knows nothing of it any more, nor of any policy."""
-        for each in NAMESPACES:
+        for name in [each.name for each in NAMESPACES]:
             with suppress(Refused):
-                self.delete_namespace(each.name)
-        for each in NODES:
+                self.delete_namespace(name)
+        for name in [each.name for each in NODES]:
             with suppress(Refused):
-                self.client.delete(f"{CORE}/nodes/{each.name}")
+                self.client.delete(f"{CORE}/nodes/{name}")
 
     def create_namespace(self, thing: Namespace) -> None:
         """The namespace exists."""
@@ -214,7 +217,7 @@ class LabCluster:
         return Place(self.lab.endpoint(destination, family), *protocol_and_port(port))
 
     def assert_reached(self, expected: Mapping[str, Iterable[str]], sources: Iterable[str] = EVERYBODY) -> None:
-        """Each place is reached by those that are named and by no other of `sources`; AssertionError tells what differs."""
+        """Each place is reached by those named and by no other of `sources`; AssertionError tells what differs."""
         questions: dict[Probe, tuple[str, str, int]] = {}
         allowed: set[Probe] = set()
         for place, sources in expected.items():
