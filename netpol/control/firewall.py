@@ -18,6 +18,7 @@ from netpol.control.keeper import Keeper
 from netpol.control.schedule import Schedule
 from netpol.control.tightening import passed_on, tightened
 from netpol.errors import KernelRefusal
+from netpol.listing import listed
 from netpol.model.facts import Kind
 from netpol.model.networks import Address
 from netpol.model.policies import Direction
@@ -32,6 +33,11 @@ LONGEST_WAIT_SECONDS = 5.0
 """An idle controller wakes this often, to say that it is alive."""
 SWEEP_SECONDS = 0.5
 """How long nothing must have changed until sets that nobody asks for are destroyed."""
+SURVEY_SECONDS = 10.0
+"""How often the sets are surveyed, for the kernel tells nobody of their changes: 30 ms where there are thousands."""
+QUIET_SECONDS = 1.0
+"""How long no fact must have come until there is time for that."""
+MOST_NAMES = 3
 
 log = Log("control")
 
@@ -74,6 +80,7 @@ class Firewall:
         self._has_programmed = False
         self._alarmed = threading.Event()
         self._is_sweeping = False
+        self._facts_at = self._surveyed_at = self._clock()
 
     def run(self, trigger: Trigger, stop: threading.Event) -> None:
         """Work until `stop` is set and the trigger pulled; a batch that was begun is finished."""
@@ -96,6 +103,7 @@ class Firewall:
         in_sync = self._subscription.in_sync()
         facts = self._subscription.take()
         self._metrics.facts.inc(len(facts))
+        self._survey(has_facts=bool(facts))
         if self._alarmed.is_set():
             self._alarmed.clear()
             self._schedule.alarm(self._clock())
@@ -125,6 +133,25 @@ class Firewall:
                 return
             self._metrics.compile_seconds.observe(self._clock() - began)
             yield batch
+
+    def _survey(self, *, has_facts: bool) -> None:
+        """Where there was time for it, it is known whether others have changed sets of ours."""
+        now = self._clock()
+        if has_facts:
+            self._facts_at = now
+        if now - self._facts_at < QUIET_SECONDS or now - self._surveyed_at < SURVEY_SECONDS:
+            return
+        if self._schedule.is_due(now):
+            return  # all is read in a moment
+        self._surveyed_at = now
+        try:
+            estranged = self._keeper.estranged()
+        except KernelRefusal as refusal:
+            self._refused(refusal)
+            return
+        if estranged:
+            log.info("somebody else changed sets", what=listed(sorted(estranged), MOST_NAMES))
+            self.alarm()
 
     def _carry_out(self, batch: Batch) -> None:
         began = self._clock()
@@ -156,7 +183,8 @@ class Firewall:
         except KernelRefusal as refusal:
             self._refused(refusal)
             return
-        self._schedule.succeeded(self._clock())
+        self._surveyed_at = self._clock()
+        self._schedule.succeeded(self._surveyed_at)
         done, seconds = replace(outcome, flows_cut=cut), self._clock() - began
         if not was_certain:
             log.info("kernel programmed", done=done, seconds=seconds)

@@ -83,6 +83,10 @@ class Keeper:
         self._stale |= {name for name in touched.sets - part.sets.keys() if name in shadow.sets}
         return Outcome(steps)
 
+    def estranged(self) -> frozenset[str]:
+        """The sets that others have changed, as far as that shows without their members. Raises KernelRefusal."""
+        return frozenset() if self._shadow is None else self._shadow.estranged(self._kernel.sets.survey())
+
     def sweep(self) -> bool:
         """One set that nothing asks for any more is gone; False where none can go now. Raises KernelRefusal."""
         if self._shadow is None:

@@ -71,11 +71,13 @@ class Shadow:
     def estranged(self, survey: Mapping[str, SetSummary]) -> frozenset[str]:
         """The names under which the kernel has not what was left there: a set gone, made, emptied, filled or remade.
 
-        A member exchanged for another one does not show, nor what a set remembers for a time.
+        A member exchanged for another one does not show, nor what a set remembers for a time,
+        nor a set of others that only has a name like ours: it is never read either.
         """
+        readable = {name for name, summary in survey.items() if summary.type is not None}
         return frozenset(
             name
-            for name in {*self._sets, *survey}
+            for name in readable.union(self._sets)
             if name not in self._sets or name not in survey or not _fits(self._sets[name], survey[name])
         )
 

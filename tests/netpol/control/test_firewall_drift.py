@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from between import FAMILIES, kernel_of
-from builders import world
-from live import PERIOD_SECONDS, Live
+from builders import namespace, world
+from live import PERIOD_SECONDS, Live, known
 from two_pods import BASE, FOUR, STRANGER, WEB, WIDER, WORLD, flow
 
 from netpol.compiler.names import isolated_set, judging_chain
+from netpol.control.firewall import QUIET_SECONDS, SURVEY_SECONDS
 from netpol.control.keeper import Keeper
 from netpol.dataplane.memory import MemoryKernel
+from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.policies import Direction
 
@@ -25,6 +28,15 @@ def _live() -> Live:
 def empty_a_set(memory: MemoryKernel) -> None:
     isolated = memory.sets.read()[isolated_set(Direction.INGRESS, FOUR)]
     memory.sets.remove(isolated, isolated.members)
+
+
+def destroy_a_set(memory: MemoryKernel) -> None:
+    flush_everything(memory)
+    memory.sets.destroy(memory.sets.read())
+
+
+def make_a_set(memory: MemoryKernel) -> None:
+    memory.sets.create([replace(next(iter(memory.sets.read().values())), name=f"NETPOL-S4-{'Z' * 16}")])
 
 
 def empty_a_chain(memory: MemoryKernel) -> None:
@@ -46,10 +58,12 @@ def flush_everything(memory: MemoryKernel) -> None:
         memory.tables.write(family, [*(f"-F {name}" for name in (*hooks, *ours)), *(f"-X {name}" for name in ours)])
 
 
-DAMAGES = [empty_a_set, empty_a_chain, add_a_rule, move_the_hook, flush_everything]
+RULE_DAMAGES = [empty_a_chain, add_a_rule, move_the_hook, flush_everything]
+SET_DAMAGES = [empty_a_set, destroy_a_set, make_a_set]
+DAMAGES = [empty_a_set, *RULE_DAMAGES]
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", RULE_DAMAGES)
 def test_damage_is_mended_when_the_period_is_over(live: Live, damage: Callable[[MemoryKernel], None]) -> None:
     damage(live.memory)
     live.step(after_seconds=PERIOD_SECONDS - 1)
@@ -71,6 +85,57 @@ def test_damage_is_mended_soon_after_an_alarm(
     assert live.holds(WORLD)
     assert live.metric("foreign_changes_total") == 1
     assert "somebody else had changed what is ours" in caplog.text
+
+
+@pytest.mark.parametrize("damage", SET_DAMAGES)
+def test_sets_that_others_changed_are_found_when_there_is_time(
+    live: Live, damage: Callable[[MemoryKernel], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "netpol.control")
+    live.step(after_seconds=QUIET_SECONDS)
+    damage(live.memory)
+    compared = live.metric("resyncs_total")
+    live.step(after_seconds=SURVEY_SECONDS - QUIET_SECONDS - 0.1)
+    assert live.metric("resyncs_total") == compared
+    live.step(after_seconds=0.1)
+    assert live.holds(WORLD)
+    assert live.metric("resyncs_total") == compared + 1
+    assert live.metric("foreign_changes_total") == 1
+    assert "somebody else changed sets" in caplog.text
+    live.step(after_seconds=SURVEY_SECONDS)
+    assert live.metric("foreign_changes_total") == 1
+
+
+def test_sets_are_not_surveyed_while_facts_come(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    surveys: list[float] = []
+
+    def note() -> frozenset[str]:
+        surveys.append(live.clock.now)
+        return frozenset()
+
+    monkeypatch.setattr(live.keeper, "estranged", note)
+    for number in range(30):
+        live.record(known(namespace(f"new-{number}")))
+        live.step(after_seconds=0.9)
+    assert surveys == []
+    live.step(after_seconds=QUIET_SECONDS)
+    assert surveys == [live.clock.now]
+    compared = live.metric("resyncs_total")
+    for _ in range(29):
+        live.step(after_seconds=1.0)
+    assert (len(surveys), live.metric("resyncs_total")) == (3, compared + 1)
+
+
+def test_a_survey_that_is_refused_is_a_doubt(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> frozenset[str]:
+        raise KernelRefusal("the ipsets cannot be surveyed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(live.keeper, "estranged", refuse)
+        live.step(after_seconds=SURVEY_SECONDS)
+    assert live.metric("in_sync") == 0
+    live.step(after_seconds=1)
+    assert live.metric("in_sync") == 1
 
 
 def test_alarms_one_after_the_other_do_not_make_it_compare_all_the_time(live: Live) -> None:

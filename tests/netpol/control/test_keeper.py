@@ -104,6 +104,15 @@ def test_a_doubt_ends_that_until_it_is_read_again(kept: Kept) -> None:
     assert kept.planned(Stale.KEEP) == 0
 
 
+def test_a_set_that_others_emptied_is_told_where_the_kernel_is_known(kept: Kept) -> None:
+    assert kept.keeper.estranged() == frozenset()
+    emptied = kept.memory.sets.read()[isolated_set(Direction.INGRESS, FOUR)]
+    kept.memory.sets.remove(emptied, emptied.members)
+    assert kept.keeper.estranged() == {emptied.name}
+    kept.keeper.doubt()
+    assert kept.keeper.estranged() == frozenset()
+
+
 def test_what_it_holds_already_takes_nothing(kept: Kept) -> None:
     operations = list(kept.memory.journal.operations)
     assert kept.keeper.converge(kept.engine.ruleset()) == Outcome(())

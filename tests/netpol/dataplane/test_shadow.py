@@ -12,6 +12,7 @@ from worlds import NODE_NAMES, snapshots
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.ruleset import Hook, IpSet, NetworkMember, Ruleset, SetType, Table
 from netpol.dataplane.apply import apply
+from netpol.dataplane.kernel import SetSummary
 from netpol.dataplane.memory import MemoryKernel
 from netpol.dataplane.plan import Held, Stale, plan
 from netpol.dataplane.shadow import Shadow
@@ -140,4 +141,8 @@ def test_what_others_made_of_sets_shows_in_a_survey() -> None:
     memory.sets.destroy([gone.name, remade.name])
     memory.sets.create([replace(remade, type=SetType.NETWORKS), made])
     memory.sets.add(timed, [one])
-    assert shadow.estranged(memory.sets.survey()) == {emptied.name, gone.name, remade.name, made.name}
+    survey = dict(memory.sets.survey())
+    assert shadow.estranged(survey) == {emptied.name, gone.name, remade.name, made.name}
+    strange = SetSummary(None, None, None, 7)
+    survey |= {f"NETPOL-S4-{'Q' * 16}": strange, kept.name: strange}
+    assert shadow.estranged(survey) == {emptied.name, gone.name, remade.name, made.name, kept.name}
