@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bench.live_world import BARE
 from bench.manifests import APPS, NODE, STAGES, TIERS
 
 from netpol.model.objects import ISOLATION_ANNOTATION
@@ -87,13 +88,11 @@ class Events:
             yield "put", namespace
 
     def _namespaces_annotated(self) -> Iterator[Event]:
+        namespace = next(each for each in self._objects["Namespace"] if each["metadata"]["name"] == BARE)
         while True:
-            namespace = self._chance.choice(self._objects["Namespace"])
-            annotations = namespace["metadata"].setdefault("annotations", {})
-            if ISOLATION_ANNOTATION in annotations:
-                del annotations[ISOLATION_ANNOTATION]
-            else:
-                annotations[ISOLATION_ANNOTATION] = DENY
+            namespace["metadata"]["annotations"] = {ISOLATION_ANNOTATION: DENY}
+            yield "put", namespace
+            del namespace["metadata"]["annotations"]
             yield "put", namespace
 
     def _policies_added(self) -> Iterator[Event]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import tempfile
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import yaml
-from bench.manifests import Size, write_cluster
+from bench.manifests import NODE, Size, write_cluster
 
 Manifest = dict[str, Any]
+
+BARE, BARE_PODS = "bare", 5
+"""A namespace without policies, and how many pods of the node are in it: nothing isolates them but an annotation."""
 
 POD_BYTES = 6_000
 """What a pod weighs on the wire, nearly all of it fields that no policy looks at."""
@@ -23,7 +28,12 @@ def manifests(size: Size) -> list[Manifest]:
         write_cluster(Path(directory), size)
         for file in sorted(Path(directory).iterdir()):
             found += (document for document in yaml.load_all(file.read_text(), yaml.CSafeLoader) if document)
-    return [_laden(manifest) for manifest in found]
+    bare = copy.deepcopy(next(manifest for manifest in found if manifest["kind"] == "Namespace"))
+    bare["metadata"] = {"name": BARE, "labels": {"team": "t0"}}
+    local = (each for each in found if each["kind"] == "Pod" and each["spec"]["nodeName"] == NODE)
+    for pod in islice(local, BARE_PODS):
+        pod["metadata"]["namespace"] = BARE
+    return [bare, *map(_laden, found)]
 
 
 def write_list(path: Path, objects: list[Manifest]) -> None:
