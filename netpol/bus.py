@@ -31,7 +31,7 @@ class Subscription:
         """When the oldest fact of the last `take` was recorded, by the monotonic clock."""
         self._in_order = True
         self.taken_in_order = True
-        """False where the last `take` was so far behind that it got the latest of each object, in no order."""
+        """False where the facts of the last `take` have none: it was far behind, or they came all at once."""
 
     def in_sync(self) -> bool:
         """True once every kind was listed completely; what `take` then returns completes that list."""
@@ -52,8 +52,12 @@ class Subscription:
         self._pending += facts
         if len(self._pending) > MOST_PENDING:
             self._pending = list({fact.key: fact for fact in self._pending}.values())
-            self._in_order = False
+            self.lose_order()
         self._trigger.pull()
+
+    def lose_order(self) -> None:
+        """What is kept has no order any more; called by the bus, under its lock."""
+        self._in_order = False
 
     def empty(self) -> list[Fact]:
         """What was kept; called by the bus, under its lock."""
@@ -91,9 +95,16 @@ class Bus:
         return self.replace_all({kind: objects})
 
     def replace_all(self, world: Mapping[Kind, Mapping[ObjectName, object]]) -> int:
-        """Keep complete lists of several kinds at once: whoever takes the facts of one takes those of all."""
+        """Keep complete lists of several kinds at once: whoever takes the facts of one takes those of all.
+
+        They changed at the same time, as far as is known: in no order. Returns how many changed.
+        """
         with self._lock:
-            return sum(self._replace(kind, objects) for kind, objects in world.items())
+            changed = sum(self._replace(kind, objects) for kind, objects in world.items())
+            if changed > 1:
+                for subscription in self._subscriptions:
+                    subscription.lose_order()
+            return changed
 
     def in_sync(self, kinds: Collection[Kind]) -> bool:
         """True once every one of these kinds was listed completely."""

@@ -19,6 +19,9 @@ from netpol.model.networks import Family
 
 Value = TypeVar("Value", IpSet, tuple[Rule, ...])
 
+MOST_BATCHES = 20
+"""How many plans a backlog may become: each may write tables, and to be late by seconds is worse than a moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -40,16 +43,18 @@ def batches(engine: Engine, facts: Iterable[Fact]) -> Iterator[Batch]:
     """The batches that bring the engine through these facts, in their order.
 
     What a batch holds is as of its own last fact; the engine may be ahead of the one that was just given. Facts
-    that touch nothing are in no batch.
+    that touch nothing are in no batch. The last of `MOST_BATCHES` has whatever is left, as facts without an order.
     """
     gathered = _Gathered()
+    more = MOST_BATCHES - 1
     for fact in facts:
         touched = engine.apply((fact,))
         if not touched:
             continue
-        if gathered.facts and crosses(gathered.touched, touched):
+        if more and gathered.facts and crosses(gathered.touched, touched):
             yield gathered.batch()
             gathered = _Gathered()
+            more -= 1
         gathered.add(fact, touched, engine.part(touched))
     if gathered.facts:
         yield gathered.batch()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from netpol.bus import Subscription
@@ -16,7 +16,8 @@ from netpol.control.changelog import tell
 from netpol.control.cutter import Cutter
 from netpol.control.keeper import Keeper
 from netpol.control.schedule import Schedule
-from netpol.control.tightening import passed_on, tightened
+from netpol.control.tightening import passed_on, shuts_out_ranges, tightened
+from netpol.dataplane.steps import Step
 from netpol.errors import KernelRefusal
 from netpol.listing import listed
 from netpol.model.facts import Kind
@@ -113,6 +114,7 @@ class Firewall:
                 # Once something was refused, the comparison to come is for all that follows too.
                 if self._keeper.is_certain:
                     self._carry_out(batch)
+                    self._health.beat(PART)
         else:
             self._engine.apply(facts)
         if in_sync and self._schedule.is_due(self._clock()):
@@ -158,9 +160,7 @@ class Firewall:
         try:
             outcome = self._keeper.change(batch.part, batch.touched)
             self._metrics.event_to_kernel_seconds.observe(self._clock() - self._subscription.taken_since)
-            rejudged = self._engine.judged if batch.touched.rejudged else ()
-            holders = passed_on(batch.facts, self._engine.node)
-            cut = self._cut(tightened(outcome.steps).union(rejudged, holders))
+            cut = self._cut(self._suspects(batch, outcome.steps))
         except KernelRefusal as refusal:
             self._refused(refusal)
             return
@@ -169,6 +169,13 @@ class Firewall:
         self._metrics.sync_seconds.observe(seconds)
         self._metrics.last_success_timestamp_seconds.set_to_current_time()
         tell(log, batch.facts, replace(outcome, flows_cut=cut), seconds)
+
+    def _suspects(self, batch: Batch, steps: Iterable[Step]) -> Collection[Address] | None:
+        """The addresses at an end of every connection that the batch may deny; None for all there are."""
+        if shuts_out_ranges(steps):
+            return None
+        rejudged = self._engine.judged if batch.touched.rejudged else ()
+        return tightened(steps).union(rejudged, passed_on(batch.facts, self._engine.node))
 
     def _compare(self) -> None:
         """The kernel holds the whole ruleset, whatever anybody did to it, and what it denies has ended."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_address
 
-from netpol.compiler.names import isolated_set
+from netpol.compiler.names import isolated_set, unknown_set
 from netpol.compiler.ruleset import AddressPort, Member, NetworkMember
 from netpol.dataplane.steps import AddMembers, RemoveMembers, Step
 from netpol.model.facts import Fact
@@ -14,6 +14,7 @@ from netpol.model.objects import Pod
 from netpol.model.policies import Direction
 
 _ISOLATED = frozenset(isolated_set(direction, family) for direction in Direction for family in Family)
+_UNKNOWN = frozenset(map(unknown_set, Family))
 
 
 def tightened(steps: Iterable[Step]) -> frozenset[Address]:
@@ -29,6 +30,16 @@ def tightened(steps: Iterable[Step]) -> frozenset[Address]:
         if isinstance(step, RemoveMembers) or (isinstance(step, AddMembers) and step.target.name in _ISOLATED)
         for member in step.members
         for address in _addresses(member)
+    )
+
+
+def shuts_out_ranges(steps: Iterable[Step]) -> bool:
+    """True where whole ranges are shut out from now on (G12): whoever has an address of theirs may be connected."""
+    return any(
+        isinstance(step, AddMembers)
+        and step.target.name in _UNKNOWN
+        and any(isinstance(member, NetworkMember) and not member.nomatch for member in step.members)
+        for step in steps
     )
 
 

@@ -154,12 +154,20 @@ def _pod_addresses(status: Fields, reading: Reading) -> tuple[Address, ...]:
 
 
 def _address(parent: Fields, at: FieldPath, key: str, reading: Reading) -> Address | None:
+    """The address that the field names; one that stands for none, such as 0.0.0.0, is not had by anything.
+
+    The kernel refuses those in a set, and with them every other change of the same time.
+    """
     value = parent.get(key)
     try:
-        return parse_address(value if isinstance(value, str) else "")
+        address = parse_address(value if isinstance(value, str) else "")
     except ValueError:
         reading.wrong((*at, key), "is missing" if value is None else f"{shown(value)} is no IP address")
         return None
+    if address.is_unspecified:
+        reading.wrong((*at, key), f"{shown(value)} is the address of nothing")
+        return None
+    return address
 
 
 def _named_ports(spec: Fields, reading: Reading) -> Iterator[ContainerPort]:

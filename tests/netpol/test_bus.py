@@ -144,3 +144,13 @@ def test_lists_of_several_kinds_are_taken_together(bus: Bus, subscription: Subsc
     assert changed == 1001
     assert Counter(fact.key.kind for fact in taken[0]) == {Kind.NAMESPACE: 1, Kind.POD: 1000}
     assert bus.in_sync({Kind.NAMESPACE, Kind.POD})
+
+
+def test_what_changed_at_the_same_time_has_no_order(bus: Bus, subscription: Subscription) -> None:
+    bus.replace_all({Kind.NAMESPACE: {("", "web"): Namespace("web")}})
+    subscription.take()
+    assert subscription.taken_in_order
+
+    bus.replace_all({Kind.NAMESPACE: {}, Kind.POD: {("web", "front"): Pod("web", "front")}})
+    subscription.take()
+    assert not subscription.taken_in_order

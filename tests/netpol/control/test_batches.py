@@ -12,6 +12,7 @@ from live import OPTIONS, gone, known, listing
 from netpol.compiler.engine import Engine, Touched
 from netpol.compiler.names import pod_chain, unknown_set
 from netpol.compiler.ruleset import IpSet, SetType
+from netpol.control import batches as module
 from netpol.control.batches import Batch, batches, crosses, one_batch
 from netpol.model.facts import Fact
 from netpol.model.networks import Family
@@ -124,6 +125,16 @@ def test_facts_without_an_order_are_one_batch_whatever_is_in_them() -> None:
     assert batch.facts == tuple(facts)
     assert batch.touched.rejudged
     assert batch.part == engine.part(batch.touched)
+
+
+def test_a_long_backlog_is_not_carried_out_plan_by_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BATCHES", 3)
+    turns = [A_NEW_FRIEND, known(ON_MORE), known(STRANGER), known(FRIENDS_ONLY)] * 3
+    engine = started()
+    found = made(engine, *turns)
+    assert len(found) == 3
+    assert [fact for batch in found for fact in batch.facts] == turns
+    assert found[-1].part == engine.part(found[-1].touched)
 
 
 def test_facts_that_touch_nothing_are_no_batch() -> None:

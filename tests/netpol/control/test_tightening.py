@@ -10,7 +10,7 @@ from live import gone, known
 
 from netpol.compiler.names import isolated_set
 from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
-from netpol.control.tightening import passed_on, tightened
+from netpol.control.tightening import passed_on, shuts_out_ranges, tightened
 from netpol.dataplane.steps import AddMembers, CreateSets, DestroySets, RemoveMembers, Step
 from netpol.model.networks import Family
 from netpol.model.policies import Direction
@@ -72,3 +72,11 @@ def test_an_address_that_a_pod_of_the_node_has_may_have_been_another_ones() -> N
         ip_address("10.0.1.7"),
         ip_address("fd00::7"),
     }
+
+
+def test_a_range_that_is_shut_out_concerns_whoever_has_an_address_of_it() -> None:
+    ranged, hole = NetworkMember(bytes([10, 0, 0, 0]), 24), NetworkMember(GONE.packed, 32, nomatch=True)
+    unknown = IpSet("NETPOL-UNKNOWN-4", SetType.NETWORKS, Family.IPV4)
+
+    assert shuts_out_ranges((AddMembers(unknown, (hole, ranged)),))
+    assert not shuts_out_ranges((AddMembers(unknown, (hole,)), AddMembers(PEERS, (GONE.packed,))))
