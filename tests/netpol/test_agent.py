@@ -54,7 +54,7 @@ class Parts:
 
 @pytest.fixture(params=Variant, ids=lambda variant: variant.value, name="parts")
 def _parts(request: pytest.FixtureRequest, private_network: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
-    monkeypatch.setattr(agent, "_settle_memory", lambda: None)
+    monkeypatch.setattr(agent, "_settle", lambda: None)
     parts = Parts(variant=request.param)
     yield parts
     parts.control.stop()
@@ -87,7 +87,7 @@ def test_the_control_thread_keeps_the_kernel_and_leaves_the_rules_when_it_is_sto
 def test_it_takes_everything_away_at_its_end_where_it_was_told_to(
     private_network: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent, "_settle_memory", lambda: None)
+    monkeypatch.setattr(agent, "_settle", lambda: None)
     parts = Parts(replace(SETTINGS, cleanup_on_exit=True))
     parts.bus.replace_all(lists(WORLD))
     parts.control.start()
