@@ -152,7 +152,7 @@ def container(**port: object) -> dict[str, object]:
         (pod_fields(status={"phase": 1}), "status.phase: must be a string, not 1"),
         (pod_fields(status={"podIP": "10.0.0.256"}), "status.podIP: '10.0.0.256' is no IP address"),
         (pod_fields(status={"podIP": 10}), "status.podIP: 10 is no IP address"),
-        (pod_fields(status={"podIP": "0.0.0.0"}), "status.podIP: '0.0.0.0' is the address of nothing"),
+        (pod_fields(status={"podIP": "::"}), "status.podIP: '::' is the address of nothing"),
         (
             pod_fields(status={"podIPs": [{"ip": "::ffff:0.0.0.0"}]}),
             "status.podIPs[0].ip: '::ffff:0.0.0.0' is the address of nothing",
