@@ -162,7 +162,7 @@ def test_what_others_break_is_mended_within_the_period(clean: Cluster, tmp_path:
 
 
 def test_no_rule_of_others_is_lost_while_both_write(clean: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_module, "_settle_memory", lambda: None)
+    monkeypatch.setattr(agent_module, "_settle", lambda: None)
     chunks, size = 50, 200
     tool = f"iptables-{clean.variant.value}"
     wait = ["-w", "30"] if clean.variant is Variant.LEGACY else []

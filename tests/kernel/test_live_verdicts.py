@@ -29,7 +29,7 @@ ALWAYS = rule(peers=[RED_API], ports=PORTS)
 
 @pytest.fixture(autouse=True)
 def _leave_the_tests_memory_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent, "_settle_memory", lambda: None)
+    monkeypatch.setattr(agent, "_settle", lambda: None)
 
 
 # --- what happens, without a part in what the probed pairs may do
