@@ -26,6 +26,11 @@ _INGRESS_ONLY = frozenset({Direction.INGRESS})
 _BOTH = frozenset(Direction)
 _TYPES = {"Ingress": Direction.INGRESS, "Egress": Direction.EGRESS}
 _PEERS = {Direction.INGRESS: "from", Direction.EGRESS: "to"}
+_OF_LATER_RELEASES = {"policyTypes": (None, ["Ingress"]), "egress": (None,)}
+"""Fields that mean nothing under the annotation (B13), and the values of which nothing is said.
+
+API servers of 1.8 to 1.15 put the type Ingress into every policy that has none, and it is so anyway.
+"""
 
 Part = TypeVar("Part")
 
@@ -110,8 +115,8 @@ class _SpecReading:
     def _directions(self, spec: Fields, *, unreadable: bool) -> frozenset[Direction]:
         """What the policy isolates for: its types, or their defaults (V2); both where that cannot be told (M7)."""
         if self._semantics is Semantics.ANNOTATION:
-            for key in ("policyTypes", "egress"):
-                if spec.get(key) is not None:
+            for key, silent in _OF_LATER_RELEASES.items():
+                if spec.get(key) not in silent:
                     self.reading.wrong(
                         (*_SPEC, key), "is ignored: under the namespace annotation only ingress is ruled"
                     )

@@ -195,6 +195,12 @@ def test_later_fields_are_ignored_under_the_annotation() -> None:
     assert understood({"policyTypes": None, "egress": None}, BETA) == beta("x/allow")
 
 
+def test_what_a_server_puts_into_a_beta_policy_itself_is_no_notice() -> None:
+    assert understood({"policyTypes": ["Ingress"], "ingress": [{}]}, BETA) == beta("x/allow", ingress=[rule()])
+    _, notices = decoded({"policyTypes": ["Ingress", "Egress"]}, BETA)
+    assert [notice.partition(":")[0] for notice in notices] == ["spec.policyTypes"]
+
+
 # --- rules
 
 
