@@ -78,6 +78,7 @@ def test_the_guestbook_from_its_first_day_to_its_last(beta_cluster: LabCluster, 
         assert len(beta_cluster.client.get(beta_cluster.policies("production"))["items"]) == 2
         beta_cluster.assert_reached(ALL_OPEN)
         agent.until_verified()
+        assert "not understood" not in agent.said
 
 
 def test_policies_of_an_open_namespace_are_none_until_it_is_closed(beta_cluster: LabCluster, log: Path) -> None:
