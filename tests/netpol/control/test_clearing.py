@@ -165,7 +165,7 @@ def test_sets_that_cannot_be_read_are_told() -> None:
         """A kernel without ip_set."""
 
         create, add, remove, destroy = memory.sets.create, memory.sets.add, memory.sets.remove, memory.sets.destroy
-        read_members, destroy_unused = memory.sets.read_members, memory.sets.destroy_unused
+        read_members, destroy_unused, survey = memory.sets.read_members, memory.sets.destroy_unused, memory.sets.survey
 
         def read(self) -> dict[str, IpSet]:
             raise KernelRefusal("the kernel has no ip_set")
