@@ -46,7 +46,7 @@ def events(cluster: LabCluster, namespace: str, reason: str) -> list[Object]:
 def test_no_right_is_too_many_and_none_is_missing(lab_cluster: LabCluster, log: Path) -> None:
     lab_cluster.unbind_role()
     # In its time a peer had one selector (B10); a name that no pod gives a number is wrong at any time.
-    odd = [{"podSelector": {}, "namespaceSelector": {}}]
+    odd: list[Object] = [{"podSelector": {}, "namespaceSelector": {}}]
     close(lab_cluster, {"from": odd} if lab_cluster.release is BETA else {"ports": [{"port": "nowhere"}]})
     agent = LabAgent(lab_cluster, log)
     try:
