@@ -220,8 +220,8 @@ class LabCluster:
         """Each place is reached by those named and by no other of `sources`; AssertionError tells what differs."""
         questions: dict[Probe, tuple[str, str, int]] = {}
         allowed: set[Probe] = set()
-        for place, sources in expected.items():
-            meant = set(sources)
+        for place, named in expected.items():
+            meant = set(named)
             assert meant <= EVERYBODY, meant - EVERYBODY
             for source in set(sources) - {place.partition(" ")[0]}:
                 for family in self.families:
