@@ -210,6 +210,8 @@ class Control:
             try:
                 yield
             finally:
+                # Also where nobody asked for an end: the thread is not to wait again.
+                self._stop.set()
                 changes.stop()
                 thread.join()
 

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from netpol import agent
 from netpol.agent import Control, Rounds, _EventPoster
 from netpol.bus import Bus
+from netpol.control.firewall import Firewall
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.kernel import KernelTable
@@ -120,6 +121,18 @@ def test_what_nobody_expected_ends_it_and_is_kept(parts: Parts, monkeypatch: pyt
         raise ZeroDivisionError
 
     monkeypatch.setattr(agent, "Keeper", break_down)
+    parts.control.start()
+    wait_until(lambda: not parts.control.is_alive(), "it has ended")
+    assert isinstance(parts.control.error, ZeroDivisionError)
+
+
+@pytest.mark.kernel
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_nobody_expected_of_its_work_ends_it_with_its_watch(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Firewall, "run", break_down)
     parts.control.start()
     wait_until(lambda: not parts.control.is_alive(), "it has ended")
     assert isinstance(parts.control.error, ZeroDivisionError)
