@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -35,22 +36,33 @@ OVER_SCTP = "Feature:SCTPConnectivity"
 def main(arguments: Sequence[str]) -> int:
     """0 where every case that ran has passed; a line for each is on standard error."""
     options = _parser().parse_args(arguments)
+    # Whoever ends it with SIGTERM wants the cluster to go too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        binaries.build(print, [binaries.UPSTREAM])
-        image = binaries.directory() / "images" / "netpol.tar"
-        image.parent.mkdir(exist_ok=True)
-        make_image(image)
-        logs = Path(tempfile.mkdtemp(prefix="netpol-upstream-"))
-        print(f"logs: {logs}", flush=True)
-        with LiveCluster(logs, pod_images(), Family(options.family)) as cluster:
-            cluster.import_image(image)
-            roll_out(cluster, options.agent_flag)
-            passed = suite_passes(cluster, options.focus)
-            (logs / "agent.log").write_text(_agent_log(cluster))
-    except (NoGo, NoImage, Ended, AssertionError, subprocess.CalledProcessError, pytest.skip.Exception) as failure:
+        return 0 if every_case_passes(options.focus, Family(options.family), options.agent_flag) else 1
+    except KeyboardInterrupt:
+        return 130
+    except (pytest.skip.Exception, pytest.fail.Exception) as lack:
+        print(f"cannot be run here: {lack.msg}", file=sys.stderr)
+    except (NoGo, NoImage, Ended, AssertionError, OSError, subprocess.CalledProcessError) as failure:
         print(failure, file=sys.stderr)
-        return 1
-    return 0 if passed else 1
+    return 1
+
+
+def every_case_passes(focus: str, family: Family, flags: Sequence[str]) -> bool:
+    """Whether the cases of `focus` pass in a cluster of their own; its logs, the suite's and the agent's stay."""
+    binaries.build(print, [binaries.UPSTREAM])
+    image = binaries.directory() / "images" / "netpol.tar"
+    image.parent.mkdir(exist_ok=True)
+    make_image(image)
+    logs = Path(tempfile.mkdtemp(prefix="netpol-upstream-"))
+    print(f"logs: {logs}", flush=True)
+    with LiveCluster(logs, pod_images(), family) as cluster:
+        cluster.import_image(image)
+        roll_out(cluster, flags)
+        passed = suite_passes(cluster, focus)
+        (logs / "agent.log").write_text(cluster.kubectl("-n", "kube-system", "logs", "daemonset/netpol"))
+    return passed
 
 
 def roll_out(cluster: LiveCluster, flags: Sequence[str]) -> None:
@@ -93,10 +105,6 @@ def has_sctp() -> bool:
     except OSError:
         return False
     return True
-
-
-def _agent_log(cluster: LiveCluster) -> str:
-    return cluster.kubectl("-n", "kube-system", "logs", "daemonset/netpol")
 
 
 def _parser() -> argparse.ArgumentParser:
