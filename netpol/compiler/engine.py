@@ -122,7 +122,7 @@ class Engine:
         return self._options.families
 
     @property
-    def judged(self) -> Collection[Address]:
+    def pod_addresses(self) -> Collection[Address]:
         """The addresses that this node's pods hold, isolated or not."""
         return [address for holder in self._resolver.on_node(self.node) for address in holder.addresses]
 

@@ -174,7 +174,7 @@ class Firewall:
         """The addresses at an end of every connection that the batch may deny; None for all there are."""
         if shuts_out_ranges(steps):
             return None
-        rejudged = self._engine.judged if batch.touched.rejudged else ()
+        rejudged = self._engine.pod_addresses if batch.touched.rejudged else ()
         return tightened(steps).union(rejudged, passed_on(batch.facts, self._engine.node))
 
     def _compare(self) -> None:

@@ -254,7 +254,7 @@ def test_it_knows_who_holds_each_address(options: NodeOptions, history: list[Bat
         pods = world.snapshot().pods
         assert engine.holders == holders(pods.values())
         local = {a: p for a, p in holders(pods.values()).items() if p.node == NODE}
-        assert sorted(engine.judged, key=str) == sorted(local, key=str)
+        assert sorted(engine.pod_addresses, key=str) == sorted(local, key=str)
 
 
 # --- what may cut

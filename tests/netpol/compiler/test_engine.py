@@ -182,7 +182,7 @@ def test_before_any_fact_it_is_what_a_node_without_pods_has() -> None:
 def test_it_says_whom_it_is_for() -> None:
     found = engine(*CLUSTER)
     assert (found.node, found.families) == ("n1", tuple(Family))
-    assert set(found.judged) == set(HERE.addresses)
+    assert set(found.pod_addresses) == set(HERE.addresses)
     assert found.holders[address("10.0.1.1")] is PEER
 
 
