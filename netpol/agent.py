@@ -164,13 +164,15 @@ class Control:
         self._stop.set()
         self._trigger.pull()
         self._thread.join(STOP_SECONDS)
+        if self._thread.is_alive():
+            log.error("the control thread does not end", seconds=STOP_SECONDS)
 
     def _run(self) -> None:
         try:
             self._keep()
         except BaseException as error:
             self.error = error
-            raise
+            log.exception("the control thread ended")
 
     def _keep(self) -> None:
         node = self._settings.node
@@ -224,6 +226,8 @@ class Control:
                     self._trigger.pull()
         except KernelRefusal as refusal:
             log.warning("changes by others are found by comparing alone", reason=refusal)
+        except Exception:
+            log.exception("changes by others are found by comparing alone")
 
 
 def _source(

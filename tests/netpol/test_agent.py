@@ -115,7 +115,6 @@ def test_a_kernel_that_tells_of_no_changes_is_kept_all_the_same(
 
 
 @pytest.mark.kernel
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_what_nobody_expected_ends_it_and_is_kept(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(*_: object) -> None:
         raise ZeroDivisionError
@@ -127,7 +126,6 @@ def test_what_nobody_expected_ends_it_and_is_kept(parts: Parts, monkeypatch: pyt
 
 
 @pytest.mark.kernel
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_what_nobody_expected_of_its_work_ends_it_with_its_watch(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(*_: object) -> None:
         raise ZeroDivisionError
