@@ -33,7 +33,7 @@ _MOST_READINGS = 3
 """A directory that is never at rest is read as it is in the end, and again at the next look."""
 
 _SHARE = 100
-"""Of the time between two looks, this part at most is spent looking."""
+"""Of the time between two looks, one part in so many is spent looking at most."""
 
 Signature = tuple[tuple[str, int, int, int, int], ...]
 """Name, inode, size, and times of the last change of each file; equal ones mean that nothing has changed."""
@@ -141,8 +141,9 @@ class DirectoryWatcher:
         while not self._stop.wait(self._pause):
             try:
                 self.look()
-            except Exception as error:  # whatever it is, the next change may be read again
-                log.warning("manifests not followed", path=self._path, error=error)
+            except Exception as error:  # whatever it is, another attempt may do
+                self._retry_at = time.monotonic() + self._pace.retry
+                log.exception("manifests not followed", path=self._path)
                 self._health.fail(PART, str(error))
 
     def _read(self) -> Loaded:

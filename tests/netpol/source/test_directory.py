@@ -287,6 +287,23 @@ def test_an_error_that_nobody_foresaw_does_not_end_it(started: World, monkeypatc
     assert started.bus.count(Kind.NAMESPACE) == 3
 
 
+def test_after_an_error_that_nobody_foresaw_it_is_read_again_though_nothing_changes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_path: Path, _options: PolicyOptions) -> Loaded:
+        raise ZeroDivisionError("a mistake of ours")
+
+    world.watcher = world.watch(Pace(period=0.01, settle=0.0, retry=0.0))
+    world.watcher.start()
+    with monkeypatch.context() as moment:
+        moment.setattr(netpol.source.directory, "load", failing)
+        world.write("more.yaml", NAMESPACE.format("late"))
+        wait_until(lambda: world.failures)
+    wait_until(lambda: not world.failures)
+    assert world.bus.count(Kind.NAMESPACE) == 3
+    assert world.watcher.stop()
+
+
 # --- changes under way
 
 
