@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,8 +13,6 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 import netpol
 from netpol.model.facts import Kind
@@ -37,18 +35,12 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         _leave_out_creation_times()
         self.registry = registry or CollectorRegistry()
-        self._at_scrape = _AtScrape()
-        self.registry.register(self._at_scrape)
         self._add_sources()
         self._add_controller()
         self._add_ruleset()
         self.registry.register(Aliases(self.sync_seconds, self.compile_seconds, self.ruleset_chains, self.ruleset_sets))
         Info("netpol_build", "The version that runs.", registry=self.registry).info({"version": netpol.__version__})
         ProcessCollector(registry=self.registry)
-
-    def at_scrape(self, measure: Callable[[], None]) -> None:
-        """Call `measure` before every scrape, in its thread: for gauges that are cheaper to ask than to keep."""
-        self._at_scrape.measures.append(measure)
 
     def _add_sources(self) -> None:
         self.watch_failures = self._counter(
@@ -71,12 +63,16 @@ class Metrics:
             "event_to_kernel_seconds", "From a fact's recording to the kernel holding what it means."
         )
         self.compile_seconds = self._histogram("compile_seconds", "Working out what a batch changes in the ruleset.")
-        self.sync_seconds = self._histogram("sync_seconds", "A batch as a whole, from taking it to its last write.")
+        self.sync_seconds = self._histogram(
+            "sync_seconds", "Bringing a batch to the kernel, cutting of connections included."
+        )
         self.sync_failures = self._counter("sync_failures", "Writes or reads that the kernel refused.", "subsystem")
-        self.retries = self._counter("retries", "Batches tried again.")
+        self.retries = self._counter("retries", "Comparisons made because something was refused before.")
         self.resyncs = self._counter("resyncs", "Comparisons of the whole kernel with the ruleset.")
         self.drift_repaired = self._counter("drift_repaired", "Steps that mended what others had changed.")
-        self.foreign_changes = self._counter("foreign_changes", "Changes by others that the kernel announced.")
+        self.foreign_changes = self._counter(
+            "foreign_changes", "Alarms that others changed what is ours, between two comparisons."
+        )
         self.flows_cut = self._counter("flows_cut", "Living connections cut as the policies deny them.")
         self.last_success_timestamp_seconds = self._gauge(
             "last_success_timestamp_seconds", "When the kernel was last known to hold the ruleset."
@@ -100,20 +96,3 @@ class Metrics:
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(name, text, namespace="netpol", buckets=BUCKETS_SECONDS, registry=self.registry)
-
-
-class _AtScrape(Collector):
-    """Measures what others then report: registered first, it is collected first."""
-
-    def __init__(self) -> None:
-        self.measures: list[Callable[[], None]] = []
-
-    def describe(self) -> Iterable[Metric]:
-        """No metric of its own, which spares a collection at the time it is registered."""
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        """No metric of its own."""
-        for measure in self.measures:
-            measure()
-        return ()

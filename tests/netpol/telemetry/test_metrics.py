@@ -88,17 +88,6 @@ def test_the_process_tells_of_itself(metrics: Metrics) -> None:
     assert value(metrics, "process_cpu_seconds_total") is not None
 
 
-def test_what_is_measured_at_a_scrape_is_in_that_scrape() -> None:
-    metrics = Metrics()
-    rules = [7]
-    metrics.at_scrape(lambda: metrics.ruleset_rules.set(rules[0]))
-    assert b"netpol_ruleset_rules 7.0" in generate_latest(metrics.registry)
-
-    rules[0] = 8
-
-    assert b"netpol_ruleset_rules 8.0" in generate_latest(metrics.registry)
-
-
 def test_a_registry_may_be_shared_with_other_metrics() -> None:
     registry = CollectorRegistry()
     Gauge("others", "Another's.", registry=registry)
