@@ -103,10 +103,10 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """All that the live agent is told; a listener or a variant that is None is served nowhere, or found out.
+    """All that the live agent is told; a listener that is None serves nothing, a variant that is None is found out.
 
     Every `sync_period_seconds` the kernel is read back, whatever happened. What is not listed
-    completely after `cache_sync_timeout_seconds` is said, and makes the agent unready.
+    completely after `cache_sync_timeout_seconds` is said once, and waited for all the same.
     """
 
     node: NodeOptions

@@ -1,7 +1,7 @@
 """Whether the agent is alive, and whether this node's kernel enforces the policies.
 
-Parts are named as their logs are: `control`, `dataplane.ipset`, `source.kube`. What happens
-to a source is told and is no fault of the agent's: while the API server is away the rules
+Parts are named by their package first: `control`, `source.directory`, `source.kube.Pod`. What
+happens to a source is told and is no fault of the agent's: while the API server is away the rules
 stay in force, and neither a restart nor traffic kept off the node would mend it.
 """
 

@@ -1,6 +1,6 @@
 """Structured logs: one line a record, a message and then `key=value` fields.
 
-    2026-11-23T09:28:36.123Z INFO  policy changed policy=web/allow sets=2 ms=3.1
+    2026-11-23T09:28:36.123Z INFO  NetworkPolicy changed name=web/allow done="2 members added" ms=3.1
 
 Whatever a value holds, the record stays one line, and a line says exactly what the value was.
 """
