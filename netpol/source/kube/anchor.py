@@ -21,7 +21,7 @@ class Connection(Protocol):
 
 
 class Anchor:
-    """No list is believed of a server that does not know the node by its name.
+    """No list is believed of a server that does not know the node by its name, and no watch goes on with it.
 
     One that was started with an empty store has namespaces of its own within a second, and no
     policies: what it lists would open every pod. It has no node until somebody registers one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 FIRST_SECONDS = 0.2
@@ -19,12 +20,13 @@ class Backoff:
         self._most = most_seconds
         self._next = first_seconds
 
-    def seconds(self, asked: float = 0.0) -> float:
+    def seconds(self, asked: float = 0.0, most: float = math.inf) -> float:
         """How long to wait now; never less than `asked`, which the server wants, and never nothing.
 
+        `most` takes the place of the cap where it is lower: a wait for something that is likely to come soon.
         `chance` gives numbers from 0 to 1; the wait is between half of its length and all of it.
         """
-        wait = self._next * (1 + self._chance()) / 2
+        wait = min(self._next, most) * (1 + self._chance()) / 2
         self._next = min(self._next * 2, self._most)
         return asked + wait if asked else wait
 

@@ -21,7 +21,8 @@ class Cursor:
         self._list_version = ""
         self._following = ""
         self._in_one = False
-        self._garbled_at = ""
+        self._stumbled_at = ""
+        self._stumbles = 0
 
     @property
     def follows(self) -> bool:
@@ -83,14 +84,17 @@ class Cursor:
         """
         self._in_one = bool(self._following)
         self._version = ""
+        self._stumbles = 0
         self._begin_list()
 
-    def garble(self) -> None:
-        """Bytes made no sense: the same are asked for once more, and a list where they make none again."""
-        if self._garbled_at == self._version:
+    def stumble(self, most: int) -> None:
+        """The watch failed where it stands; a list is needed where it has done so `most` times and came no further."""
+        if self._stumbled_at != self._version:
+            self._stumbles = 0
+        self._stumbled_at = self._version
+        self._stumbles += 1
+        if self._stumbles >= most:
             self.expire()
-        self._garbled_at = self._version
-        self._begin_list()
 
     def _begin_list(self) -> None:
         self._list_version = ""

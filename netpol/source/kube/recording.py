@@ -11,6 +11,7 @@ from netpol.model.facts import Fact, Key, Kind
 from netpol.model.notices import Notice
 from netpol.model.snapshot import ObjectName
 from netpol.source.kube.objects import Found
+from netpol.source.kube.pages import Header
 from netpol.telemetry.metrics import Metrics
 
 
@@ -66,8 +67,13 @@ class Recording:
         self._count()
         self._bus.record(Fact(found.key, known.value))
 
-    def remove(self, name: ObjectName) -> None:
-        """The bus has no such object; no news where it had none."""
+    def remove(self, header: Header) -> None:
+        """The bus has no such object; no news where it had none, or has another one that was given the name since."""
+        name = header.namespace, header.name
+        known = self._known.get(name)
+        uid = header.uid if isinstance(header.uid, str) else ""
+        if known is not None and known.uid and uid and known.uid != uid:
+            return
         self._known.pop(name, None)
         self._unreadable.discard(name)
         self._clear(name)

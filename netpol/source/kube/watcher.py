@@ -18,6 +18,7 @@ from netpol.source.kube.credibility import SETTLE_SECONDS, Credibility, is_alarm
 from netpol.source.kube.cursor import PAGE_LIMIT, Cursor
 from netpol.source.kube.failures import ApiFailure, Reason, of_event
 from netpol.source.kube.listing import list_objects
+from netpol.source.kube.objects import Found
 from netpol.source.kube.pages import Event, Garbled, Lines, decode_event, decode_header, decode_page
 from netpol.source.kube.recording import Recording
 from netpol.source.kube.resources import Resource
@@ -25,6 +26,13 @@ from netpol.telemetry.logs import Log
 from netpol.telemetry.metrics import Metrics
 
 log = Log("source.kube")
+
+_OUTDATED = (Reason.GONE, Reason.REFUSED)
+"""Failures of a watch that a list mends, for it is the version that the server does not take."""
+
+_MOST_GARBLED = 2
+_MOST_FAILURES = 3
+"""How often a watch may fail at one version before that version is given up."""
 
 _LOST = (Reason.UNREACHABLE, Reason.TLS, Reason.CUT, Reason.SILENT, Reason.SERVER_ERROR, Reason.BUSY)
 """Failures after which it may be another server that answers, or one that was restarted with other APIs."""
@@ -36,6 +44,7 @@ class Pace:
 
     A watch that ends by itself before it `lived` counts as a failure, or a server that ends each at once would be
     asked without pause. The server ends a watch after `watch` to one and a tenth of it; `margin` later it is cut.
+    An API that is not served is looked for at least every `probe`.
     """
 
     watch: float = 290.0
@@ -43,6 +52,7 @@ class Pace:
     lived: float = 5.0
     settle: float = SETTLE_SECONDS
     most_wait: float = MOST_SECONDS
+    probe: float = 3.0
     page_limit: int = PAGE_LIMIT
 
 
@@ -98,11 +108,11 @@ class Watcher:
         self._cursor = Cursor(pace.page_limit)
         self._credibility = Credibility(never_empty=first.never_empty, settle_seconds=pace.settle)
         self._backoff = Backoff(chance, most_seconds=pace.most_wait)
+        # Apart from the other, which an outage has made long: what ends an outage may well be a version that is gone.
+        self._relists = Backoff(chance, most_seconds=pace.most_wait)
         self._resource: Resource | None = first if len(candidates) == 1 else None
         self._read_from: Resource | None = None
-        self._is_in_sync = False
         self._is_suspicious = False
-        self._unserved_since: float | None = None
         self._complaint = ""
         self._connected = metrics.watch_connected.labels(self.kind.value)
         self._connected.set(0)
@@ -126,21 +136,25 @@ class Watcher:
     def _step(self) -> None:
         """One list where one is needed, and one watch."""
         resource = self._served()
-        if self._cursor.follows and self._is_suspicious:
-            self._look_where_the_server_is(resource)
+        if self._cursor.follows:
+            self._doubt(resource)
         if not self._cursor.follows:
             self._list(resource)
         self._is_suspicious = False
         started = self._clock()
         try:
             self._watch(resource)
+        except ApiFailure as failure:
+            self._take_watch_failure(failure)
+            raise
         finally:
             self._connected.set(0)
             has_lived = self._clock() - started >= self._pace.lived
             if has_lived:
                 self._backoff.reset()
+                self._relists.reset()
         if not has_lived:
-            self._wait(self._backoff.seconds())
+            self._wait((self._backoff if self._cursor.follows else self._relists).seconds())
 
     def _served(self) -> Resource:
         """The resource to read from; a list is needed where it is not the one read from so far."""
@@ -154,8 +168,18 @@ class Watcher:
                 log.info("the kind is read from", resource=self._resource)
             self._cursor.expire()
             self._read_from = self._resource
-        self._unserved_since = None
         return self._resource
+
+    def _doubt(self, resource: Resource) -> None:
+        """The watch may go on with this server; a list is needed where it is not the one that was followed."""
+        try:
+            self._anchor()
+        except ApiFailure as failure:
+            if failure.reason is Reason.EMPTY:
+                self._cursor.expire()
+            raise
+        if self._is_suspicious:
+            self._look_where_the_server_is(resource)
 
     def _look_where_the_server_is(self, resource: Resource) -> None:
         """A list is needed where the server does not know of what was seen of it (see Cursor)."""
@@ -179,14 +203,13 @@ class Watcher:
             raise ApiFailure(
                 Reason.EMPTY, f"the API server lists no {resource.title}, which is not believed: {known} were known"
             )
-        self._believe_server()
+        self._believe_list()
         if is_alarming(len(found), known):
             log.warning("more than half of the objects are gone", kind=self.kind, known=known, listed=len(found))
         changed = self._recording.replace(found)
-        self._is_in_sync = True
         log.info("listed", kind=self.kind, objects=len(found), changed=changed, seconds=self._clock() - started)
 
-    def _believe_server(self) -> None:
+    def _believe_list(self) -> None:
         """The server is the one of this node; where that is not known, the list is to be read again."""
         try:
             self._anchor()
@@ -208,19 +231,15 @@ class Watcher:
                         if not self._take_event(decode_event(line), resource):
                             return
             except Garbled as error:
-                self._cursor.garble()
                 raise ApiFailure(Reason.GARBLED, f"watch {resource.title}: {error}") from None
 
     def _take_event(self, event: Event, resource: Resource) -> bool:
-        """The bus has what the event says; False where the watch can't go on."""
+        """The bus has what the event says; False where the watch can't go on, and the event says nothing."""
+        found: Found | None = None
         match event.type:
             case "ADDED" | "MODIFIED":
                 header, found = resource.reader.read(event.object)
-                self._recording.record(found)
-            case "DELETED":
-                header = decode_header(event.object)
-                self._recording.remove((header.namespace, header.name))
-            case "BOOKMARK":
+            case "DELETED" | "BOOKMARK":
                 header = decode_header(event.object)
             case "ERROR":
                 raise of_event(bytes(event.object), resource.watch_request(()))
@@ -229,43 +248,50 @@ class Watcher:
         if not header.resource_version:
             raise Garbled(f"an event of the type {event.type} has no resourceVersion")
         self._metrics.watch_events.labels(self.kind.value, event.type).inc()
-        goes_on = self._cursor.take_version(header.resource_version, may_be_behind=event.type == "DELETED")
-        if not goes_on:
+        is_deletion = event.type == "DELETED"
+        if not self._cursor.take_version(header.resource_version, may_be_behind=is_deletion):
             log.warning("the API server went back in time", kind=self.kind, version=header.resource_version)
-        return goes_on
+            return False
+        if found is not None:
+            self._recording.record(found)
+        elif is_deletion:
+            self._recording.remove(header)
+        return True
+
+    def _take_watch_failure(self, failure: ApiFailure) -> None:
+        """A list is needed where the watch has no way on from its version."""
+        if failure.reason in _OUTDATED:
+            self._cursor.expire()
+        elif failure.reason is Reason.GARBLED:
+            self._cursor.stumble(_MOST_GARBLED)
+        elif failure.status is not None and failure.reason is not Reason.BUSY:
+            # A server that is busy says nothing of the version, and a list is what it can use least.
+            self._cursor.stumble(_MOST_FAILURES)
 
     def _take_failure(self, failure: ApiFailure) -> None:
         """The failure is counted and told; returns once it is time to try again, or to stop."""
         self._metrics.watch_failures.labels(self.kind.value, failure.reason.value).inc()
+        most_wait = self._pace.most_wait
         match failure.reason:
             case Reason.GONE:
                 self._cursor.expire()
             case Reason.NOT_SERVED:
+                # Every server has an API for each kind, so this one is not ready: what is known stays.
                 self._resource = None
-                self._take_absence()
+                most_wait = self._pace.probe
             case _ if failure.reason in _LOST:
                 self._is_suspicious = True
                 if len(self._candidates) > 1:
                     self._resource = None
         self._complain(failure)
-        self._wait(self._backoff.seconds(failure.retry_seconds))
+        backoff = self._relists if failure.reason in _OUTDATED else self._backoff
+        self._wait(backoff.seconds(failure.retry_seconds, most_wait))
 
     def _take_bug(self, error: Exception) -> None:
         """As a failure; nobody knows what was recorded, so a list is needed."""
         log.error("a bug", kind=self.kind, where="".join(traceback.format_exception(error)))
         self._cursor.expire()
         self._take_failure(ApiFailure(Reason.BUG, repr(error)))
-
-    def _take_absence(self) -> None:
-        """A kind that no API serves, and of which nothing was ever known, is empty once that has settled."""
-        now = self._clock()
-        if self._unserved_since is None:
-            self._unserved_since = now
-        has_settled = now - self._unserved_since >= self._pace.settle
-        if has_settled and not self._is_in_sync and not self._candidates[0].never_empty:
-            log.warning("the API server does not serve the kind: it counts as empty", kind=self.kind)
-            self._recording.replace(())
-            self._is_in_sync = True
 
     def _complain(self, failure: ApiFailure) -> None:
         """Health knows; the log has the complaint once, and again where it is another one."""

@@ -25,6 +25,12 @@ def test_a_reset_begins_anew() -> None:
     assert backoff.seconds() == pytest.approx(0.2)
 
 
+def test_a_wait_may_be_bounded_by_less() -> None:
+    backoff = Backoff(lambda: 1.0, first_seconds=0.2, most_seconds=9.0)
+    assert [backoff.seconds(most=0.5) for _ in range(4)] == pytest.approx([0.2, 0.4, 0.5, 0.5])
+    assert backoff.seconds() > 1.0
+
+
 def test_never_less_than_the_server_asks_for() -> None:
     backoff = Backoff(lambda: 0.0, first_seconds=0.2)
     assert backoff.seconds(asked=7.0) > 7.0

@@ -79,19 +79,28 @@ def test_an_old_servers_deletions_carry_old_versions() -> None:
     assert ("resourceVersion", "10") in cursor.watch_query(290)
 
 
-def test_garbage_is_asked_for_once_more_and_then_a_list() -> None:
+def test_a_version_at_which_the_watch_stumbles_is_asked_for_once_more_and_then_a_list() -> None:
     cursor = following("10")
-    cursor.garble()
+    cursor.stumble(2)
     assert cursor.follows
-    cursor.garble()
+    cursor.stumble(2)
     assert not cursor.follows
 
 
-def test_garbage_further_on_is_other_garbage() -> None:
+def test_a_stumble_further_on_is_another_one() -> None:
     cursor = following("10")
-    cursor.garble()
+    cursor.stumble(2)
     cursor.take_version("11")
-    cursor.garble()
+    cursor.stumble(2)
+    assert cursor.follows
+
+
+def test_behind_a_list_of_the_same_version_stumbles_count_anew() -> None:
+    cursor = following("10")
+    cursor.stumble(2)
+    cursor.stumble(2)
+    cursor.take_page("10", "")
+    cursor.stumble(2)
     assert cursor.follows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from builders import pod
 from following import metric
 
@@ -10,10 +11,12 @@ from netpol.model.facts import Key, Kind
 from netpol.model.notices import Notice
 from netpol.model.objects import Pod
 from netpol.source.kube.objects import Found
+from netpol.source.kube.pages import Header
 from netpol.source.kube.recording import Recording
 from netpol.telemetry.metrics import Metrics
 from netpol.trigger import Trigger
 
+A = Header("a", "x", "1")
 ODD = Notice("Pod", "x", "a", "status.podIP", "is no address")
 
 
@@ -66,7 +69,7 @@ def test_good_objects_are_not_talked_about() -> None:
     world = World()
     world.recording.replace([good("x/a")])
     world.recording.record(good("x/a", "10.0.0.2"))
-    world.recording.remove(("x", "a"))
+    world.recording.remove(A)
     assert world.board.uids == []
 
 
@@ -108,7 +111,7 @@ def test_an_object_that_is_gone_is_not_talked_about_any_more() -> None:
     by_event, by_list = World(), World()
     for world in (by_event, by_list):
         world.recording.record(bad("x/a"))
-    by_event.recording.remove(("x", "a"))
+    by_event.recording.remove(A)
     by_list.recording.replace([])
     for world in (by_event, by_list):
         assert world.unreadable() == 0
@@ -117,6 +120,15 @@ def test_an_object_that_is_gone_is_not_talked_about_any_more() -> None:
 
 def test_a_deletion_of_the_unknown_is_no_news() -> None:
     world = World()
-    world.recording.remove(("x", "a"))
+    world.recording.remove(A)
     assert world.pods() == {}
     assert len(world.recording) == 0
+
+
+@pytest.mark.parametrize(("uid", "stays"), [("1", True), ("2", False), ("", False), (7, False)])
+def test_a_deletion_of_another_object_of_that_name_is_no_news(uid: object, stays: bool) -> None:
+    world = World()
+    world.recording.record(good("x/a", uid="2"))
+    world.recording.remove(Header("a", "x", uid))
+    assert bool(world.pods()) is stays
+    assert len(world.recording) == stays

@@ -147,6 +147,32 @@ def test_a_bookmark_of_the_past_needs_a_list(server: ApiServer) -> None:
         pods.until_it_has("x/b")
 
 
+def test_an_event_of_a_server_that_went_back_is_not_recorded(server: ApiServer) -> None:
+    server.store.version = 1000
+    server.store.load([manifest(A), manifest(B)])
+    with Following(server) as pods:
+        pods.until_it_has("x/a", "x/b")
+        server.wait_for_watch("pods")
+        server.fail("list", "pods", *[status(503, "not ready")] * 1000)
+        server.store.restart_with(50, [manifest(B)])
+        server.store.put(manifest(pod("x/a", "10.0.0.9")))
+        pods.until(lambda: pods.failures("server-error") >= 2)
+        pods.take()
+        assert pods.value("x/a") == A
+
+
+def test_a_late_deletion_of_the_former_object_of_that_name_removes_nothing(server: ApiServer) -> None:
+    former, living = manifest(A), manifest(pod("x/a", "10.0.0.9"))
+    former["metadata"] |= {"uid": "former", "resourceVersion": "1"}
+    living["metadata"]["uid"] = "living"
+    server.store.put(living)
+    with Following(server) as pods:
+        server.wait_for_watch("pods")
+        server.say("pods", json.dumps({"type": "DELETED", "object": former}).encode() + b"\n")
+        server.store.put(manifest(B))
+        pods.until_it_has("x/a", "x/b")
+
+
 def test_a_relist_of_what_is_known_is_no_news(server: ApiServer) -> None:
     server.store.load([manifest(A), manifest(B)])
     with Following(server) as pods:

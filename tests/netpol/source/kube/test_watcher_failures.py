@@ -69,6 +69,62 @@ def test_a_watch_that_lived_makes_the_waits_short_again(server: ApiServer) -> No
         assert pods.waits == pytest.approx([0.15])
 
 
+ERROR_500 = Opening(b'{"type":"ERROR","object":{"kind":"Status","code":500,"message":"unable to decode an event"}}\n')
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "watches"),
+    [
+        (status(400, "invalid resource version"), "refused", 1),
+        (status(500, "internal error"), "server-error", 3),
+        (ERROR_500, "server-error", 3),
+    ],
+)
+def test_a_version_that_the_watch_is_refused_at_is_listed_anew(
+    server: ApiServer, fault: Answer | Opening, reason: str, watches: int
+) -> None:
+    server.store.put(manifest(A))
+    with Following(server) as pods:
+        server.wait_for_watch("pods")
+        server.store.put(manifest(B))
+        pods.until_it_has("x/a", "x/b")
+        server.fail("watch", "pods", *[fault] * 1000)
+        server.end("pods")
+        server.wait_until(lambda: server.times_asked("watch", "pods") == 2)
+        server.store.put(manifest(C))
+        pods.until_it_has("x/a", "x/b", "y/c")
+        assert pods.failures(reason) >= watches
+
+
+def test_a_busy_server_is_not_asked_for_lists(server: ApiServer) -> None:
+    server.fail("watch", "pods", *[status(429, "too many requests")] * 6)
+    with Following(server):
+        server.wait_for_watch("pods")
+        assert [asked.query for asked in server.asked if asked.verb == "list"].count({"limit": "500"}) == 1
+
+
+def test_a_version_gone_in_a_long_outage_is_listed_anew_soon(server: ApiServer) -> None:
+    server.store.put(manifest(A))
+    with Following(server) as pods:
+        pods.until_it_has("x/a")
+        server.wait_for_watch("pods")
+        server.fail("list", "pods", *[status(503, "away")] * 9)
+        server.cut("pods")
+        server.wait_until(lambda: not server.faults["list", "pods"])
+        server.fail("watch", "pods", status(410, "too old"), status(410, "too old"))
+        server.wait_until(lambda: server.times_asked("watch", "pods") == 4)
+        server.wait_for_watch("pods")
+        assert pods.waits[-3] > 10.0
+        assert pods.waits[-2:] == pytest.approx([0.15, 0.3])
+
+
+def test_a_server_to_which_every_version_is_gone_is_asked_for_ever_fewer_lists(server: ApiServer) -> None:
+    server.fail("watch", "pods", *[status(410, "too old")] * 7)
+    with Following(server) as pods:
+        server.wait_for_watch("pods")
+        assert pods.waits == pytest.approx([0.15, 0.3, 0.6, 1.2, 2.4, 4.8, 9.6])
+
+
 def test_everything_known_stays_while_the_server_is_away() -> None:
     first = ApiServer()
     first.store.load([manifest(A), manifest(B)])
