@@ -77,9 +77,11 @@ log = Log("agent")
 class Source(Protocol):
     """What follows the cluster from its start to its stop."""
 
-    def start(self) -> object: ...
+    def start(self) -> Snapshot | None:
+        """It is followed from here on; returns what it says, where that is known at once."""
 
-    def stop(self) -> bool: ...
+    def stop(self) -> bool:
+        """It is followed no more; False where that did not end in time."""
 
 
 def run_agent(settings: AgentSettings) -> int:
@@ -285,9 +287,9 @@ class _EventPoster:
         return HTTPStatus.CREATED
 
 
-def _require_node(settings: AgentSettings, known: object) -> None:
+def _require_node(settings: AgentSettings, known: Snapshot | None) -> None:
     """UsageError where a source that is known from its start on has nodes, and this is none of them."""
-    if isinstance(known, Snapshot) and (warning := require_node(known, settings.node.name)):
+    if known is not None and (warning := require_node(known, settings.node.name)):
         log.warning(warning)
 
 
