@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,8 @@ CACHE_SYNC_TIMEOUT_SECONDS = 60.0
 METRICS_PATH = "/metrics"
 HEALTH_PORT = 20244
 """kube-router's, which the probes of its DaemonSets ask."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Variant(enum.Enum):
@@ -64,7 +67,7 @@ class ApiSource:
     """
 
     kubeconfig: Path | None = None
-    master: str = ""
+    master: str = field(default="", repr=False)
     network_policy_api: NetworkPolicyApi = NetworkPolicyApi.AUTO
     synthesise_name_label: bool = False
 
@@ -72,8 +75,22 @@ class ApiSource:
         """
         >>> str(ApiSource(master="https://10.0.0.1:6443")), str(ApiSource())
         ('https://10.0.0.1:6443', 'the cluster of this pod')
+        >>> str(ApiSource(master="https://me:secret@10.0.0.1"))
+        'https://10.0.0.1'
         """
-        return self.master or str(self.kubeconfig or "the cluster of this pod")
+        return without_userinfo(self.master) or str(self.kubeconfig or "the cluster of this pod")
+
+
+def without_userinfo(url: str) -> str:
+    """The URL as it may be shown: without the user and the password that may stand in it, whatever else is wrong.
+
+    >>> without_userinfo("http://me:p/w@host:80/x"), without_userinfo("me:pw@host"), without_userinfo("http://host")
+    ('http://host:80/x', 'host', 'http://host')
+    """
+    if "@" not in url:
+        return url
+    scheme = _SCHEME.match(url)
+    return f"{scheme.group() if scheme else ''}{url.rpartition('@')[2]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 from kubernetes.client.configuration import Configuration
@@ -16,8 +16,8 @@ from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 
 from netpol.errors import UsageError
 from netpol.settings import ApiSource
-
-_KEY = "BearerToken"
+from netpol.source.kube.address import Address, read_address
+from netpol.source.kube.credentials import KEY, TokenFile, follow, is_sendable, run_plugin
 
 
 def read_configuration(options: ApiSource) -> Configuration:
@@ -29,7 +29,7 @@ def read_configuration(options: ApiSource) -> Configuration:
     if options.kubeconfig is not None:
         _read_kubeconfig(options.kubeconfig, options.master, configuration)
     elif options.master:
-        configuration.host = _url(options.master)
+        _set(_master(options.master), configuration)
     else:
         _read_service_account(configuration)
     # Without them a dead peer of a quiet watch would be found only by the watch's own time-out.
@@ -50,31 +50,84 @@ def _read_kubeconfig(path: Path, master: str, configuration: Configuration) -> N
     except OSError as error:
         raise UsageError(f"--kubeconfig {path}: cannot be read: {error.strerror or error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"--kubeconfig {path}: is no YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"--kubeconfig {path}: is no YAML{_place(error)}") from None
     try:
         config = ConfigNode(str(path), fields, str(path))
         context = config["contexts"].get_with_name(config["current-context"])["context"]
-        if master:
-            config["clusters"].get_with_name(context["cluster"])["cluster"].value["server"] = _url(master)
-        token_file = _take_token_file(config, context, path)
+        cluster = config["clusters"].get_with_name(context["cluster"])["cluster"]
+        address = _master(master) if master else _server(cluster, path)
+        cluster.value["server"] = address.url
+        user = _user(config, context)
+        token = _token(user, cluster, path.parent.absolute())
         KubeConfigLoader(config_dict=config, config_base_path=str(path.parent.absolute())).load_and_set(configuration)
     except (ConfigException, OSError) as error:
         raise UsageError(f"--kubeconfig {path}: {' '.join(str(error).split())}") from None
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UsageError(f"--kubeconfig {path}: is no kubeconfig: {' '.join(str(error).split())}") from None
-    if token_file is not None:
-        _follow(token_file, configuration)
+    if not is_sendable(configuration.api_key.get(KEY, "")):
+        raise UsageError(f"--kubeconfig {path}: its token is none: a line break or another odd sign is within")
+    _set(address, configuration)
+    if token is not None:
+        follow(token, configuration)
 
 
-def _take_token_file(config: Any, context: Any, kubeconfig: Path) -> Path | None:
-    """The current user's `tokenFile`, which goes before its `token`; the user has neither then."""
+def _place(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    """Where the error is, and what; not the text around, which may be a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return ""
+    return f": line {error.problem_mark.line + 1}: {error.problem}"
+
+
+def _server(cluster: Any, kubeconfig: Path) -> Address:
+    """The cluster's server; the library would take this host's for one that is not named."""
+    where = f"--kubeconfig {kubeconfig}: the server"
+    text = cluster.safe_get("server")
+    if not text:
+        raise UsageError(f"{where} of the current context's cluster is not named")
+    return read_address(str(text), where)
+
+
+def _master(text: str) -> Address:
+    """The address that --master names; HTTP where it names no scheme, as kubectl's library has it."""
+    return read_address(text if "://" in text else f"http://{text}", "--master")
+
+
+def _set(address: Address, configuration: Configuration) -> None:
+    """Requests go there, with the URL's own credentials where there are no others."""
+    configuration.host = address.url
+    if address.authorization:
+        configuration.api_key.setdefault(KEY, address.authorization)
+
+
+def _user(config: Any, context: Any) -> dict[str, Any]:
+    """The current context's user, as the library is going to read it."""
     name, users = context.safe_get("user"), config.safe_get("users")
     user = config["users"].get_with_name(name, safe=True) if name and users else None
-    fields = (user.safe_get("user") if user is not None else None) or {}
-    if "tokenFile" not in fields:
+    return (user.safe_get("user") if user is not None else None) or {}
+
+
+def _token(user: dict[str, Any], cluster: Any, folder: Path) -> Callable[[], str] | None:
+    """What gives the token of each request, where the library is not to do so.
+
+    `tokenFile` goes before `token`, and both before a plugin. One that fails does so at every request, until the
+    configuration is read anew.
+    """
+    if "tokenFile" in user:
+        user.pop("token", None)
+        file = TokenFile(folder / str(user.pop("tokenFile")))
+        file.read()
+        return file.read
+    if "exec" not in user or "token" in user or "auth-provider" in user:
         return None
-    fields.pop("token", None)
-    return kubeconfig.parent.absolute() / str(fields.pop("tokenFile"))
+    try:
+        run_plugin(user, cluster, folder)
+    except UsageError as error:
+        return partial(_fail, str(error))
+    return None
+
+
+def _fail(words: str) -> str:
+    raise UsageError(words)
 
 
 def _read_service_account(configuration: Configuration) -> None:
@@ -84,48 +137,6 @@ def _read_service_account(configuration: Configuration) -> None:
         raise UsageError(
             f"neither --kubeconfig nor --master is given, and this is no pod with a service account: {error}"
         ) from None
-    _follow(Path(incluster_config.SERVICE_TOKEN_FILENAME), configuration)
-
-
-def _url(master: str) -> str:
-    """The URL that --master names; HTTP where it names no scheme, as kubectl's library has it."""
-    text = master if "://" in master else f"http://{master}"
-    try:
-        parts = urlsplit(text)
-        is_url = parts.scheme in ("http", "https") and parts.hostname and not any(map(str.isspace, text))
-    except ValueError:
-        is_url = False
-    if not is_url:
-        raise UsageError(f"--master {master}: is no URL such as https://10.0.0.1:6443")
-    return text.rstrip("/")
-
-
-def _follow(path: Path, configuration: Configuration) -> None:
-    """Every request carries the token that the file holds at that moment; it is replaced well before it expires."""
-    token = TokenFile(path)
-
-    def refresh(target: Configuration) -> None:
-        target.api_key[_KEY] = f"Bearer {token.read()}"
-
-    refresh(configuration)
-    # The package declares the attribute as None alone.
-    vars(configuration)["refresh_api_key_hook"] = refresh
-
-
-@dataclass(slots=True)
-class TokenFile:
-    """A token that somebody else keeps fresh in a file."""
-
-    path: Path
-    last: str = ""
-
-    def read(self) -> str:
-        """The token in the file; the last one where it cannot be read just then, and UsageError where there is none."""
-        try:
-            self.last = self.path.read_text(encoding="utf-8").strip() or self.last
-        except (OSError, UnicodeDecodeError) as error:
-            if not self.last:
-                raise UsageError(f"the token {self.path} cannot be read: {error}") from None
-        if not self.last:
-            raise UsageError(f"the token file {self.path} is empty")
-        return self.last
+    file = TokenFile(Path(incluster_config.SERVICE_TOKEN_FILENAME))
+    file.read()
+    follow(file.read, configuration)

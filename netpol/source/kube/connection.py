@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
@@ -60,7 +61,7 @@ class ApiConnection:
 
     @property
     def server(self) -> str:
-        """The server's URL."""
+        """The server's URL, without credentials."""
         return str(self._client.configuration.host)
 
     def get(self, request: Request) -> bytes:
@@ -134,9 +135,13 @@ class ApiConnection:
                 body=dict(body) if body else None,
                 auth_settings=["BearerToken"],
             )
+            _refuse_unsendable(headers)
             answer = client.call_api(method, url, headers, sent, _request_timeout=(CONNECT_SECONDS, silent))
         except Exception as error:
-            raise self.failure(error, request) from error
+            if isinstance(error, UsageError):
+                # Credentials that could not be had: the next request has what can be had by then.
+                self._with_fresh_credentials(client)
+            raise self.failure(error, request) from None
         response: urllib3.BaseHTTPResponse = answer.response
         return response
 
@@ -146,7 +151,10 @@ class ApiConnection:
             raise ApiFailure(Reason.CLOSED, "the connection was closed")
 
     def failure(self, error: Exception, request: Request) -> ApiFailure:
-        """The failure that an exception of the libraries below stands for; what is none of theirs is raised again."""
+        """The failure that an exception of the libraries below stands for.
+
+        Of one that nobody expects only its type and place are told: its words may hold the headers of the request.
+        """
         if isinstance(error, ApiFailure):
             return error
         if self._closed:
@@ -167,7 +175,9 @@ class ApiConnection:
         # What the generated client makes of an SSLError.
         if getattr(error, "status", None) == 0:
             return ApiFailure(Reason.TLS, f"{about}: TLS: {' '.join(str(getattr(error, 'reason', '')).split())}")
-        raise error
+        place = traceback.extract_tb(error.__traceback__)[-1:]
+        where = "".join(f" in {each.filename}:{each.lineno}" for each in place)
+        return ApiFailure(Reason.BUG, f"{about}: {type(error).__name__}{where}")
 
     def _note(self, opened: socket.socket) -> None:
         """The socket can be ended; it has ended already where the connection was closed while it was opened."""
@@ -212,7 +222,7 @@ class Stream:
                 yield chunk
                 self._refuse_late()
         except Exception as error:
-            raise self._connection.failure(error, self._request) from error
+            raise self._connection.failure(error, self._request) from None
         self._connection.refuse_closed()
 
     def _refuse_late(self) -> None:
@@ -227,6 +237,13 @@ class Stream:
         # An answer read to its end gives its connection back to the pool by itself; any other one ends here.
         if not self._response.closed:
             self._response.close()
+
+
+def _refuse_unsendable(headers: Mapping[str, str]) -> None:
+    from netpol.source.kube.credentials import is_sendable  # noqa: PLC0415  it takes the whole package, see _client
+
+    if not all(map(is_sendable, headers.values())):
+        raise UsageError("the credentials are none: a line break or another odd sign is within")
 
 
 def end(sockets: Iterable[socket.socket]) -> None:

@@ -9,7 +9,7 @@ from kubernetes.config import incluster_config
 
 from netpol.errors import UsageError
 from netpol.settings import ApiSource
-from netpol.source.kube.configuration import TokenFile, read_configuration
+from netpol.source.kube.configuration import read_configuration
 
 KUBECONFIG = """
 current-context: it
@@ -58,7 +58,7 @@ def test_master_alone(master: str, host: str) -> None:
     assert read_configuration(ApiSource(master=master)).host == host
 
 
-@pytest.mark.parametrize("master", ["ftp://10.0.0.1", "https://", "a b", "http://[::1"])
+@pytest.mark.parametrize("master", ["ftp://10.0.0.1", "https://", "a b", "http://[::1", "http://a:99999", "http://a:b"])
 def test_a_master_that_is_no_url(master: str) -> None:
     assert "is no URL" in complaint(ApiSource(master=master))
 
@@ -115,10 +115,45 @@ def test_the_service_account_of_a_pod(tmp_path: Path, monkeypatch: pytest.Monkey
     assert configuration.auth_settings()["BearerToken"]["value"] == "Bearer second"
 
 
-def test_a_token_file_without_a_token(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("\n")
-    with pytest.raises(UsageError, match="is empty"):
-        TokenFile(tmp_path / "token").read()
+TWO_LINES = '"SECRET\\nSECRET"'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (KUBECONFIG.replace("secret}", f"{TWO_LINES}}}"), "its token is none"),
+        (KUBECONFIG.replace("secret}", "{SECRET"), "is no YAML: line 5: "),
+        (
+            KUBECONFIG.replace("https://10", "https://me:SECRET@10").replace("6443", "x"),
+            "server https://10.0.0.1:x: is no",
+        ),
+    ],
+)
+def test_no_complaint_tells_a_secret(tmp_path: Path, text: str, words: str) -> None:
+    said = complaint(written(tmp_path / "config", text))
+    assert words in said
+    assert "SECRET" not in said
+
+
+@pytest.mark.parametrize("server", ["::::", "10.0.0.1:6443", "http://10.0.0.1:99999"])
+def test_a_server_of_a_kubeconfig_that_is_no_url(tmp_path: Path, server: str) -> None:
+    said = complaint(written(tmp_path / "config", KUBECONFIG.replace("https://10.0.0.1:6443", server)))
+    assert said.endswith(f"the server {server}: is no URL such as https://10.0.0.1:6443")
+
+
+@pytest.mark.parametrize("cluster", ["{}", '{server: ""}'])
+def test_a_kubeconfig_that_names_no_server(tmp_path: Path, cluster: str) -> None:
+    text = KUBECONFIG.replace('{server: "https://10.0.0.1:6443"}', cluster)
+    assert "is not named" in complaint(written(tmp_path / "config", text))
+
+
+def test_credentials_of_the_url_are_used_and_not_shown(tmp_path: Path) -> None:
+    alone = read_configuration(ApiSource(master="http://me:pw@10.0.0.1:80"))
+    assert alone.host == "http://10.0.0.1:80"
+    assert alone.auth_settings()["BearerToken"]["value"] == "Basic bWU6cHc="
+    config = written(tmp_path / "config", KUBECONFIG).kubeconfig
+    beside = read_configuration(ApiSource(config, "http://me:pw@10.0.0.1:80"))
+    assert beside.auth_settings()["BearerToken"]["value"] == "Bearer secret"
 
 
 def test_dead_peers_are_found_and_nothing_is_tried_again_behind_our_back() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from netpol.source.kube.requests import Request
 PODS = Request("list", "pods", "/api/v1/pods", (("limit", "500"),))
 
 
-def kubeconfig(path: Path, url: str, user: dict[str, str] | None = None, authority: str = "") -> ApiSource:
+def kubeconfig(path: Path, url: str, user: dict[str, Any] | None = None, authority: str = "") -> ApiSource:
     """Options that lead to a kubeconfig at `path`, written with this server and this user."""
     cluster = {"server": url} | ({"certificate-authority": authority} if authority else {})
     config = {
@@ -170,6 +171,54 @@ def test_credentials_that_stay_refused(tmp_path: Path) -> None:
         assert failure.reason is Reason.UNAUTHORIZED
         assert "does not accept the credentials to list pods" in str(failure)
         assert len(server.asked) == 2
+
+
+def test_a_plugin_that_fails_is_asked_again_and_no_request_is_nobodys(tmp_path: Path) -> None:
+    program, version = tmp_path / "plugin", "client.authentication.k8s.io/v1"
+    user: dict[str, Any] = {"exec": {"apiVersion": version, "command": str(program)}}
+    with ApiServer() as server, connect(kubeconfig(tmp_path / "config", server.url, user)) as connection:
+        with pytest.raises(ApiFailure, match=r"plugin gives no credentials: .*No such file") as raised:
+            connection.get(PODS)
+        assert raised.value.reason is Reason.UNAUTHORIZED
+        assert not server.asked
+        answer = f'{{"apiVersion":"{version}","kind":"ExecCredential","status":{{"token":"given"}}}}'
+        program.write_text(f"#!/bin/sh\necho '{answer}'\n")
+        program.chmod(0o755)
+        with pytest.raises(ApiFailure, match="gives no credentials"):
+            connection.get(PODS)
+        connection.get(PODS)
+        assert [asked.authorization for asked in server.asked] == ["Bearer given"]
+
+
+def test_a_token_that_no_header_carries_is_not_told(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("good")
+    with ApiServer() as server:
+        connection = connect(kubeconfig(tmp_path / "config", server.url, {"tokenFile": "token"}))
+        token.write_text("SECRET\nSECRET")
+        failure = failure_of(connection)
+    assert failure.reason is Reason.UNAUTHORIZED
+    assert "SECRET" not in str(failure)
+
+
+def test_words_of_an_error_that_nobody_expects_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("Invalid header value b'Bearer SECRET'")
+
+    with ApiServer() as server, to(server) as connection:
+        monkeypatch.setattr("kubernetes.client.api_client.ApiClient.call_api", broken)
+        failure = failure_of(connection)
+    assert failure.reason is Reason.BUG
+    assert "ValueError in " in str(failure)
+    assert "SECRET" not in "".join(traceback.format_exception(failure))
+
+
+def test_credentials_of_the_url_are_sent_and_not_told() -> None:
+    with ApiServer() as server:
+        with connect(ApiSource(master=server.url.replace("//", "//me:SECRET@"))) as connection:
+            connection.get(PODS)
+            assert connection.server == server.url
+        assert server.asked[0].authorization.startswith("Basic ")
 
 
 def test_a_kubeconfig_that_is_gone_meanwhile(tmp_path: Path) -> None:
