@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from builders import address, beta, namespace, node, pod, pods, policy, rule
+from builders import address, beta, block, namespace, node, pod, pods, policy, rule
 
 from netpol.compiler import names
 from netpol.compiler.compile import compile_ruleset
@@ -212,3 +212,34 @@ def test_a_value_of_another_kind_is_refused_and_nothing_has_changed(fact: Fact) 
         found.apply([*gone(HERE), fact])
     assert found.ruleset() == before
     assert found.snapshot.pods["x", "here"] is HERE
+
+
+# --- what goes and leaves the rest
+
+
+def test_a_new_address_of_the_own_node_leaves_its_ranges_as_they_are() -> None:
+    made = engine(*CLUSTER)
+
+    assert not made.apply(there(replace(OWN_NODE, addresses=(address("192.168.0.2"),))))
+    assert made.snapshot.nodes["n1"].addresses == (address("192.168.0.2"),)
+
+
+def test_a_block_that_no_policy_names_any_more_has_no_set() -> None:
+    from_outside = policy("x/outside", "app=web", ingress=[rule([block("192.0.2.0/24")])])
+    made = engine(*CLUSTER, from_outside)
+    assert any(name.startswith("NETPOL-N") for name in made.ruleset().sets)
+
+    made.apply(gone(from_outside))
+
+    assert not any(name.startswith("NETPOL-N") for name in made.ruleset().sets)
+    assert made.ruleset() == compile_ruleset(made.snapshot, OPTIONS)
+
+
+def test_a_policy_that_goes_leaves_the_others_of_its_namespace() -> None:
+    other = policy("x/other", "app=web", ingress=[rule([pods("app=friend")])])
+    made = engine(*CLUSTER, other)
+
+    made.apply(gone(FROM_CLIENTS))
+
+    assert made.ruleset() == compile_ruleset(made.snapshot, OPTIONS)
+    assert CHAIN in made.ruleset().tables[FOUR].chains

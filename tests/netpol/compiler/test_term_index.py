@@ -91,3 +91,24 @@ def test_a_scope_that_nothing_names_any_more_is_asked_no_more() -> None:
     assert not found.relabel("x", None).lost
     found.add(term, 1)
     assert list(found.meaning(WEB)) == [1]
+
+
+def test_a_namespace_stays_in_the_scopes_that_are_left() -> None:
+    by_team, by_name = Pods(pods("", namespaces="team=red")), Pods(pods("", namespaces="kubernetes.io/metadata.name=x"))
+    found = index(by_team, by_name)
+    found.remove(by_team, 0)
+    assert list(found.meaning(WEB)) == [1]
+
+
+@pytest.mark.parametrize(
+    ("gone", "left"),
+    [
+        (Pods(pods("app=web", namespace="x")), Pods(pods("", namespace="x"))),
+        (NamedDestination(block("10.0.0.0/8"), HTTP), NamedDestination(None, HTTP)),
+    ],
+    ids=str,
+)
+def test_a_term_that_goes_leaves_those_it_was_kept_with(gone: PodTerm, left: PodTerm) -> None:
+    found = index(gone, left)
+    found.remove(gone, 0)
+    assert list(found.meaning(WEB)) == [1]

@@ -93,3 +93,26 @@ def test_after_any_changes_it_is_as_if_made_of_what_is_left(history: list[Snapsh
         for node in ("n1", "n2", "n3", ""):
             here = sorted(map(summary, index.on_node(node)), key=str)
             assert here == sorted(map(summary, fresh.on_node(node)), key=str)
+
+
+def test_a_pod_without_an_address_before_and_after_does_not_move() -> None:
+    index = HolderIndex()
+    waiting, scheduled = pod("x/waiting"), pod("x/waiting", node="n1")
+    assert index.replace(arrival(waiting)) == []
+    assert index.replace([Change(waiting, scheduled)]) == []
+
+
+def test_a_rival_that_loses_again_in_the_same_batch_has_not_moved() -> None:
+    """X1."""
+    index = HolderIndex()
+    index.replace(arrival(OLD, NEW))
+    relabelled = pod("x/new", SHARED, node="n2", labels="a=b", created=NEW.created)
+    assert [move.after and move.after.pod for move in index.replace([Change(NEW, relabelled)])] == [relabelled]
+
+
+def test_an_older_pod_that_only_lost_its_one_address_does_not_move_again() -> None:
+    """X1."""
+    index = HolderIndex()
+    loser = pod("x/loser", SHARED, node="n1", created="2024-01-01T00:00:00.000000Z")
+    index.replace(arrival(NEW, loser))
+    assert index.replace([Change(loser, None)]) == []
