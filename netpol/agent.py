@@ -36,6 +36,7 @@ from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.opening import other_tables
 from netpol.dataplane.spares import Spares
+from netpol.dataplane.tool import TIMEOUT_SECONDS
 from netpol.dataplane.variant import detect
 from netpol.errors import KernelRefusal, NetpolError
 from netpol.listing import listed
@@ -57,8 +58,8 @@ from netpol.telemetry.metrics import Metrics
 from netpol.telemetry.notices import NoticeBoard
 from netpol.trigger import Trigger
 
-STUCK_SECONDS = 120.0
-"""Longer than a batch may wait for others' locks, and for a tool that hangs to be killed."""
+STUCK_SECONDS = 3 * TIMEOUT_SECONDS
+"""Longer than a write, its undoing and the reads around them may take where each tool hangs until it is killed."""
 STOP_SECONDS = 90.0
 WATCH_SECONDS = 3600.0
 REVIEW_SECONDS = 30.0
@@ -135,8 +136,12 @@ class Rounds:
             names = sorted(kind.value for kind in missing)
             log.warning("not everything is listed yet: the kernel is left as it is", missing=listed(names, len(names)))
         if not missing and now >= self._review_at:
-            self._review.look()
             self._review_at = now + REVIEW_SECONDS
+            try:
+                self._review.look()
+            except Exception:
+                # It is a courtesy to the authors of policies, and no reason for the agent to end.
+                log.exception("policies could not be reviewed")
 
 
 class Control:

@@ -26,6 +26,7 @@ class Subscription:
         self._bus = bus
         self._trigger = trigger
         self._pending: list[Fact] = []
+        self._most = MOST_PENDING
         self._waiting_since = 0.0
         self.taken_since = 0.0
         """When the oldest fact of the last `take` was recorded, by the monotonic clock."""
@@ -50,8 +51,10 @@ class Subscription:
         if not self._pending:
             self._waiting_since = time.monotonic()
         self._pending += facts
-        if len(self._pending) > MOST_PENDING:
+        if len(self._pending) > self._most:
             self._pending = list({fact.key: fact for fact in self._pending}.values())
+            # With so many objects, folding again at each fact would cost more than what it saves.
+            self._most = max(MOST_PENDING, 2 * len(self._pending))
             self.lose_order()
         self._trigger.pull()
 
@@ -62,6 +65,7 @@ class Subscription:
     def empty(self) -> list[Fact]:
         """What was kept; called by the bus, under its lock."""
         pending, self._pending = self._pending, []
+        self._most = MOST_PENDING
         self.taken_since = self._waiting_since
         self.taken_in_order, self._in_order = self._in_order, True
         return pending

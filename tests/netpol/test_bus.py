@@ -102,10 +102,9 @@ def test_a_kind_that_was_not_subscribed_to_is_not_heard_of(bus: Bus) -> None:
     assert pods.take() == ()
 
 
-def test_a_controller_far_behind_gets_the_latest_of_each_object(
-    bus: Bus, subscription: Subscription, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_controller_far_behind_gets_the_latest_of_each_object(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netpol.bus, "MOST_PENDING", 3)
+    subscription = bus.subscribe({Kind.POD}, Trigger())
     for number in range(10):
         bus.record(Fact(FRONT, Pod("web", "front", {"n": str(number)})))
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import manifest_directory
 import pytest
+from following import wait_until
 
 import netpol.source.directory
 from netpol.bus import Bus, Subscription
@@ -23,7 +23,6 @@ from netpol.source.manifests import Loaded, load
 from netpol.telemetry.metrics import Metrics
 from netpol.trigger import Trigger
 
-PATIENCE_SECONDS = 10
 NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {}}}\n"
 ODD_POLICY = """
 apiVersion: networking.k8s.io/v1
@@ -90,14 +89,6 @@ def _started(world: World) -> Iterator[World]:
     world.watcher.start()
     yield world
     assert world.watcher.stop()
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """The condition has come true; an AssertionError where it takes too long."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        threading.Event().wait(0.005)
 
 
 # --- what the bus has
