@@ -22,6 +22,7 @@ from typing import Protocol
 
 from netpol.bus import Bus
 from netpol.compiler.engine import Engine
+from netpol.compiler.gates import pod_cidrs
 from netpol.control.clearing import clear
 from netpol.control.cutter import Cutter
 from netpol.control.firewall import KINDS, Firewall, Instruments
@@ -40,9 +41,10 @@ from netpol.dataplane.tool import TIMEOUT_SECONDS
 from netpol.dataplane.variant import detect
 from netpol.errors import KernelRefusal, NetpolError
 from netpol.listing import listed
-from netpol.model.networks import Family
+from netpol.model.networks import Family, family_of
+from netpol.model.objects import Node
 from netpol.model.snapshot import Snapshot
-from netpol.settings import AgentSettings, ApiSource, DirectorySource, Variant
+from netpol.settings import AgentSettings, ApiSource, DirectorySource, NodeOptions, Variant
 from netpol.source.directory import DirectoryWatcher
 from netpol.source.kube.anchor import Anchor
 from netpol.source.kube.cluster import ClusterSource
@@ -125,6 +127,7 @@ class Rounds:
     def __init__(self, settings: AgentSettings, control: Control, notices: NoticeBoard) -> None:
         self._control = control
         self._review = Review(settings.node.name, control.engine.snapshot, notices)
+        self._node = settings.node
         self._late_at: float | None = time.monotonic() + settings.cache_sync_timeout_seconds
         self._review_at = 0.0
 
@@ -135,7 +138,10 @@ class Rounds:
             self._late_at = None
             names = sorted(kind.value for kind in missing)
             log.warning("not everything is listed yet: the kernel is left as it is", missing=listed(names, len(names)))
-        if not missing and now >= self._review_at:
+        known = self._control.engine.snapshot
+        if not missing and (known.pods or known.namespaces) and now >= self._review_at:
+            if not self._review_at:
+                _warn_of_unknown_ranges(known.nodes.get(self._node.name), self._node)
             self._review_at = now + REVIEW_SECONDS
             try:
                 self._review.look()
@@ -303,6 +309,14 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(TURN_SECONDS)
+
+
+def _warn_of_unknown_ranges(node: Node | None, options: NodeOptions) -> None:
+    """Where the node's pod range is not known, a new pod is open until its policies are in force (G12)."""
+    known = {family_of(cidr) for cidr in pod_cidrs(node, options)}
+    for family in options.families:
+        if family not in known and not options.fail_open:
+            log.warning("the node's pod range is not known: --pod-cidr may say it", family=f"IPv{family.value}")
 
 
 def _warn_of_bridges(families: tuple[Family, ...]) -> None:

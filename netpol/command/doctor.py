@@ -11,8 +11,11 @@ from collections.abc import Iterator, Sequence
 
 from netpol.command.arguments import add_output_argument
 from netpol.command.look import Look, Paint, look_of
+from netpol.command.node_arguments import add_node_arguments, load_for_node, node_options
+from netpol.command.source_arguments import add_source_arguments
 from netpol.doctor.checks import Check, Function, State, firewall_can_run, state_of, stopping
 from netpol.doctor.diagnosis import diagnose
+from netpol.doctor.pod_range import pod_range_checks
 from netpol.doctor.probe import probe
 
 HELP = "say what this host lacks for each function, and how to mend it"
@@ -30,17 +33,27 @@ _STATE_WIDTH = max(len(state.value) for state in State)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser knows this command's flags."""
     add_output_argument(parser, "text")
+    add_source_arguments(parser)
+    add_node_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 where the firewall can run on this host, 1 where it cannot."""
-    checks = diagnose(probe())
+    checks = (*diagnose(probe()), *_checks_of_node(arguments))
     if arguments.output == "json":
         print(json.dumps(report_json(checks), indent=2))
     else:
         look = look_of(sys.stdout, os.environ, shutil.get_terminal_size().columns)
         print("\n".join(report_text(checks, look)))
     return 0 if firewall_can_run(checks) else 1
+
+
+def _checks_of_node(arguments: argparse.Namespace) -> list[Check]:
+    """What the cluster's objects say of the node, where the flags name a place to find them."""
+    if not (arguments.filename or arguments.kubeconfig or arguments.master):
+        return []
+    options = node_options(arguments)
+    return pod_range_checks(load_for_node(arguments, options).nodes.get(options.name), options)
 
 
 def report_text(checks: Sequence[Check], look: Look) -> list[str]:

@@ -170,6 +170,18 @@ def test_policies_are_looked_at_once_everything_is_listed_and_then_now_and_then(
     assert parts.gauge("notices", kind="NetworkPolicy") == 0
 
 
+def test_a_pod_range_that_is_not_known_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """G12."""
+    parts = Parts()
+    rounds = Rounds(SETTINGS, parts.control, NoticeBoard(parts.metrics))
+    parts.bus.replace_all(lists(world(namespace("x"), node(SETTINGS.node.name, pod_cidrs=["10.0.0.0/24"]))))
+    parts.control.engine.apply(parts.control.subscription.take())
+    for now in (1.0, 1_000.0):
+        rounds.make(now)
+    told = [record.__dict__["netpol_fields"] for record in caplog.records if "pod range" in record.getMessage()]
+    assert told == [{"family": "IPv6"}]
+
+
 # --- Events
 
 

@@ -1,6 +1,7 @@
 import argparse
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hosts import GOOD_HOST, GOOD_TRIALS
@@ -112,3 +113,15 @@ def test_the_verdict_counts_warnings() -> None:
     assert verdict(diagnose(WARNED)) == "The firewall can run on this host, with 1 warning."
     both = replace(WARNED, other_firewalls=("firewalld", "ufw"))
     assert verdict(diagnose(both)) == "The firewall can run on this host, with 2 warnings."
+
+
+def test_the_nodes_pod_range_is_reported_where_the_cluster_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--source", "manifests/examples", "--hostname-override", "worker-1", "--enable-ipv6=false", "-o", "json")
+    monkeypatch.chdir(Path(__file__).parents[3])
+
+    assert run(monkeypatch, GOOD_HOST, *flags) == 0
+
+    [found] = [each for each in json.loads(capsys.readouterr().out)["checks"] if each["name"] == "IPv4 pod range"]
+    assert (found["state"], found["found"]) == ("ok", "10.244.1.0/24")
