@@ -182,7 +182,7 @@ def test_no_rule_of_others_is_lost_while_both_write(clean: Cluster, monkeypatch:
                 node.say(*facts)
                 writer.join(0.02)
         node.until_right()
-        assert node.metric("batches_total") > 20
+        assert node.metric("batches_total") >= 5, "the writers did not meet"
         assert node.metric("in_sync") == 1
     saved = foreign(kernel_text(clean))
     clean.shell("one", tool, *wait, "-F", "FOREIGN")
