@@ -16,6 +16,7 @@ from functools import partial
 from netpol.dataplane.kernel import KernelTable
 from netpol.dataplane.legacy_table import filter_exists
 from netpol.dataplane.line_reader import LineReader
+from netpol.dataplane.nft_generation import NftGeneration
 from netpol.dataplane.readback import parse_table
 from netpol.dataplane.spares import Spares
 from netpol.dataplane.tool import TIMEOUT_SECONDS, Outcome, run_tool
@@ -45,6 +46,7 @@ class IptablesTables:
         self._failed_late: list[str] = []
         self._writers: deque[int] = deque(maxlen=_REMEMBERED_WRITERS)
         self._begun, self._ended = 0, 0
+        self._generation = NftGeneration()
 
     def read(self, family: Family) -> KernelTable:
         """What the family's filter table holds of ours."""
@@ -102,13 +104,15 @@ class IptablesTables:
 
         The kernel keeps nft's tool from ending until it has freed what the rules replaced,
         for ten milliseconds or more after they are in force: only its COMMIT is waited for.
+        Where the kernel knows of no transaction by then, the tool says what came of it.
         """
         if self.variant is Variant.LEGACY:
             return run_tool(arguments, text, timeout_seconds=self._timeout_seconds)
         spare = None if self._spares is None else self._spares.take(arguments)
         tool = spare or LineReader(arguments, self._timeout_seconds)
         self._writers.append(tool.pid)
-        if not tool.feed(text):
+        before = self._generation.read()
+        if not tool.feed(text) or self._generation.read() in (before, None):
             return tool.end()
         tool.leave(partial(self._note_end, arguments))
         return Outcome(0, "", "")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from builders import BOTH, EGRESS, namespace, pod, pods, policy, rule, world
 from cluster import BASE, FAR, OTHER, Cluster
 from live import gone, known
-from live_node import LiveNode
+from live_node import LiveNode, wait_until
 from stream import Streams
 
 from netpol import agent
@@ -124,6 +125,10 @@ def test_no_opening_is_judged_wrongly_at_any_moment(cluster: Cluster) -> None:
 # --- connections that are open
 
 
+def _all_cut(flows: Sequence[Flow], speaker: Speaker) -> bool:
+    return not any(each.passes(speaker, 0.05) for each in flows)
+
+
 def test_no_allowed_connection_breaks_and_no_denied_one_lives(cluster: Cluster) -> None:
     turns, port = 6, 5000
     open_world = world(*BASE, policy("x/guard", "app=web", ingress=[rule()]))
@@ -145,6 +150,8 @@ def test_no_allowed_connection_breaks_and_no_denied_one_lives(cluster: Cluster) 
             node.say(*events(seed=turn, count=EVENTS // turns), known(chance.choice(GUARDS)))
             node.until_right()
             first, second = (Speaker.SERVER, Speaker.CLIENT) if turn % 2 else (Speaker.CLIENT, Speaker.SERVER)
+            # They are cut right after the rules are there, and not before anybody could look at those.
+            wait_until(partial(_all_cut, tightened, first), "what is denied is cut")
             for speaker in (first, second, first):
                 assert [each.passes(speaker, 0.05) for each in tightened] == [False] * len(tightened)
             for speaker in Speaker:
