@@ -11,7 +11,7 @@ from stream import Streams
 from netpol.lab.prober import Probe
 
 PAUSE_SECONDS = 0.05
-LEAST_ROUNDS = 20
+LEAST_ROUNDS = 5
 
 
 @contextmanager
