@@ -39,7 +39,7 @@ from netpol.dataplane.opening import other_tables
 from netpol.dataplane.spares import Spares
 from netpol.dataplane.tool import TIMEOUT_SECONDS
 from netpol.dataplane.variant import detect
-from netpol.errors import KernelRefusal, NetpolError
+from netpol.errors import KernelRefusal, NetpolError, UsageError
 from netpol.listing import listed
 from netpol.model.networks import Family, family_of
 from netpol.model.objects import Node
@@ -63,6 +63,7 @@ from netpol.trigger import Trigger
 STUCK_SECONDS = 3 * TIMEOUT_SECONDS
 """Longer than a write, its undoing and the reads around them may take where each tool hangs until it is killed."""
 STOP_SECONDS = 90.0
+PORTS_SECONDS = 5.0
 WATCH_SECONDS = 3600.0
 REVIEW_SECONDS = 30.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -103,8 +104,7 @@ def run_agent(settings: AgentSettings) -> int:
     health = Health(time.monotonic, STUCK_SECONDS)
     bus = Bus()
     with ExitStack() as stack:
-        servers = TelemetryServers(metrics, health, settings.metrics, settings.metrics_path, settings.health)
-        stack.callback(servers.stop)
+        stack.callback(_serve(settings, metrics, health).stop)
         source, notices = _source(settings, bus, metrics, health, stack)
         control = Control(settings, variant, bus, metrics, health)
         rounds = Rounds(settings, control, notices)
@@ -119,6 +119,23 @@ def run_agent(settings: AgentSettings) -> int:
     if control.error is not None:
         raise NetpolError(f"the control thread ended: {control.error!r}") from control.error
     return 0
+
+
+def _serve(settings: AgentSettings, metrics: Metrics, health: Health) -> TelemetryServers:
+    """The servers of metrics and probes; NetpolError where a port stays taken.
+
+    An agent that was just told to go may still have them: pods on the host's network share its ports.
+    """
+    deadline = time.monotonic() + PORTS_SECONDS
+    while True:
+        try:
+            return TelemetryServers(metrics, health, settings.metrics, settings.metrics_path, settings.health)
+        except UsageError:
+            raise
+        except NetpolError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 class Rounds:

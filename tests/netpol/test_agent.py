@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -21,10 +23,10 @@ from netpol.control.firewall import Firewall
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.kernel import KernelTable
-from netpol.errors import KernelRefusal
+from netpol.errors import KernelRefusal, NetpolError
 from netpol.model.facts import Kind
 from netpol.model.networks import Family
-from netpol.settings import AgentSettings, DirectorySource, NodeOptions, Variant
+from netpol.settings import AgentSettings, DirectorySource, Listener, NodeOptions, Variant
 from netpol.source.kube.failures import ApiFailure, Reason
 from netpol.telemetry.health import Health
 from netpol.telemetry.metrics import Metrics
@@ -134,6 +136,24 @@ def test_what_nobody_expected_of_its_work_ends_it_with_its_watch(parts: Parts, m
     parts.control.start()
     wait_until(lambda: not parts.control.is_alive(), "it has ended")
     assert isinstance(parts.control.error, ZeroDivisionError)
+
+
+def test_a_port_that_an_agent_is_about_to_leave_is_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as former:
+        listener = Listener(former.getsockname()[1], "127.0.0.1")
+        threading.Timer(0.3, former.close).start()
+        parts = Parts()
+        servers = agent._serve(replace(SETTINGS, health=listener), parts.metrics, parts.health)
+        servers.stop()
+
+
+def test_a_port_that_stays_taken_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent, "PORTS_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listener = Listener(other.getsockname()[1], "127.0.0.1")
+        parts = Parts()
+        with pytest.raises(NetpolError, match="another program listens there"):
+            agent._serve(replace(SETTINGS, health=listener), parts.metrics, parts.health)
 
 
 # --- the main thread's rounds
