@@ -11,7 +11,7 @@ from stream import Streams
 from netpol.lab.prober import Probe
 
 PAUSE_SECONDS = 0.05
-LEAST_ROUNDS = 5
+LEAST_ROUNDS = 20
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def judged_throughout(allowed: Sequence[Probe], denied: Sequence[Probe]) -> Iter
 
         def send() -> None:
             try:
-                while not over.wait(PAUSE_SECONDS):
+                while not over.wait(PAUSE_SECONDS) or max(streams.sent.values()) < LEAST_ROUNDS:
                     streams.open_round()
             except BaseException as failure:
                 failures.append(failure)

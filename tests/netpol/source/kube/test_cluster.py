@@ -52,7 +52,7 @@ def test_every_kind_is_followed_until_it_stops() -> None:
         wait_until(lambda: bus.count(Kind.POD) == 2, trigger)
         started = time.monotonic()
         assert cluster.stop()
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 1
         server.store.put(manifests(world(pod("x/c", "10.0.0.3")))[0])
         assert bus.count(Kind.POD) == 2
 
@@ -64,4 +64,4 @@ def test_a_stop_while_the_server_is_away() -> None:
     cluster.start()
     started = time.monotonic()
     assert cluster.stop()
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 1

@@ -254,7 +254,7 @@ def test_a_close_ends_a_read_of_another_thread(when: str) -> None:
         started = time.monotonic()
         connection.close()
         thread.join(10)
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 1
         assert [failure.reason for failure in failures] == [Reason.CLOSED]
         with pytest.raises(ApiFailure, match="closed"):
             connection.get(PODS)
@@ -292,4 +292,4 @@ def test_a_connection_closed_while_it_is_opened_ends_at_once(monkeypatch: pytest
         monkeypatch.setattr(urllib3.util.connection, "create_connection", close_meanwhile)
         started = time.monotonic()
         assert failure_of(connection).reason is Reason.CLOSED
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 1
