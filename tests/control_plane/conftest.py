@@ -87,6 +87,7 @@ def populated(lab_clusters: Callable[[Release], LabCluster]) -> Iterator[Callabl
             stack.enter_context(found.home.entered())
             stack.callback(found.clear)
             stack.callback(found.unbind_role)
+            found.forget_connections()
             found.bind_role()
             found.register()
             return found

@@ -68,8 +68,7 @@ def test_what_the_annotation_denies_is_cut_whoever_speaks(lab_cluster: LabCluste
         assert not any(flow.passes(first, 0.3) for flow in (*near, *far))
         assert not any(flow.passes(speaker, 0.1) for flow in (*near, *far) for speaker in Speaker)
         assert live(allowed)
-        # Connections of earlier tests that the kernel still knows are cut as well.
-        assert agent.metric("netpol_flows_cut_total") >= before + len(near) + len(far)
+        assert agent.metric("netpol_flows_cut_total") == before + len(near) + len(far)
 
 
 def test_a_flow_outlives_all_changes_that_allow_it(lab_cluster: LabCluster, log: Path) -> None:

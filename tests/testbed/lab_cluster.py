@@ -18,6 +18,7 @@ from testbed.api_client import ApiClient, Object, Refused
 from testbed.api_servers import CURRENT, OLD, STRANGER, ApiServer, Release
 from world_manifests import manifests
 
+from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.lab.lab import Lab
 from netpol.lab.listeners import Place
 from netpol.lab.prober import Outcome, Probe, probe
@@ -128,6 +129,12 @@ class LabCluster:
         for name in [each.name for each in NODES]:
             with suppress(Refused):
                 self.client.delete(f"{CORE}/nodes/{name}")
+
+    def forget_connections(self) -> None:
+        """The node that the agent is on knows no connection any more; called in its namespace."""
+        with NetlinkFlows() as connections:
+            for family in Family:
+                connections.delete(family, connections.read(family))
 
     def create_namespace(self, thing: Namespace) -> None:
         """The namespace exists."""
