@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from private_network import missing
 from testbed.agent import Agent, netpol_command
+from testbed.agent_image import TAG, NoImage, make_image
+from testbed.binaries import directory
 from testbed.live_cluster import LiveCluster
 from testbed.node_rules import kube_rules, own_state
 from testbed.pod_images import pod_images
@@ -20,6 +23,18 @@ def live_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveClust
     """The cluster, with nothing in it but what Kubernetes puts there and what other tests have left."""
     with LiveCluster(tmp_path_factory.mktemp("cluster"), pod_images()) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def own_image(live_cluster: LiveCluster) -> str:
+    """The name by which the node knows the image of this tree."""
+    image = directory() / "images" / "netpol.tar"
+    try:
+        make_image(image)
+    except NoImage as refusal:
+        missing(str(refusal))
+    live_cluster.import_image(image)
+    return TAG
 
 
 @pytest.fixture

@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from private_network import missing
-from testbed.agent_image import NoImage, make_image
-from testbed.binaries import directory
 from testbed.live_cluster import LiveCluster
 from testbed.node_rules import kube_rules, own_state
 from testbed.waiting import wait_for
@@ -34,14 +31,8 @@ FIREWALL, CLEANUP = str(MANIFESTS / "netpol-firewall.yaml"), str(MANIFESTS / "ne
 
 
 @pytest.fixture(scope="module", autouse=True)
-def rolled_out(live_cluster: LiveCluster) -> Iterator[None]:
+def rolled_out(live_cluster: LiveCluster, own_image: str) -> Iterator[None]:
     """The firewall is rolled out; it leaves the node as it was when it is taken away."""
-    image = directory() / "images" / "netpol.tar"
-    try:
-        make_image(image)
-    except NoImage as refusal:
-        missing(str(refusal))
-    live_cluster.import_image(image)
     kubectl = live_cluster.kubectl
     before = kube_rules(live_cluster)
     kubectl("apply", "-f", FIREWALL)

@@ -1,0 +1,135 @@
+"""The DaemonSet that kube-router is deployed with beside flannel: its image swapped, its firewall turned on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from testbed.agent import netpol_command
+from testbed.live_cluster import LiveCluster
+from testbed.node_rules import own_state
+from testbed.waiting import wait_for
+from testbed.workloads import CLOSED, LivePod, apply, deployment, pods_of, until_reached, until_silent
+
+pytestmark = pytest.mark.e2e
+
+ARGUMENTS = [
+    *("--run-router=false", "--run-firewall=true", "--run-service-proxy=false"),
+    *("--kubeconfig=/var/lib/kube-router/kubeconfig", "--masquerade-all"),
+    *("--ipvs-sync-period=5s", "--iptables-sync-period=10s", "--cluster-cidr=10.20.0.0/16", "--metrics-port=80"),
+]
+CNI_FILE = "/etc/cni/net.d/10-kuberouter.conflist"
+CNI = {
+    "cniVersion": "0.3.0",
+    "name": "mynet",
+    "plugins": [
+        {
+            "name": "kubernetes",
+            "type": "bridge",
+            "bridge": "kube-bridge",
+            "isDefaultGateway": True,
+            "ipam": {"type": "host-local"},
+        },
+        {"type": "portmap", "capabilities": {"snat": True, "portMappings": True}},
+    ],
+}
+LABELS = {"k8s-app": "kube-router"}
+MOUNTS = [
+    {"name": "lib-modules", "mountPath": "/lib/modules", "readOnly": True},
+    {"name": "cni-conf-dir", "mountPath": "/etc/kubernetes/cni/net.d"},
+    {"name": "kubeconfig", "mountPath": "/var/lib/kube-router/kubeconfig", "readOnly": True},
+    {"name": "cert", "mountPath": "/etc/kubernetes/ssl"},
+    {"name": "kube-router-cfg", "mountPath": "/etc/cni/net.d/"},
+]
+# A machine without modules has no /lib/modules, and nothing of it may be made for a test.
+HOST_PATHS = {
+    "lib-modules": "/lib/modules" if Path("/lib/modules").is_dir() else "/etc/kubernetes/modules",
+    "cni-conf-dir": "/etc/kubernetes/cni/net.d",
+    "kubeconfig": "/etc/kubernetes/kubeconfig",
+    "cert": "/etc/kubernetes/ssl",
+}
+
+
+def daemon_set(image: str) -> dict[str, object]:
+    """The DaemonSet of this image, with these arguments, this environment and these mounts."""
+    container = {
+        "name": "kube-router",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ARGUMENTS,
+        "env": [
+            {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+            {"name": "KUBE_ROUTER_CNI_CONF_FILE", "value": CNI_FILE},
+        ],
+        "securityContext": {"privileged": True},
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": 80, "host": "127.0.0.1"}, "periodSeconds": 1},
+        "volumeMounts": MOUNTS,
+    }
+    volumes: list[dict[str, object]] = [{"name": name, "hostPath": {"path": path}} for name, path in HOST_PATHS.items()]
+    volumes.append({"name": "kube-router-cfg", "configMap": {"name": "kube-router-cfg"}})
+    spec = {
+        "hostNetwork": True,
+        "priorityClassName": "system-node-critical",
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [container],
+        "volumes": volumes,
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "kube-router", "namespace": "kube-system", "labels": LABELS},
+        "spec": {"selector": {"matchLabels": LABELS}, "template": {"metadata": {"labels": LABELS}, "spec": spec}},
+    }
+
+
+@pytest.fixture
+def rolled_out(live_cluster: LiveCluster, own_image: str) -> Iterator[None]:
+    """It runs on the node, which has the files that it mounts; afterwards nothing of it is left."""
+    known = yaml.safe_load(live_cluster.kubeconfig.read_text())
+    cluster = known["clusters"][0]["cluster"]
+    live_cluster.run("mkdir", "-p", *(path for name, path in HOST_PATHS.items() if name != "kubeconfig"))
+    live_cluster.run("cp", cluster["certificate-authority"], "/etc/kubernetes/ssl/ca.pem")
+    cluster["certificate-authority"] = "/etc/kubernetes/ssl/ca.pem"
+    live_cluster.run("tee", HOST_PATHS["kubeconfig"], given=yaml.safe_dump(known))
+    settings = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "kube-router-cfg", "namespace": "kube-system"},
+        "data": {"10-kuberouter.conflist": json.dumps(CNI)},
+    }
+    kubectl = live_cluster.kubectl
+    kubectl(
+        "apply",
+        "-f",
+        "-",
+        given=json.dumps({"apiVersion": "v1", "kind": "List", "items": [settings, daemon_set(own_image)]}),
+    )
+    kubectl("-n", "kube-system", "rollout", "status", "daemonset/kube-router", "--timeout=90s")
+    yield
+    kubectl("-n", "kube-system", "delete", "daemonset/kube-router", "configmap/kube-router-cfg", "--wait")
+    wait_for(
+        "the agent has ended",
+        lambda: "kube-router" not in kubectl("-n", "kube-system", "get", "pods", "-o", "name"),
+    )
+    live_cluster.run(*netpol_command("cleanup"))
+    assert not own_state(live_cluster)
+
+
+@pytest.mark.usefixtures("rolled_out")
+def test_it_closes_a_namespace_that_is_annotated(live_cluster: LiveCluster, namespace: str, other: LivePod) -> None:
+    apply(live_cluster, namespace, deployment("web"))
+    (web,) = pods_of(live_cluster, namespace, "web")
+    until_reached(other, web.addresses[0])
+
+    live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
+
+    until_silent(other, web.addresses[0])
+    assert any(web.addresses[0] in line for line in own_state(live_cluster))
+    written = live_cluster.kubectl("-n", "kube-system", "exec", "daemonset/kube-router", "--", "cat", CNI_FILE)
+    assert json.loads(written) == CNI
+    log = live_cluster.kubectl("-n", "kube-system", "logs", "daemonset/kube-router")
+    assert "without effect" in log
+    assert "--masquerade-all" in log
