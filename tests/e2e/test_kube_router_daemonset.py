@@ -101,12 +101,8 @@ def rolled_out(live_cluster: LiveCluster, own_image: str) -> Iterator[None]:
         "data": {"10-kuberouter.conflist": json.dumps(CNI)},
     }
     kubectl = live_cluster.kubectl
-    kubectl(
-        "apply",
-        "-f",
-        "-",
-        given=json.dumps({"apiVersion": "v1", "kind": "List", "items": [settings, daemon_set(own_image)]}),
-    )
+    both = {"apiVersion": "v1", "kind": "List", "items": [settings, daemon_set(own_image)]}
+    kubectl("apply", "-f", "-", given=json.dumps(both))
     kubectl("-n", "kube-system", "rollout", "status", "daemonset/kube-router", "--timeout=90s")
     yield
     kubectl("-n", "kube-system", "delete", "daemonset/kube-router", "configmap/kube-router-cfg", "--wait")
