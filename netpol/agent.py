@@ -30,7 +30,7 @@ from netpol.control.keeper import Keeper
 from netpol.control.review import Review
 from netpol.control.schedule import Schedule
 from netpol.dataplane.apply import Kernel
-from netpol.dataplane.bridges import bridges_with_ports, unfiltered
+from netpol.dataplane.bridges import unseen
 from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.dataplane.foreign import ForeignChanges
 from netpol.dataplane.ipset import NetlinkSets
@@ -73,7 +73,6 @@ GARBAGE_THRESHOLDS = (50_000, 20, 100)
 STARTING_TURN_SECONDS, TURN_SECONDS = 0.02, 0.005
 """How long a thread keeps the interpreter while others want it: at the start the watchers only hinder each other."""
 
-MOST_BRIDGES = 3
 
 log = Log("agent")
 
@@ -112,7 +111,8 @@ def run_agent(settings: AgentSettings) -> int:
         _require_node(settings, source.start())
         control.start()
         stack.callback(control.stop)
-        _warn_of_bridges(settings.node.families)
+        if found := unseen(settings.node.families):
+            log.warning("packets between pods on a bridge pass unseen", bridge=found.bridges, mend=found.mend)
         while control.is_alive() and signal.sigtimedwait(SIGNALS, 1.0) is None:
             rounds.make(time.monotonic())
         log.info("stopping")
@@ -334,14 +334,3 @@ def _warn_of_unknown_ranges(node: Node | None, options: NodeOptions) -> None:
     for family in options.families:
         if family not in known and not options.fail_open:
             log.warning("the node's pod range is not known: --pod-cidr may say it", family=f"IPv{family.value}")
-
-
-def _warn_of_bridges(families: tuple[Family, ...]) -> None:
-    """Packets between two pods of one bridge meet no rule at all unless the kernel is told to show them."""
-    bridges, sysctls = bridges_with_ports(), unfiltered(families)
-    if bridges and sysctls:
-        log.warning(
-            "packets between pods on a bridge pass unseen",
-            bridge=listed(bridges, MOST_BRIDGES),
-            mend="sysctl -w " + " ".join(f"{name}=1" for name in sysctls),
-        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 
 import netpol
 from netpol.agent import run_agent
@@ -18,14 +17,10 @@ from netpol.command.source_arguments import add_source_arguments
 from netpol.command.switches import Switch, add_switch
 from netpol.compiler.compile import compile_ruleset
 from netpol.control.programming import Programming, program
-from netpol.dataplane.bridges import bridges_with_ports, unfiltered
+from netpol.dataplane.bridges import unseen
 from netpol.dataplane.opening import open_kernel, other_tables
 from netpol.errors import UsageError
-from netpol.listing import listed
-from netpol.model.networks import Family
 from netpol.settings import AgentSettings
-
-MOST_BRIDGES = 3
 
 HELP = "enforce network policies on this node, in the current network namespace"
 _EPILOG = "Every other flag of kube-router is accepted and has no effect; docs/kube-router.md says why."
@@ -74,16 +69,9 @@ def _program_once(arguments: argparse.Namespace, settings: AgentSettings) -> int
     with open_kernel(variant) as kernel:
         outcome = program(target, kernel, superseded=tuple(other_tables(variant).values()))
     print(f"{options.name} ({variant.value}): {outcome}")
-    _warn_of_bridges(options.families)
+    if found := unseen(options.families):
+        print(f"warning: packets between pods on the bridge {found.bridges} pass unseen: {found.mend}", file=sys.stderr)
     return 0
-
-
-def _warn_of_bridges(families: Iterable[Family]) -> None:
-    """Packets between two pods of one bridge meet no rule at all unless the kernel is told to show them."""
-    bridges, settings = bridges_with_ports(), unfiltered(families)
-    if bridges and settings:
-        where, how = listed(bridges, MOST_BRIDGES), " ".join(f"{name}=1" for name in settings)
-        print(f"warning: packets between pods on the bridge {where} pass unseen: sysctl -w {how}", file=sys.stderr)
 
 
 def _refuse_what_is_not_run(arguments: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from netpol.dataplane.bridges import BRIDGE_CALLS, bridges_with_ports, unfiltered
+from netpol.dataplane.bridges import BRIDGE_CALLS, Unseen, bridges_with_ports, unfiltered, unseen
 from netpol.model.networks import Family
 
 
@@ -34,3 +34,14 @@ def test_a_kernel_without_the_settings_filters_no_bridge(tmp_path: Path) -> None
         "net.bridge.bridge-nf-call-iptables",
         "net.bridge.bridge-nf-call-ip6tables",
     )
+
+
+def test_bridged_packets_pass_unseen_where_there_are_ports_and_no_settings(tmp_path: Path) -> None:
+    assert unseen([Family.IPV4], tmp_path) is None
+
+    port, bridge = (tmp_path / "sys/class/net" / name for name in ("veth1/brport", "cni0"))
+    port.mkdir(parents=True)
+    bridge.mkdir()
+    (port / "bridge").symlink_to(bridge)
+
+    assert unseen([Family.IPV4], tmp_path) == Unseen("cni0", "sysctl -w net.bridge.bridge-nf-call-iptables=1")
