@@ -10,6 +10,7 @@ from pathlib import Path
 from netpol.errors import UsageError
 from netpol.model.networks import Family, Network
 from netpol.model.policies import Semantics
+from netpol.model.treatment import Treatment
 
 SYNC_PERIOD_SECONDS = 30.0
 CACHE_SYNC_TIMEOUT_SECONDS = 60.0
@@ -48,6 +49,7 @@ class NodeOptions:
     """What the compiler is told of a node.
 
     `pod_cidrs` are used for a family that the Node object states none of; `fail_open` turns G12 off.
+    `treatment` is of pods whose namespace says nothing else.
     """
 
     name: str
@@ -55,6 +57,7 @@ class NodeOptions:
     pod_cidrs: tuple[Network, ...] = ()
     fail_open: bool = False
     log_group: int = 100
+    treatment: Treatment = field(default_factory=Treatment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,56 @@ class Listener:
         return self.port == other.port and (self.address == other.address or not (self.address and other.address))
 
 
+class LogFormat(enum.Enum):
+    """How records are sent to an address."""
+
+    JSON = "json"
+    """A line each, or a datagram each."""
+    SYSLOG = "syslog"
+    """RFC 5424, the record's JSON being the message."""
+
+
+class Transport(enum.Enum):
+    """What carries records to an address; the values are the schemes of its URL."""
+
+    UNIX = "unix"
+    UDP = "udp"
+
+
+@dataclass(frozen=True, slots=True)
+class LogAddress:
+    """A socket that records are sent to: a UNIX socket's `path`, or a UDP `host` and `port`."""
+
+    format: LogFormat
+    transport: Transport
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """The file that records are appended to, `-` being standard output, and how much is kept of it.
+
+    The file is put aside before it exceeds `most_bytes`; of those put aside, `most_backups` are
+    kept for `most_days`, where 0 is no bound, as in kube-apiserver's audit log.
+    """
+
+    path: str = "-"
+    most_bytes: int = 100 << 20
+    most_backups: int = 10
+    most_days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """Where the audit log goes, and for how long repeats of one verdict are folded into one record."""
+
+    file: LogFile | None = field(default_factory=LogFile)
+    addresses: tuple[LogAddress, ...] = ()
+    window_seconds: float = 5.0
+
+
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
     """All that the live agent is told; a listener that is None serves nothing, a variant that is None is found out.
@@ -129,6 +182,7 @@ class AgentSettings:
     node: NodeOptions
     source: Source
     policies: PolicyOptions = field(default_factory=PolicyOptions)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     sync_period_seconds: float = SYNC_PERIOD_SECONDS
     cache_sync_timeout_seconds: float = CACHE_SYNC_TIMEOUT_SECONDS
     metrics: Listener | None = None

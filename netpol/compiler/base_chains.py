@@ -6,8 +6,7 @@ match (G2). See docs/kernel-layout.md for the picture.
 
 from __future__ import annotations
 
-from netpol.compiler import names
-from netpol.compiler.pod_chain import PREFIX_VERSION
+from netpol.compiler import log_points, names
 from netpol.compiler.ruleset import (
     Action,
     AddToSet,
@@ -148,4 +147,4 @@ def _discovery(family: Family) -> dict[str, tuple[Rule, ...]]:
 
 
 def _refuse(chain: str, log_group: int, comment: str) -> tuple[Rule, ...]:
-    return Rule((), Log(log_group, PREFIX_VERSION + chain), comment), Rule((), Action.DROP, comment)
+    return Rule((), Log(log_group, log_points.prefix(chain)), comment), Rule((), Action.DROP, comment)

@@ -69,6 +69,16 @@ def pod_chain(namespace: str, pod: str, direction: Direction) -> str:
     return f"{PREFIX}P{_LETTERS[direction]}-{digest(namespace, pod)}"
 
 
+def audited_chain(namespace: str, pod: str, direction: Direction) -> str:
+    """The name of the chain that judges what a pod's chain has let pass as if policies under audit were enforced."""
+    return f"{PREFIX}W{_LETTERS[direction]}-{digest(namespace, pod)}"
+
+
+def allowing_chain(namespace: str, pod: str, direction: Direction) -> str:
+    """The name of the chain that records what a pod's rules allow."""
+    return f"{PREFIX}A{_LETTERS[direction]}-{digest(namespace, pod)}"
+
+
 def direction_judged(chain: str) -> Direction | None:
     """The direction of the pod that this chain judges; None where it is no pod's chain.
 

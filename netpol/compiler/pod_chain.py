@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from netpol.compiler import names
+from netpol.compiler import log_points, names
 from netpol.compiler.allowances import Allowance, allowances
 from netpol.compiler.ruleset import (
     Action,
@@ -29,9 +29,6 @@ from netpol.model.objects import Pod
 from netpol.model.policies import Direction
 from netpol.model.ports import ALL_PORTS, PortRange
 from netpol.policy.resolve import Standing
-
-PREFIX_VERSION = "1:"
-"""Opens every NFLOG prefix: a reader that finds another version says so and does not guess."""
 
 MULTIPORT_SLOTS = 15
 """What one multiport match holds; a range takes two."""
@@ -82,7 +79,7 @@ def pod_program(pod: Pod, direction: Direction, standing: Standing, log_group: i
             peers = (InSet(name, _sides(direction, allowance.terms)),)
         rules += (Rule((*ports, *peers), Action.RETURN, comment) for ports in _port_matches(allowance))
     refusal = f"{direction.value} of {pod}: refused"
-    rules.append(Rule((), Log(log_group, PREFIX_VERSION + chain), refusal))
+    rules.append(Rule((), Log(log_group, log_points.prefix(chain)), refusal))
     rules.append(Rule((), Action.DROP, refusal))
     return PodProgram(direction, chain, tuple(rules), tuple(groups))
 

@@ -7,17 +7,29 @@ from dataclasses import dataclass, field
 
 from netpol.model.networks import Address, Network
 from netpol.model.ports import Protocol
+from netpol.model.treatment import AuditLevel, DenyAction, Enforcement, Treatment
 
 ISOLATION_ANNOTATION = "net.beta.kubernetes.io/network-policy"
 
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace: its labels, and whether its annotation isolates its pods for ingress (B1, B2, M4)."""
+    """A namespace: its labels, and whether its annotation isolates its pods for ingress (B1, B2, M4).
+
+    `enforcement` is of all policies of the namespace and of that annotation (X16). An `audit` or
+    `deny_action` of None is the node's.
+    """
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     default_deny: bool = False
+    enforcement: Enforcement = Enforcement.ENFORCE
+    audit: AuditLevel | None = None
+    deny_action: DenyAction | None = None
+
+    def treatment(self, default: Treatment) -> Treatment:
+        """How verdicts on its pods are treated, where `default` is how the node treats them."""
+        return Treatment(self.audit or default.audit, self.deny_action or default.deny_action)
 
     def __str__(self) -> str:
         return self.name
@@ -37,7 +49,8 @@ class Pod:
     """A pod as a firewall sees it.
 
     `created` is its creation time, in UTC and always to the microsecond, so that the texts compare
-    as the times do; "" where it is unknown.
+    as the times do; "" where it is unknown. `workload` is the controller that owns it, as
+    `Deployment/web`, a ReplicaSet being its Deployment's; "" where it has none.
     """
 
     namespace: str
@@ -50,6 +63,7 @@ class Pod:
     ports: tuple[ContainerPort, ...] = ()
     uid: str = ""
     created: str = ""
+    workload: str = ""
 
     @property
     def actionable(self) -> bool:

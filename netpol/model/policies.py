@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from netpol.model.labels import EVERYTHING, Selector
 from netpol.model.networks import IPBlock
 from netpol.model.ports import PortEntry
+from netpol.model.treatment import Enforcement
 
 
 class Direction(enum.Enum):
@@ -83,6 +84,7 @@ class Policy:
     semantics: Semantics = Semantics.V1
     uid: str = ""
     generation: int = 0
+    enforcement: Enforcement = Enforcement.ENFORCE
 
     def rules(self, direction: Direction) -> tuple[PolicyRule, ...]:
         """The rules for `direction`; none where the policy does not isolate for it (V2: they are inert)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netpol.model.networks import Address
 from netpol.model.objects import ISOLATION_ANNOTATION, Node, Pod
@@ -75,17 +75,22 @@ class Reason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class PolicyReference:
-    """A policy, or one rule of it by its index in the policy's list for that direction."""
+    """A policy, or one rule of it by its index in the policy's list for that direction.
+
+    `uid` and `generation` tell which state of which object it was, and make no other policy of it.
+    """
 
     kind: str
     namespace: str
     name: str
     rule: int | None = None
+    uid: str = field(default="", compare=False)
+    generation: int = field(default=0, compare=False)
 
     @classmethod
     def to(cls, policy: Policy, rule: int | None = None) -> PolicyReference:
         """The reference to a NetworkPolicy, or to one rule of it."""
-        return cls("NetworkPolicy", policy.namespace, policy.name, rule)
+        return cls("NetworkPolicy", policy.namespace, policy.name, rule, policy.uid, policy.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,10 @@ class NearestMiss:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One side's answer: `policies` are the rules that allowed, `isolating` what isolates the pod."""
+    """One side's answer: `policies` are the rules that allowed, `isolating` what isolates the pod.
+
+    `would_deny` is the refusal that an allowed connection would meet if policies under audit were enforced (X16).
+    """
 
     direction: Direction
     allowed: bool
@@ -128,6 +136,7 @@ class Decision:
     policies: tuple[PolicyReference, ...] = ()
     isolating: tuple[Reference, ...] = ()
     nearest_miss: NearestMiss | None = None
+    would_deny: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
