@@ -119,6 +119,21 @@ class Record(msgspec.Struct, frozen=True):
     last: str
     lost: int = 0
 
+    @classmethod
+    def of_lost(cls, ts: str, node: str, lost: int) -> Record:
+        """The record that only says how many packets are in no record."""
+        return cls(
+            *(ts, node, Action.UNKNOWN, Cause.LOST),
+            *(None, None, None, None, None, None, None),
+            policies=(),
+            isolating=(),
+            nearest_miss=None,
+            count=0,
+            first=ts,
+            last=ts,
+            lost=lost,
+        )
+
 
 def encode(record: Record) -> bytes:
     """The record as one line of JSON, without the line's end."""
