@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from between import FAMILIES, kernel_of
@@ -14,6 +14,7 @@ from netpol.bus import Bus
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.engine import Engine
 from netpol.control.cutter import Cutter
+from netpol.control.enforced import Enforcing
 from netpol.control.firewall import KINDS, Firewall, Instruments
 from netpol.control.keeper import Keeper
 from netpol.control.schedule import Schedule
@@ -139,6 +140,7 @@ class Live:
         self.keeper = Keeper(self.kernel)
         self.schedule = Schedule(PERIOD_SECONDS, chance=lambda: 1.0)
         self.first_times = 0
+        self.enforced: list[Fact] = []
         self.subscription = self.bus.subscribe(KINDS, self.trigger)
         self.firewall = Firewall(
             self.subscription,
@@ -147,6 +149,7 @@ class Live:
             Cutter(self.kernel, options.name, read_addresses),
             self.schedule,
             Instruments(self.metrics, self.health, self.clock),
+            Enforcing(self._note_enforced, lambda: int(1_000_000 * self.clock())),
             self._note_first,
         )
 
@@ -209,3 +212,6 @@ class Live:
 
     def _note_first(self) -> None:
         self.first_times += 1
+
+    def _note_enforced(self, facts: Sequence[Fact], _began: int, _ended: int) -> None:
+        self.enforced += facts

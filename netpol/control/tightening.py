@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_address
 
-from netpol.compiler.names import isolated_set, unknown_set
+from netpol.compiler.names import enforced_set, unknown_set
 from netpol.compiler.ruleset import AddressPort, Member, NetworkMember
 from netpol.dataplane.steps import AddMembers, RemoveMembers, Step
 from netpol.model.facts import Fact
 from netpol.model.networks import Address, Family
 from netpol.model.objects import Pod
-from netpol.model.policies import Direction
 
-_ISOLATED = frozenset(isolated_set(direction, family) for direction in Direction for family in Family)
+_ENFORCED = frozenset(map(enforced_set, Family))
 _UNKNOWN = frozenset(map(unknown_set, Family))
 
 
@@ -27,7 +26,7 @@ def tightened(steps: Iterable[Step]) -> frozenset[Address]:
     return frozenset(
         address
         for step in steps
-        if isinstance(step, RemoveMembers) or (isinstance(step, AddMembers) and step.target.name in _ISOLATED)
+        if isinstance(step, RemoveMembers) or (isinstance(step, AddMembers) and step.target.name in _ENFORCED)
         for member in step.members
         for address in _addresses(member)
     )

@@ -28,6 +28,7 @@ from netpol.bus import Bus
 from netpol.compiler.engine import Engine
 from netpol.control import keeper
 from netpol.control.cutter import Cutter
+from netpol.control.enforced import Enforcing
 from netpol.control.firewall import KINDS, Firewall, Instruments
 from netpol.control.keeper import Keeper
 from netpol.control.schedule import Schedule
@@ -106,6 +107,7 @@ def measure(size: Size) -> dict[str, dict[str, float]]:
             cutter,
             Schedule(1e9, random.random),
             Instruments(metrics, Health(time.monotonic, 120), time.monotonic),
+            Enforcing(lambda *_: None, lambda: 0),
         )
         facts = [fact("put", manifest) for manifest in objects]
         bus.replace_all({k: {f.key.object_name: f.value for f in facts if f.key.kind is k} for k in KINDS})

@@ -224,3 +224,24 @@ def test_one_that_only_waits_is_not(live: Live) -> None:
     assert live.metric("resyncs_total") > 5, "much time has gone by"
     waits = Live().run(*[False] * 3)
     assert max(waits) < 60, "nor while nothing is listed yet"
+
+
+# --- what the audit log is told
+
+
+def test_facts_are_told_on_once_the_kernel_holds_them() -> None:
+    live = Live()
+    live.bus.replace_all(lists(WORLD))
+    assert live.enforced == []
+    live.step()
+    assert {fact.key: fact.value for fact in live.enforced} == {
+        fact.key: fact.value for fact in map(known, (*WORLD.namespaces.values(), *WORLD.nodes.values()))
+    } | {fact.key: fact.value for fact in map(known, (*WORLD.pods.values(), *WORLD.policies.values()))}
+
+
+def test_a_fact_that_changes_nothing_in_the_kernel_is_told_on_too(live: Live) -> None:
+    elsewhere = pod("y/far", "10.9.0.1", node="n2")
+    live.enforced.clear()
+    live.record(known(elsewhere))
+    live.step()
+    assert live.enforced == [known(elsewhere)]

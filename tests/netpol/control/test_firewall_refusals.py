@@ -166,3 +166,13 @@ def test_a_set_that_cannot_be_swept_is_no_end(live: Live) -> None:
     live.retry()
     live.sweep()
     assert live.memory.sets.read().keys() == live.engine.ruleset().sets.keys()
+
+
+def test_what_the_kernel_does_not_hold_yet_is_not_told_on(live: Live) -> None:
+    live.enforced.clear()
+    with locked(live):
+        live.record(known(WIDER))
+        live.step()
+        assert live.enforced == []
+    live.retry()
+    assert live.enforced == [known(WIDER)]

@@ -1,0 +1,33 @@
+"""Facts on their way to whoever follows what the kernel holds, told once it holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from netpol.audit.moments import Moment
+from netpol.model.facts import Fact, Key
+
+Follow = Callable[[Sequence[Fact], Moment, Moment], None]
+"""Told facts, of several about one object the latest, which the kernel has held since a moment between the two."""
+
+
+class Enforcing:
+    """Keeps facts from when they are taken until the kernel holds them, however many attempts that takes."""
+
+    def __init__(self, follow: Follow, now: Callable[[], Moment]) -> None:
+        self._follow = follow
+        self._now = now
+        self._facts: dict[Key, Fact] = {}
+        self._began: Moment = 0
+
+    def take(self, facts: Iterable[Fact]) -> None:
+        """The kernel is about to be brought to these facts."""
+        if not self._facts:
+            self._began = self._now()
+        self._facts.update((fact.key, fact) for fact in facts)
+
+    def settle(self) -> None:
+        """The kernel holds all that was taken."""
+        if self._facts:
+            facts, self._facts = self._facts, {}
+            self._follow(tuple(facts.values()), self._began, self._now())

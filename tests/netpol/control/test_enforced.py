@@ -1,0 +1,56 @@
+"""Facts are told once the kernel holds them, each in its latest state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from builders import namespace
+
+from netpol.audit.moments import Moment
+from netpol.control.enforced import Enforcing
+from netpol.model.facts import Fact, Key, Kind
+
+Told = list[tuple[Sequence[Fact], Moment, Moment]]
+
+
+def fact(name: str, *, deny: bool = False) -> Fact:
+    return Fact(Key(Kind.NAMESPACE, "", name), namespace(name, deny=deny))
+
+
+def enforcing(told: Told) -> Enforcing:
+    clock = iter(range(100, 200))
+    return Enforcing(lambda *call: told.append(call), lambda: next(clock))
+
+
+def test_nothing_is_told_before_the_kernel_holds_it() -> None:
+    told: Told = []
+    enforcing(told).take([fact("a")])
+    assert told == []
+
+
+def test_facts_are_told_with_the_moments_between_which_they_were_written() -> None:
+    told: Told = []
+    taken = enforcing(told)
+    taken.take([fact("a")])
+    taken.settle()
+    assert told == [((fact("a"),), 100, 101)]
+
+
+def test_what_was_refused_is_told_in_its_latest_state_since_its_first_attempt() -> None:
+    told: Told = []
+    taken = enforcing(told)
+    taken.take([fact("a"), fact("b")])
+    taken.take([fact("a", deny=True)])
+    taken.settle()
+    assert told == [((fact("a", deny=True), fact("b")), 100, 101)]
+
+
+def test_what_was_told_is_not_told_again() -> None:
+    told: Told = []
+    taken = enforcing(told)
+    taken.take([fact("a")])
+    taken.settle()
+    taken.settle()
+    taken.take([])
+    taken.settle()
+    assert len(told) == 1
