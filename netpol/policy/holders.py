@@ -11,7 +11,8 @@ from netpol.model.labels import Selector
 from netpol.model.networks import Address, Family, family_of
 from netpol.model.objects import Pod
 from netpol.model.ports import NamedPort
-from netpol.model.snapshot import ObjectName, holders
+from netpol.model.snapshot import ObjectName
+from netpol.policy.claims import Claims
 from netpol.policy.selector_index import first_choice
 
 
@@ -39,15 +40,18 @@ class HolderIndex:
     """The holders of a cluster, by address, namespace, label, port name and node."""
 
     def __init__(self) -> None:
-        self.pods_by_address: dict[Address, Pod] = {}
-        """The pod each address stands for (X1)."""
-        self._contested: dict[Address, dict[ObjectName, Pod]] = {}
+        self._claims = Claims()
         self._by_namespace: dict[str, dict[str, Holder]] = {}
         self._by_label: dict[tuple[str, str, str], dict[str, Holder]] = {}
         self._by_port: dict[NamedPort, dict[ObjectName, Holder]] = {}
         self._by_node: dict[str, dict[ObjectName, Holder]] = {}
 
     # --- questions
+
+    @property
+    def pods_by_address(self) -> Mapping[Address, Pod]:
+        """The pod each address stands for (X1)."""
+        return self._claims.pods_by_address
 
     def all(self) -> Iterator[Holder]:
         """Every holder."""
@@ -80,17 +84,7 @@ class HolderIndex:
 
         A pod that has not changed has moved too where it won or lost an address (X1).
         """
-        concerned: dict[ObjectName, Pod | None] = {}
-        arriving: list[Pod] = []
-        for before, after in changes:
-            if before is not None:
-                concerned[_name(before)] = None
-                self._withdraw(before, concerned)
-            if after is not None:
-                arriving.append(after)
-        for pod in arriving:
-            concerned[_name(pod)] = pod
-            self._claim(pod, concerned)
+        concerned = self._claims.replace(changes)
         moves = [move for name, pod in concerned.items() if (move := self._move(name, pod)) is not None]
         for move in moves:
             if move.before is not None:
@@ -98,39 +92,6 @@ class HolderIndex:
             if move.after is not None:
                 self._add(move.after)
         return moves
-
-    def _withdraw(self, pod: Pod, concerned: dict[ObjectName, Pod | None]) -> None:
-        """The pod claims no address; who holds one in its place is concerned."""
-        if not pod.actionable:
-            return
-        for address in dict.fromkeys(pod.addresses):
-            rivals = self._contested.get(address)
-            if rivals is None:
-                del self.pods_by_address[address]
-                continue
-            del rivals[_name(pod)]
-            if self.pods_by_address[address] is pod:
-                winner = self._decide(address, rivals)
-                concerned[_name(winner)] = winner
-            if len(rivals) == 1:
-                del self._contested[address]
-
-    def _claim(self, pod: Pod, concerned: dict[ObjectName, Pod | None]) -> None:
-        """The pod claims its addresses; who loses one to it is concerned."""
-        if not pod.actionable:
-            return
-        for address in dict.fromkeys(pod.addresses):
-            former = self.pods_by_address.setdefault(address, pod)
-            if former is pod:
-                continue
-            rivals = self._contested.setdefault(address, {_name(former): former})
-            rivals[_name(pod)] = pod
-            if self._decide(address, rivals) is not former:
-                concerned[_name(former)] = former
-
-    def _decide(self, address: Address, rivals: Mapping[ObjectName, Pod]) -> Pod:
-        winner = self.pods_by_address[address] = holders(rivals.values())[address]
-        return winner
 
     def _move(self, name: ObjectName, pod: Pod | None) -> Change[Holder] | None:
         """What the pod's claims have come to, against what is indexed; None where that is the same."""

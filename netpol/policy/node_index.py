@@ -26,8 +26,11 @@ class NodeIndex:
         """The node that has the address, the first by name of several."""
         return self._by_address
 
-    def replace(self, nodes: Iterable[Change[Node]], pods: Iterable[Change[Pod]]) -> None:
-        """The objects are as the changes leave them."""
+    def replace(self, nodes: Iterable[Change[Node]], pods: Iterable[Change[Pod]]) -> dict[Address, Node | None]:
+        """The objects are as the changes leave them; returns who had each address that this concerns, None for nobody.
+
+        Many of them have the same node as before.
+        """
         concerned: dict[str, None] = {}
         for before, after in nodes:
             if before is not None:
@@ -43,13 +46,16 @@ class NodeIndex:
             if new is not None and tells_of_its_node(new):
                 self._pods.setdefault(new.node, {})[new.namespace, new.name] = new
                 concerned[new.node] = None
+        former: dict[Address, Node | None] = {}
         for name in concerned:
-            self._know(name)
+            self._know(name, former)
+        return former
 
-    def _know(self, name: str) -> None:
-        """The node's addresses are those that it and its pods tell of."""
+    def _know(self, name: str, former: dict[Address, Node | None]) -> None:
+        """The node's addresses are those that it and its pods tell of; who had each before is noted once."""
         before = self._known.pop(name, None)
         for address in () if before is None else before.addresses:
+            former.setdefault(address, self._by_address.get(address))
             del self._claims[address][name]
             self._decide(address)
         pods = self._pods.get(name, {})
@@ -59,6 +65,7 @@ class NodeIndex:
         if after.addresses:
             self._known[name] = after
         for address in after.addresses:
+            former.setdefault(address, self._by_address.get(address))
             self._claims.setdefault(address, {})[name] = after
             self._decide(address)
 

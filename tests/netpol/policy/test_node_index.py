@@ -41,6 +41,10 @@ def test_after_any_changes_it_is_as_if_made_of_what_is_left(history: list[Snapsh
     for snapshot in history:
         nodes = (Change(known.nodes.get(n), snapshot.nodes.get(n)) for n in known.nodes.keys() | snapshot.nodes.keys())
         pods = (Change(known.pods.get(n), snapshot.pods.get(n)) for n in known.pods.keys() | snapshot.pods.keys())
-        index.replace(nodes, pods)
+        before = dict(index.by_address)
+        former = index.replace(nodes, pods)
         known = snapshot
         assert index.by_address == Lookups.of(snapshot).nodes_by_address
+        assert former == {address: before.get(address) for address in former}
+        differing = (each for each in before | index.by_address if before.get(each) != index.by_address.get(each))
+        assert former.keys() >= set(differing)
