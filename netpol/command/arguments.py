@@ -23,7 +23,7 @@ class Once(argparse.Action):
         _option_string: str | None = None,
     ) -> None:
         """The namespace holds the value; ArgumentError where it holds one already."""
-        if getattr(namespace, self.dest) is not self.default:
+        if getattr(namespace, self.dest, self.default) is not self.default:
             raise argparse.ArgumentError(self, "may be given only once")
         setattr(namespace, self.dest, values)
 

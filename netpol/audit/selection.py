@@ -1,0 +1,83 @@
+"""Which records a person asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from netpol.audit.moments import Moment, rfc3339
+from netpol.audit.record import Action, Cause, Party, PodParty, Record
+
+
+@dataclass(frozen=True, slots=True)
+class PodName:
+    """A pod as a person names it: in every namespace where none is said.
+
+    >>> PodName.parse("shop/web-1"), PodName.parse("web-1")
+    (PodName(name='web-1', namespace='shop'), PodName(name='web-1', namespace=None))
+    """
+
+    name: str
+    namespace: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> PodName:
+        """The name that `NAME` or `NAMESPACE/NAME` says; ValueError where it says none."""
+        match text.split("/"):
+            case [name] if name:
+                return cls(name)
+            case [namespace, name] if namespace and name:
+                return cls(name, namespace)
+        raise ValueError(f"{text!r} is neither NAME nor NAMESPACE/NAME")
+
+    def names(self, pod: PodParty) -> bool:
+        """True where the pod is one of those that are meant."""
+        return pod.name == self.name and self.namespace in (None, pod.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What records must have in common with it; of each kind any one will do, and an empty kind asks nothing.
+
+    Namespaces, pods and addresses are those of one end, be it subject or peer. Addresses and
+    directions are as records write them.
+    """
+
+    since: Moment | None = None
+    namespaces: frozenset[str] = frozenset()
+    pods: frozenset[PodName] = frozenset()
+    addresses: frozenset[str] = frozenset()
+    actions: frozenset[Action] = frozenset()
+    reasons: frozenset[Cause] = frozenset()
+    directions: frozenset[str] = frozenset()
+
+    def reaches(self, record: Record) -> bool:
+        """True where the last packet of the record is not too old.
+
+        The texts are compared, as both are in UTC and to the microsecond.
+        """
+        return self.since is None or record.last >= rfc3339(self.since)
+
+    def chooses(self, record: Record) -> bool:
+        """True where the record is of the kind that is asked for, however old."""
+        return (
+            _within(record.action, self.actions)
+            and _within(record.reason, self.reasons)
+            and _within(record.direction, self.directions)
+            and any(self._names(end) for end in (record.subject, record.peer))
+        )
+
+    def _names(self, end: Party | None) -> bool:
+        if self.addresses and (end is None or end.ip not in self.addresses):
+            return False
+        if not (self.namespaces or self.pods):
+            return True
+        return (
+            isinstance(end, PodParty)
+            and _within(end.namespace, self.namespaces)
+            and (not self.pods or any(pod.names(end) for pod in self.pods))
+        )
+
+
+def _within(value: object, wanted: AbstractSet[object]) -> bool:
+    return not wanted or value in wanted

@@ -1,0 +1,167 @@
+"""The flags that say which records of which log are meant, and the records."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from netpol.audit.following import FollowedLog
+from netpol.audit.moments import SECOND, Moment, parse_rfc3339
+from netpol.audit.reading import Entry, Tally, chosen
+from netpol.audit.record import Action, Cause, Record
+from netpol.audit.selection import PodName, Selection
+from netpol.command.arguments import Once
+from netpol.command.durations import duration
+from netpol.errors import InputError
+from netpol.model.networks import parse_address
+from netpol.model.policies import Direction
+
+DEFAULT_PATH = Path("/var/log/netpol/audit.log")
+STANDARD_INPUT = Path("-")
+
+_DAY_SECONDS = 86400
+_DAYS = re.compile(r"(?P<days>[0-9]+)d(?P<rest>.*)", re.ASCII)
+
+
+def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
+    """The parser knows the flags of `path_of` and `selection_of`.
+
+    One that is not given leaves no trace, so that what is given before a subcommand is not lost after it.
+    """
+    group = parser.add_argument_group("which records", argument_default=argparse.SUPPRESS)
+    group.add_argument(
+        "--audit-log-path",
+        type=Path,
+        action=Once,
+        metavar="PATH",
+        help=f"the log, - being standard input (default {DEFAULT_PATH}); the files that it was before are read too",
+    )
+    group.add_argument(
+        "--since",
+        type=_moment,
+        action=Once,
+        metavar="TIME",
+        help="only what is not older: 10m, 2h, 1d, or 2026-01-02T03:04:05Z",
+    )
+    for flag, metavar, convert, meaning in (
+        ("--namespace", "NAMESPACE", str, "of which an end is a pod in this namespace"),
+        ("--pod", "POD", _pod_name, "of which an end is this pod: NAME, or NAMESPACE/NAME"),
+        ("--ip", "IP", _address, "of which an end has this address"),
+    ):
+        group.add_argument(
+            flag, type=convert, action="append", metavar=metavar, help=f"only records {meaning}; may be repeated"
+        )
+    for flag, values, meaning in (
+        ("--action", Action, "what became of the packets"),
+        ("--reason", Cause, "why"),
+        ("--direction", Direction, "whether packets were to the subject or from it"),
+    ):
+        words = [value.value for value in values]
+        group.add_argument(
+            flag,
+            choices=words,
+            action="append",
+            metavar=flag[2:].upper(),
+            help=f"{meaning}: {', '.join(words)}; may be repeated",
+        )
+
+
+def selection_of(arguments: argparse.Namespace) -> Selection:
+    """What the flags ask of a record."""
+    given = vars(arguments)
+    return Selection(
+        given.get("since"),
+        frozenset(given.get("namespace", ())),
+        frozenset(given.get("pod", ())),
+        frozenset(given.get("ip", ())),
+        frozenset(map(Action, given.get("action", ()))),
+        frozenset(map(Cause, given.get("reason", ()))),
+        frozenset(given.get("direction", ())),
+    )
+
+
+def path_of(arguments: argparse.Namespace) -> Path:
+    """Where the log is; STANDARD_INPUT is no file."""
+    path: Path = vars(arguments).get("audit_log_path", DEFAULT_PATH)
+    return path
+
+
+def selected_records(arguments: argparse.Namespace) -> Iterator[Record]:
+    """The records that the flags choose, oldest first; once they are read, what is missing is on standard error."""
+    return (entry.record for entry in selected_entries(arguments))
+
+
+def selected_entries(arguments: argparse.Namespace) -> Iterator[Entry]:
+    """The records as `selected_records` has them, each with the text it was read from."""
+    selection, tally = selection_of(arguments), Tally()
+    yield from chosen(_lines(path_of(arguments), selection.since or 0), selection, tally)
+    say(tally)
+
+
+def say(tally: Tally) -> None:
+    """What was met beside the records is on standard error."""
+    if tally.others:
+        print(f"netpol: lines that hold no record: {tally.others}", file=sys.stderr)
+    if tally.lost:
+        print(f"netpol: packets of that time that are in no record: {tally.lost}", file=sys.stderr)
+
+
+def is_stream(path: Path) -> bool:
+    """True where what is read can be read once only, and no other file comes before it or after it."""
+    return path == STANDARD_INPUT or path.is_fifo()
+
+
+def stream_of(path: Path) -> BinaryIO:
+    """The stream's lines, each as soon as it is there."""
+    return sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb")
+
+
+def _lines(path: Path, since: Moment) -> Iterator[bytes]:
+    if is_stream(path):
+        yield from stream_of(path)
+        return
+    with closing(FollowedLog(path, since)) as log:
+        yield from log.new_lines()
+        if not log.found:
+            raise _missing(path)
+        yield log.begun_line()
+
+
+def _missing(path: Path) -> InputError:
+    name = "name it with --audit-log-path, or read what an agent prints"
+    command = "kubectl -n kube-system logs POD | netpol audit --audit-log-path -"
+    return InputError([f"there is no audit log {path}: {name}: {command}"])
+
+
+def _moment(text: str) -> Moment:
+    """The moment that a length of time ago, or a time, names; ArgumentTypeError where the text is neither."""
+    with suppress(ValueError):
+        return max(0, parse_rfc3339(text))
+    days = _DAYS.fullmatch(text)
+    try:
+        seconds = int(days["days"]) * _DAY_SECONDS + duration(days["rest"] or "0") if days else duration(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a length of time such as 10m or 1d nor a time such as 2026-01-02T03:04:05Z"
+        ) from None
+    return max(0, time.time_ns() // 1000 - int(seconds * SECOND))
+
+
+def _pod_name(text: str) -> PodName:
+    try:
+        return PodName.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _address(text: str) -> str:
+    try:
+        return str(parse_address(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
