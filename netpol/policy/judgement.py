@@ -150,3 +150,8 @@ class Verdict:
     def allowed(self) -> bool:
         """True where the connection may open."""
         return self.egress.allowed and self.ingress.allowed
+
+    @property
+    def spared(self) -> bool:
+        """True where it may open, and may not once what is under audit is enforced (X16)."""
+        return self.allowed and not (self.egress.would_deny is None and self.ingress.would_deny is None)

@@ -1,19 +1,23 @@
 """The oracle: may this connection open, and why, straight from the rules of docs/semantics.md.
 
 Each side of a connection is judged by an ordered list of tiers, of which the first that
-has an answer decides (C1, C4); a side that none decides is open.
+has an answer decides (C1, C4); a side that none decides is open. What is under audit is
+judged as if it were not there, and then, where that allows, as if it were enforced (X16).
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import partial
+from typing import Protocol, Self
 
 from netpol.model.networks import Address
-from netpol.model.objects import Pod
-from netpol.model.policies import Direction, PolicyRule, Semantics, Tier
+from netpol.model.objects import Namespace, Pod
+from netpol.model.policies import Direction, Policy, PolicyRule, Semantics, Tier
 from netpol.model.snapshot import ObjectName, Snapshot
+from netpol.model.treatment import Extent
 from netpol.policy.ends import Ends
 from netpol.policy.judgement import (
     AnnotationReference,
@@ -50,6 +54,7 @@ class Question:
     peer: End
     connection: Connection
     detail: Detail
+    extent: Extent = Extent.ENFORCED
 
 
 class TierJudge(Protocol):
@@ -57,15 +62,20 @@ class TierJudge(Protocol):
 
     def decide(self, question: Question) -> Decision | None: ...
 
+    def withholds(self, question: Question) -> bool:
+        """True where anything that applies to this side is under audit (X16)."""
+
 
 class Oracle:
     """Answers for every connection between ends of one snapshot.
 
     With `lookups` that somebody keeps of the snapshot, an oracle costs what it is asked, and not the whole cluster.
+    One of `Extent.ALL` answers as if everything under audit were enforced.
     """
 
-    def __init__(self, snapshot: Snapshot, lookups: Lookups | None = None) -> None:
+    def __init__(self, snapshot: Snapshot, lookups: Lookups | None = None, *, extent: Extent = Extent.ENFORCED) -> None:
         lookups = Lookups.of(snapshot) if lookups is None else lookups
+        self._extent = extent
         self._ends = Ends(snapshot, lookups)
         # C1: the tiers that judge, in the order of Tier. Admin and Baseline have no judge yet.
         judges: dict[Tier, TierJudge] = {Tier.NETWORK_POLICY: NetworkPolicyTier(snapshot, lookups)}
@@ -106,12 +116,21 @@ class Oracle:
             return _OPEN[direction, Reason.OWN_ADDRESS]
         if direction is Direction.INGRESS and isinstance(peer, NodeEnd) and peer.node.name == own.pod.node:
             return _OPEN[direction, Reason.OWN_NODE]
-        question = Question(direction, own.pod, peer, connection, detail)
+        question = Question(direction, own.pod, peer, connection, detail, self._extent)
+        decision = self._decide(question)
+        if self._extent is Extent.ALL or not decision.allowed:
+            return decision
+        if not any(tier.withholds(question) for tier in self._tiers):
+            return decision
+        enforcing = self._decide(replace(question, extent=Extent.ALL))
+        return decision if enforcing.allowed else replace(decision, would_deny=enforcing)
+
+    def _decide(self, question: Question) -> Decision:
         for tier in self._tiers:
             decision = tier.decide(question)
             if decision is not None:
                 return decision
-        return _OPEN[direction, Reason.NOT_ISOLATED]
+        return _OPEN[question.direction, Reason.NOT_ISOLATED]
 
 
 def no_common_family(connection: Connection) -> Verdict:
@@ -141,6 +160,21 @@ class AppliedRules:
     isolating: tuple[Reference, ...]
     rules: tuple[tuple[PolicyReference, PolicyRule], ...]
 
+    @classmethod
+    def of(cls, annotations: Sequence[Reference], policies: Sequence[Policy], direction: Direction) -> Self:
+        """What these annotations and policies, which all apply to the pod, come to."""
+        v1 = (PolicyReference.to(policy) for policy in policies if policy.semantics is Semantics.V1)
+        rules = ((PolicyReference.to(each, rule.index), rule) for each in policies for rule in each.rules(direction))
+        return cls((*annotations, *v1), tuple(rules))
+
+
+@dataclass(frozen=True, slots=True)
+class RulesByExtent:
+    """What applies to one pod for one direction: what is enforced, and everything; one object where they are equal."""
+
+    enforced: AppliedRules
+    everything: AppliedRules
+
 
 class NetworkPolicyTier:
     """The tier of NetworkPolicies of both semantics and of the DefaultDeny annotation, judged together (M1, M4).
@@ -151,11 +185,12 @@ class NetworkPolicyTier:
     def __init__(self, snapshot: Snapshot, lookups: Lookups | None = None) -> None:
         self._namespaces = snapshot.namespaces
         self._policies = (Lookups.of(snapshot) if lookups is None else lookups).policies_by_namespace
-        self._applied: dict[tuple[Direction, ObjectName], AppliedRules] = {}
+        self._rules: dict[tuple[Direction, ObjectName], RulesByExtent] = {}
 
     def decide(self, question: Question) -> Decision | None:
         """Allowed iff some rule that applies allows it; None where nothing isolates the pod (V1)."""
-        applied = self._rules_for(question.pod, question.direction)
+        rules = self._rules_for(question)
+        applied = rules.everything if question.extent is Extent.ALL else rules.enforced
         if not applied.isolating:
             return None
         peer, connection = question.peer, question.connection
@@ -177,33 +212,37 @@ class NetworkPolicyTier:
             nearest_miss=miss,
         )
 
-    def _rules_for(self, pod: Pod, direction: Direction) -> AppliedRules:
-        key = direction, (pod.namespace, pod.name)
-        applied = self._applied.get(key)
-        if applied is None:
-            applied = self._applied[key] = self._apply(pod, direction)
-        return applied
+    def withholds(self, question: Question) -> bool:
+        """True where a policy that selects the pod for this direction, or the annotation, is under audit (X16)."""
+        rules = self._rules_for(question)
+        return rules.enforced is not rules.everything
 
-    def _apply(self, pod: Pod, direction: Direction) -> AppliedRules:
-        """The annotation isolates for ingress and lets beta policies count; v1 policies do both by themselves (M4)."""
-        namespace = self._namespaces.get(pod.namespace)
-        annotated = direction is Direction.INGRESS and namespace is not None and namespace.default_deny
-        applying = [
+    def _rules_for(self, question: Question) -> RulesByExtent:
+        pod = question.pod
+        key = question.direction, (pod.namespace, pod.name)
+        rules = self._rules.get(key)
+        if rules is None:
+            rules = self._rules[key] = self._apply(pod, question.direction)
+        return rules
+
+    def _apply(self, pod: Pod, direction: Direction) -> RulesByExtent:
+        """The annotation isolates for ingress and lets beta policies count; v1 policies do both by themselves (M4).
+
+        A namespace that is not known has no annotation (X2).
+        """
+        namespace = self._namespaces.get(pod.namespace) or Namespace(pod.namespace)
+        annotated = direction is Direction.INGRESS and namespace.default_deny
+        annotations = [AnnotationReference(pod.namespace)] if annotated else []
+        policies = [
             policy
             for _, policy in sorted(self._policies.get(pod.namespace, {}).items())
             if direction in policy.directions
             and (policy.semantics is Semantics.V1 or annotated)
             and policy.pods.matches(pod.labels)
         ]
-        annotation: list[Reference] = [AnnotationReference(pod.namespace)] if annotated else []
-        return AppliedRules(
-            isolating=(
-                *annotation,
-                *(PolicyReference.to(policy) for policy in applying if policy.semantics is Semantics.V1),
-            ),
-            rules=tuple(
-                (PolicyReference.to(policy, rule.index), rule)
-                for policy in applying
-                for rule in policy.rules(direction)
-            ),
-        )
+        is_enforced = partial(Extent.ENFORCED.includes, namespace.enforcement)
+        in_force = annotations if is_enforced() else [], [each for each in policies if is_enforced(each.enforcement)]
+        everything = AppliedRules.of(annotations, policies, direction)
+        if in_force == (annotations, policies):
+            return RulesByExtent(everything, everything)
+        return RulesByExtent(AppliedRules.of(*in_force, direction), everything)
