@@ -278,9 +278,9 @@ def _refusal(payload: bytes) -> NetlinkError | None:
     return NetlinkError(number, attributes(payload[echo:]))
 
 
-def enlarge_receive_buffer(kernel: socket.socket) -> None:
-    """Make room for the answers to a batch; without the right to, the system's limit holds."""
+def enlarge_receive_buffer(kernel: socket.socket, size: int = _RECEIVE_BUFFER_BYTES) -> None:
+    """Make room for what the kernel sends at once; without the right to, the system's limit holds."""
     try:
-        kernel.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+        kernel.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
     except PermissionError:
-        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
