@@ -26,6 +26,7 @@ from netpol.compiler.ruleset import (
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
+    Reject,
     Rule,
     Ruleset,
     SetReference,
@@ -125,7 +126,9 @@ def _check_rule(rule: Rule, family: Family, sets: Mapping[str, IpSet]) -> None:
             assert name in sets, f"there is no set {name}"
             assert sets[name].family is family, f"{name} is not a set of {family}"
             assert len(sides) == DIMENSIONS[sets[name].type], f"{name} does not take {len(sides)} sides"
-        case Action() | Jump() | Goto():
+        case Reject.RESET:
+            assert protocols == [Protocol.TCP], f"{rule} resets what is no TCP"
+        case Action() | Reject() | Jump() | Goto():
             pass
         case _:
             raise AssertionError(f"{rule} has an unknown target")

@@ -17,6 +17,7 @@ from netpol.compiler.ruleset import (
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
+    Reject,
     Rule,
     Side,
     ToPorts,
@@ -148,6 +149,14 @@ def _of_targets(family: Family) -> list[Form]:
         (
             Rule((), AddToSet(answers, (SOURCE, SOURCE, DESTINATION)), "it goes on"),
             f'-m comment --comment "it goes on" -j SET --add-set {answers} src,src,dst --exist',
+        ),
+        (
+            Rule((TCP,), Reject.RESET, "refused"),
+            "-p tcp -m comment --comment refused -j REJECT --reject-with tcp-reset",
+        ),
+        (
+            Rule((), Reject.UNREACHABLE),
+            f"-j REJECT --reject-with {'icmp' if family is Family.IPV4 else 'icmp6'}-port-unreachable",
         ),
         (Rule((), Log(100, "d:abc7")), '-j NFLOG --nflog-prefix "d:abc7" --nflog-group 100'),
         (Rule((), Log(0, "p" * 63)), f"-j NFLOG --nflog-prefix {'p' * 63}"),

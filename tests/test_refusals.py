@@ -25,6 +25,7 @@ from netpol.compiler.ruleset import (
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
+    Reject,
     Rule,
     Ruleset,
     SetReference,
@@ -93,6 +94,13 @@ def test_chains_nested_deeper_than_nf_tables_allows(onward: type[Jump] | type[Go
 def test_a_log_nflog_cannot_write(target: Target) -> None:
     with pytest.raises(AssertionError):
         check_chains({"A": [Rule((), target)]})
+
+
+@pytest.mark.parametrize("matches", [(), (UDP,)])
+def test_a_reset_of_what_is_no_tcp(matches: tuple[Match, ...]) -> None:
+    check_chains({"A": [Rule((TCP,), Reject.RESET), Rule(matches, Reject.UNREACHABLE)]})
+    with pytest.raises(AssertionError, match="no TCP"):
+        check_chains({"A": [Rule(matches, Reject.RESET)]})
 
 
 def test_a_comment_that_is_too_long() -> None:

@@ -9,6 +9,9 @@ import pytest
 from builders import address
 from tracer import Outcome, Packet, State, Trace, Tracer, trace
 
+from netpol.compiler import names
+from netpol.compiler.log_points import LogPoint, pod_digest, prefix
+from netpol.compiler.log_points import Outcome as Logged
 from netpol.compiler.ruleset import (
     Action,
     AddressPort,
@@ -29,6 +32,7 @@ from netpol.compiler.ruleset import (
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
+    Reject,
     Rule,
     Ruleset,
     SetReference,
@@ -39,6 +43,7 @@ from netpol.compiler.ruleset import (
     ToPorts,
 )
 from netpol.model.networks import Family, family_of, parse_network
+from netpol.model.policies import Direction
 from netpol.model.ports import PortRange, Protocol
 
 DROP = Rule((), Action.DROP)
@@ -127,6 +132,23 @@ def test_a_jump_from_a_chain_gone_to_comes_back_there() -> None:
 def test_a_log_goes_on() -> None:
     found = walk(TO_WEB, {"A": rules_to(Log(7, "x"), Action.DROP)})
     assert (found.verdict, found.logs) == (Outcome.DROPPED, (Log(7, "x"),))
+
+
+@pytest.mark.parametrize("target", Reject)
+def test_a_rejected_packet_goes_no_further(target: Reject) -> None:
+    found = walk(TO_WEB, {"A": [Rule((TCP,), target), Rule((), Log(1, "never"))]})
+    assert (found.verdict, found.logs, found.verdict.is_refusal) == (Outcome.REJECTED, (), True)
+
+
+def test_it_tells_what_the_rules_that_logged_say() -> None:
+    chain = names.pod_chain("x", "web", Direction.EGRESS)
+    logs = (Log(7, prefix(names.UNKNOWN)), Log(7, "of somebody else"), Log(7, prefix(chain)))
+    points = walk(TO_WEB, {"A": rules_to(*logs)}).points
+    assert points == (
+        LogPoint(Logged.UNKNOWN_ADDRESS),
+        None,
+        LogPoint(Logged.DENIED, Direction.EGRESS, pod_digest("x", "web")),
+    )
 
 
 def test_a_chain_can_be_met_twice() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from refusals import DIMENSIONS, check
 
+from netpol.compiler.log_points import LogPoint
 from netpol.compiler.ruleset import (
     Action,
     AddressPort,
@@ -33,6 +34,7 @@ from netpol.compiler.ruleset import (
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
+    Reject,
     Rule,
     Ruleset,
     SetReference,
@@ -101,6 +103,13 @@ class Outcome(enum.Enum):
 
     ACCEPTED = "accepted"
     DROPPED = "dropped"
+    REJECTED = "rejected"
+    """Dropped, and its sender told."""
+
+    @property
+    def is_refusal(self) -> bool:
+        """True where the packet does not arrive."""
+        return self is not Outcome.ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,11 @@ class Trace:
     rules_met: int
     path: tuple[Step, ...]
     logs: tuple[Log, ...]
+
+    @property
+    def points(self) -> tuple[LogPoint | None, ...]:
+        """What the rules that logged the packet say of it, in their order."""
+        return tuple(LogPoint.parse(log.prefix) for log in self.logs)
 
     def __str__(self) -> str:
         lines = [f"{self.verdict.value} after {self.rules_met} rules"]
@@ -176,6 +190,8 @@ class Tracer:
             match rule.target:
                 case Action.DROP:
                     return walk.end(Outcome.DROPPED)
+                case Reject():
+                    return walk.end(Outcome.REJECTED)
                 case Action.RETURN:
                     walk.stack.pop()
                 case Jump(onward):

@@ -116,12 +116,11 @@ def _unknown(family: Family, side: Side) -> Rule:
 
 
 def _midstream(family: Family) -> tuple[Rule, ...]:
-    """Packets that would pick up a connection unseen are refused wherever an end is isolated (G11)."""
-    return tuple(
-        Rule((InSet(names.isolated_set(direction, family), (side,)),), Goto(names.INVALID))
-        for direction in Direction
-        for side in Side
-    )
+    """Packets that would pick up a connection unseen are refused wherever an end is isolated (G11).
+
+    A pod whose every isolation is under audit is not (X16).
+    """
+    return tuple(Rule((InSet(names.enforced_set(family), (side,)),), Goto(names.INVALID)) for side in Side)
 
 
 def _cut(family: Family) -> Rule:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from netpol.compiler.base_chains import base_chains, hooks
 from netpol.compiler.dispatch import dispatch
-from netpol.compiler.gates import PodRange, cut_set, isolated_set, pod_cidrs
+from netpol.compiler.gates import PodRange, cut_set, enforced_set, isolated_set, pod_cidrs
 from netpol.compiler.judged import JudgedPod, chains_by_address, is_local
 from netpol.compiler.ruleset import IpSet, Ruleset, Table
 from netpol.compiler.terms import Term, term_sets
@@ -21,7 +21,7 @@ def compile_ruleset(snapshot: Snapshot, options: NodeOptions) -> Ruleset:
     """What the kernel of node `options.name` should hold for this snapshot, and nothing of other nodes."""
     resolver = Resolver(snapshot)
     pods = tuple(
-        JudgedPod.of(holder, resolver, options.log_group)
+        JudgedPod.of(holder, resolver, options)
         for holder in resolver.on_node(options.name)
         if is_local(holder, options)
     )
@@ -53,6 +53,7 @@ def _isolated_sets(pods: Sequence[JudgedPod], families: Iterable[Family]) -> Ite
     for family in families:
         for direction in Direction:
             yield isolated_set(direction, family, chains_by_address(pods, direction, family))
+        yield enforced_set(family, (address for pod in pods for address in pod.enforced_addresses(family)))
 
 
 def _unknown_sets(cidrs: Sequence[Network], resolver: Resolver, families: Iterable[Family]) -> Iterator[IpSet]:
@@ -70,5 +71,6 @@ def _table(family: Family, pods: Sequence[JudgedPod], log_group: int) -> Table:
         chains |= dispatch(direction, chains_by_address(pods, direction, family))
     for pod in pods:
         if pod.holder.packed[family]:
-            chains |= {program.chain: program.rules for program in pod.programs.values()}
+            for program in pod.programs.values():
+                chains |= program.chains
     return Table(hooks(), chains)

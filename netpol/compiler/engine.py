@@ -212,7 +212,7 @@ class Engine:
         """The pods of this node whose programs may differ, as holders; None for one that is none here any more."""
         touched: list[JudgedPod] = []
         for before, after in batch.namespaces:
-            if _isolates(before) != _isolates(after):
+            if _judging(before) != _judging(after):
                 touched += self._local.of_namespace(_name_of(before, after))
         for policy in batch.policies:
             states = [each for each in policy if each is not None]
@@ -266,8 +266,10 @@ def _name_of(*states: Namespace | None) -> str:
     return next(each.name for each in states if each is not None)
 
 
-def _isolates(namespace: Namespace | None) -> bool:
-    return namespace is not None and namespace.default_deny
+def _judging(namespace: Namespace | None) -> tuple[object, ...]:
+    """What of the namespace the programs of its own pods depend on."""
+    known = namespace or Namespace("")
+    return known.default_deny, known.enforcement, known.audit, known.deny_action
 
 
 def _own_name(pod: Pod) -> ObjectName:

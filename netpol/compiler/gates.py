@@ -1,4 +1,4 @@
-"""The sets every packet is looked up in: who is isolated, who is unknown, who answered what was cut."""
+"""The sets packets are looked up in first: who is isolated, who is unknown, who answered what was cut."""
 
 from __future__ import annotations
 
@@ -22,10 +22,17 @@ It is more than the 120 seconds for which conntrack by default takes an answered
 
 
 def isolated_set(direction: Direction, family: Family, addresses: Iterable[Address]) -> IpSet:
-    """The addresses of this node's pods that are isolated for `direction`."""
+    """The addresses of this node's pods that are isolated for `direction`, be it under audit."""
     members = frozenset(address.packed for address in addresses)
     meaning = f"pods of this node isolated for {direction.value}"
     return IpSet(names.isolated_set(direction, family), SetType.ADDRESSES, family, members, meaning)
+
+
+def enforced_set(family: Family, addresses: Iterable[Address]) -> IpSet:
+    """The addresses of this node's pods whose connections are not picked up in mid-stream (G11, X16)."""
+    members = frozenset(address.packed for address in addresses)
+    meaning = "pods of this node that anything enforced isolates"
+    return IpSet(names.enforced_set(family), SetType.ADDRESSES, family, members, meaning)
 
 
 def cut_set(family: Family) -> IpSet:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from netpol.compiler.base_chains import base_chains
 from netpol.compiler.desired import Desired
 from netpol.compiler.dispatch import dispatch
-from netpol.compiler.gates import isolated_set
+from netpol.compiler.gates import enforced_set, isolated_set
 from netpol.compiler.judged import JudgedPod
 from netpol.compiler.peer_sets import PeerSets
 from netpol.compiler.pod_chain import PodProgram
@@ -30,8 +30,10 @@ class LocalPods:
         self._desired = desired
         self._pods: dict[str, dict[str, JudgedPod]] = {}
         self._ways = {(d, f): _Way(d, f, desired) for d in Direction for f in options.families}
+        self._enforced: dict[Family, frozenset[Address]] = {family: frozenset() for family in options.families}
         for family in options.families:
             desired.put_chains(family, base_chains(family, options.log_group))
+        desired.put_sets(enforced_set(*each) for each in self._enforced.items())
         for way in self._ways.values():
             way.settle()
 
@@ -50,6 +52,7 @@ class LocalPods:
             self._keep(change)
             self._lists(change)
             self._chains(change)
+        self._enforce(changes)
         for way in self._ways.values():
             way.lead(changes)
         return any(
@@ -61,7 +64,7 @@ class LocalPods:
         return self._pods.get(namespace, {}).get(own)
 
     def _judge(self, holder: Holder | None) -> JudgedPod | None:
-        return None if holder is None else JudgedPod.of(holder, self._resolver, self._options.log_group)
+        return None if holder is None else JudgedPod.of(holder, self._resolver, self._options)
 
     def _keep(self, change: Change[JudgedPod]) -> None:
         if change.before is not None:
@@ -92,9 +95,22 @@ class LocalPods:
         """Each family in which the pod has an address has its chains."""
         for family in self._options.families:
             if change.before is not None and change.before.holder.packed[family]:
-                self._desired.drop_chains(family, (each.chain for each in _programs(change.before)))
+                for program in _programs(change.before):
+                    self._desired.drop_chains(family, program.chains)
             if change.after is not None and change.after.holder.packed[family]:
-                self._desired.put_chains(family, {each.chain: each.rules for each in _programs(change.after)})
+                for program in _programs(change.after):
+                    self._desired.put_chains(family, program.chains)
+
+    def _enforce(self, changes: Collection[Change[JudgedPod]]) -> None:
+        """The addresses that anything enforced isolates are as the pods have them; one may be passed on."""
+        for family, known in self._enforced.items():
+            lost, gained = (
+                {address for pod in pods if pod is not None for address in pod.enforced_addresses(family)}
+                for pods in ([each.before for each in changes], [each.after for each in changes])
+            )
+            if lost != gained:
+                self._enforced[family] = known - lost | gained
+                self._desired.put_sets((enforced_set(family, self._enforced[family]),))
 
 
 class _Way:

@@ -13,6 +13,7 @@ import re
 from netpol.compiler.ruleset import Hook
 from netpol.model.networks import Family, Network
 from netpol.model.policies import Direction
+from netpol.model.treatment import Extent
 
 PREFIX = "NETPOL-"
 
@@ -59,18 +60,21 @@ def shared_set(kind: str, family: Family, meaning: str) -> str:
     return f"{PREFIX}{kind}{family.value}-{digest(kind, meaning)}"
 
 
-def group_set(namespace: str, pod: str, direction: Direction, allowance: str) -> str:
-    """The name of a pod's own list of shared sets for one allowance: a protocol and its ports."""
-    return f"{PREFIX}L{_LETTERS[direction]}-{digest(namespace, pod, allowance)}"
+def group_set(namespace: str, pod: str, direction: Direction, allowance: str, extent: Extent = Extent.ENFORCED) -> str:
+    """The name of a pod's own list of shared sets for one allowance: a protocol and its ports.
+
+    It is another for another extent: these policies may allow the same ports to different peers.
+    """
+    return f"{PREFIX}{_LISTS[extent]}{_LETTERS[direction]}-{digest(namespace, pod, allowance)}"
 
 
 def pod_chain(namespace: str, pod: str, direction: Direction) -> str:
-    """The name of the chain that judges one direction of a pod."""
+    """The name of the chain that judges one direction of a pod, and refuses."""
     return f"{PREFIX}P{_LETTERS[direction]}-{digest(namespace, pod)}"
 
 
 def audited_chain(namespace: str, pod: str, direction: Direction) -> str:
-    """The name of the chain that judges what a pod's chain has let pass as if policies under audit were enforced."""
+    """The name of the chain that judges one direction of a pod as if policies under audit were enforced (X16)."""
     return f"{PREFIX}W{_LETTERS[direction]}-{digest(namespace, pod)}"
 
 
@@ -80,7 +84,7 @@ def allowing_chain(namespace: str, pod: str, direction: Direction) -> str:
 
 
 def direction_judged(chain: str) -> Direction | None:
-    """The direction of the pod that this chain judges; None where it is no pod's chain.
+    """The direction of a pod in which this chain may refuse; None where it is no pod's chain, or refuses nothing.
 
     >>> direction_judged(pod_chain("web", "front", Direction.INGRESS))
     <Direction.INGRESS: 'ingress'>
@@ -95,8 +99,13 @@ def branch_chain(prefix: Network, direction: Direction) -> str:
 
 
 def isolated_set(direction: Direction, family: Family) -> str:
-    """The name of the set of the node's addresses that are isolated for `direction`."""
+    """The name of the set of the node's addresses that are isolated for `direction`, be it under audit (X16)."""
     return f"{PREFIX}ISO-{'IN' if direction is Direction.INGRESS else 'EG'}-{family.value}"
+
+
+def enforced_set(family: Family) -> str:
+    """The name of the set of the node's addresses that anything enforced isolates, for whichever direction (G11)."""
+    return f"{PREFIX}ENFORCED-{family.value}"
 
 
 def unknown_set(family: Family) -> str:
@@ -115,6 +124,7 @@ def judging_chain(direction: Direction) -> str:
 
 
 _LETTERS = {Direction.INGRESS: "I", Direction.EGRESS: "E"}
+_LISTS = {Extent.ENFORCED: "L", Extent.ALL: "LW"}
 
 BASE_CHAINS = (
     *map(hook_chain, Hook),
@@ -130,5 +140,5 @@ BASE_CHAINS = (
 """The chains that every ruleset may have, whatever its pods."""
 
 _OURS = re.compile(
-    rf"{'|'.join(BASE_CHAINS)}|{PREFIX}(?:[A-Z]{{1,3}}[46]?-[A-Z2-7]{{16}}|(?:ISO-IN|ISO-EG|UNKNOWN|CUT)-[46])"
+    rf"{'|'.join(BASE_CHAINS)}|{PREFIX}(?:[A-Z]{{1,3}}[46]?-[A-Z2-7]{{16}}|(?:ISO-IN|ISO-EG|ENFORCED|UNKNOWN|CUT)-[46])"
 )

@@ -1,33 +1,38 @@
 """One pod's chain for one direction, and the lists of sets it matches.
 
 A packet that a rule matches returns: this side allows it, and what stands behind still
-has its say. What no rule matches is logged under the chain's name and dropped.
+has its say. What no rule matches is logged under the chain's name and refused; where all
+that isolates the pod is under audit it is logged under another name, and returns too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from netpol.compiler import log_points, names
 from netpol.compiler.allowances import Allowance, allowances
 from netpol.compiler.ruleset import (
     Action,
+    Goto,
     InSet,
     IpSet,
     Log,
     Match,
     OfProtocol,
+    Reject,
     Rule,
     SetReference,
     SetType,
     Side,
+    Target,
     ToPorts,
 )
 from netpol.compiler.terms import NamedDestination, Term
 from netpol.model.objects import Pod
 from netpol.model.policies import Direction
-from netpol.model.ports import ALL_PORTS, PortRange
+from netpol.model.ports import ALL_PORTS, PortRange, Protocol
+from netpol.model.treatment import AuditLevel, DenyAction, Enforcement, Extent, Treatment
 from netpol.policy.resolve import Standing
 
 MULTIPORT_SLOTS = 15
@@ -36,14 +41,16 @@ MULTIPORT_SLOTS = 15
 
 @dataclass(frozen=True, slots=True)
 class PodProgram:
-    """A pod's part of a direction: its chain, what it matches, and the shared terms behind that.
+    """A pod's part of a direction: its chains, what they match, and the shared terms behind that.
 
-    The tiers of C1 stand in `rules` in their order; only NetworkPolicies make any so far.
+    Packets enter at `chain`. The tiers of C1 stand in it in their order; only NetworkPolicies
+    make any rules so far. Under `Enforcement.AUDIT` it refuses nothing (X16).
     """
 
     direction: Direction
+    enforcement: Enforcement
     chain: str
-    rules: tuple[Rule, ...]
+    chains: Mapping[str, tuple[Rule, ...]]
     groups: tuple[Group, ...]
 
 
@@ -65,23 +72,64 @@ class Group:
         return IpSet(self.name, SetType.SETS, None, frozenset(members), meaning=self.meaning)
 
 
-def pod_program(pod: Pod, direction: Direction, standing: Standing, log_group: int) -> PodProgram:
-    """The chain that judges `direction` of an isolated pod; it is the same for both families."""
+def enforcing_program(
+    pod: Pod, direction: Direction, standing: Standing, treatment: Treatment, log_group: int
+) -> PodProgram:
+    """The chains that judge `direction` of a pod which enforced policies isolate; they are the same for both families.
+
+    What a rule allows goes on to a chain of its own where it is logged too (X17).
+    """
     chain = names.pod_chain(pod.namespace, pod.name, direction)
+    allowing = names.allowing_chain(pod.namespace, pod.name, direction)
+    logs_allowed = treatment.audit is AuditLevel.ALLOWS
+    rules, groups = _allowing(
+        pod, direction, standing, Extent.ENFORCED, Goto(allowing) if logs_allowed else Action.RETURN
+    )
+    refused = f"{direction.value} of {pod}: refused"
+    logs = () if treatment.audit is AuditLevel.NONE else (_log(chain, log_group, refused),)
+    refusals = (Rule(matches, target, refused) for matches, target in _REFUSALS[treatment.deny_action])
+    chains = {chain: (*rules, *logs, *refusals)}
+    if logs_allowed:
+        chains[allowing] = (_log(allowing, log_group, f"{direction.value} of {pod}: allowed"),)
+    return PodProgram(direction, Enforcement.ENFORCE, chain, chains, groups)
+
+
+_REFUSALS: Mapping[DenyAction, tuple[tuple[tuple[Match, ...], Target], ...]] = {
+    DenyAction.DROP: (((), Action.DROP),),
+    DenyAction.REJECT: (((OfProtocol(Protocol.TCP),), Reject.RESET), ((), Reject.UNREACHABLE)),
+}
+
+
+def auditing_program(pod: Pod, direction: Direction, standing: Standing, log_group: int) -> PodProgram:
+    """The chain that tells what all policies together would refuse of a pod that no enforced one isolates (X16).
+
+    What they would allow is not logged: a rule under audit allows nothing (X17).
+    """
+    chain = names.audited_chain(pod.namespace, pod.name, direction)
+    rules, groups = _allowing(pod, direction, standing, Extent.ALL, Action.RETURN)
+    chains = {chain: (*rules, _log(chain, log_group, f"{direction.value} of {pod}: would be refused"))}
+    return PodProgram(direction, Enforcement.AUDIT, chain, chains, groups)
+
+
+def _allowing(
+    pod: Pod, direction: Direction, standing: Standing, extent: Extent, passing: Target
+) -> tuple[tuple[Rule, ...], tuple[Group, ...]]:
+    """The rules that lead what the policies of this extent allow to `passing`, and their lists."""
     rules: list[Rule] = []
     groups: list[Group] = []
     for allowance in allowances(pod, direction, standing):
         comment = f"{direction.value} of {pod}: {allowance.identity}"
         peers: tuple[Match, ...] = ()
         if allowance.terms is not None:
-            name = names.group_set(pod.namespace, pod.name, direction, allowance.identity)
+            name = names.group_set(pod.namespace, pod.name, direction, allowance.identity, extent)
             groups.append(Group(name, allowance.terms, comment))
             peers = (InSet(name, _sides(direction, allowance.terms)),)
-        rules += (Rule((*ports, *peers), Action.RETURN, comment) for ports in _port_matches(allowance))
-    refusal = f"{direction.value} of {pod}: refused"
-    rules.append(Rule((), Log(log_group, log_points.prefix(chain)), refusal))
-    rules.append(Rule((), Action.DROP, refusal))
-    return PodProgram(direction, chain, tuple(rules), tuple(groups))
+        rules += (Rule((*ports, *peers), passing, comment) for ports in _port_matches(allowance))
+    return tuple(rules), tuple(groups)
+
+
+def _log(chain: str, log_group: int, comment: str) -> Rule:
+    return Rule((), Log(log_group, log_points.prefix(chain)), comment)
 
 
 def _sides(direction: Direction, terms: Iterable[Term]) -> tuple[Side, ...]:

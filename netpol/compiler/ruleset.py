@@ -186,6 +186,15 @@ class Action(enum.Enum):
     DROP = "DROP"
 
 
+class Reject(enum.Enum):
+    """Drop the packet and tell its sender; the values are how."""
+
+    RESET = "tcp-reset"
+    """The rule also has OfProtocol(TCP)."""
+    UNREACHABLE = "port-unreachable"
+    """By the family's own ICMP, of which the kernel sends one address only so many a second."""
+
+
 @dataclass(frozen=True, slots=True)
 class Jump:
     """Go on in `chain`; come back here when it returns."""
@@ -216,7 +225,7 @@ class AddToSet:
     sides: tuple[Side, ...]
 
 
-Target = Action | Jump | Goto | Log | AddToSet
+Target = Action | Reject | Jump | Goto | Log | AddToSet
 
 
 @dataclass(frozen=True, slots=True)

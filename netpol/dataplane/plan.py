@@ -72,9 +72,9 @@ def plan(desired: Ruleset, held: Held, stale_sets: Stale = Stale.DESTROY) -> tup
     - Sets of peers gain members before they lose others: what moves from one to another is in one of them.
     - Then each pod's lists gain sets, the table changes, and the lists lose sets, for the same reason.
     - What a set remembers for a time is left as it is: the set is made where it is missing.
-    - The table decides at which moment a pod is isolated. Its address is among the isolated ones
-      before that and until after it: while the dispatch tree does not know the address, nothing
-      refuses its openings.
+    - The table decides at which moment a pod is isolated, or what is under audit is enforced. Its
+      address is among the isolated ones before that and until after it: while the dispatch tree does
+      not know the address, nothing refuses its openings, only what comes in mid-stream.
 
     Where many objects have changed at once, one thing is open for a moment that was not and
     will not be: a list that is about to lose a set also allows what the set has just gained.
@@ -111,7 +111,11 @@ def plan(desired: Ruleset, held: Held, stale_sets: Stale = Stale.DESTROY) -> tup
     )
 
 
-_ISOLATED = frozenset(names.isolated_set(direction, family) for direction in Direction for family in Family)
+_ISOLATED = frozenset(
+    name
+    for family in Family
+    for name in (*(names.isolated_set(each, family) for each in Direction), names.enforced_set(family))
+)
 _UNKNOWN = frozenset(names.unknown_set(family) for family in Family)
 _GATES = _ISOLATED | _UNKNOWN
 

@@ -28,10 +28,10 @@ from netpol.compiler.ruleset import (
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
+    Reject,
     Rule,
     Side,
     Table,
-    Target,
     ToPorts,
 )
 from netpol.dataplane.ruletext import quote
@@ -70,7 +70,7 @@ def render_table(table: Table, family: Family) -> RenderedTable:
 def render_rule(rule: Rule, family: Family) -> str:
     """The rule as one line, without `-A NAME`.
 
-    ValueError where no rule can say it: ports or flags without the protocol that has
+    ValueError where no rule can say it: ports, flags or a reset without the protocol that has
     them, two networks on one side, a log prefix that would be cut.
 
     >>> from netpol.model.ports import PortRange
@@ -82,7 +82,7 @@ def render_rule(rule: Rule, family: Family) -> str:
     parts += filter(None, map(_match, rule.matches))
     if comment := plain_comment(rule.comment):
         parts.append(f"-m comment --comment {quote(comment)}")
-    parts.append(_target(rule.target))
+    parts.append(_target(rule, family))
     return " ".join(parts)
 
 
@@ -171,10 +171,17 @@ def _match(match: Match) -> str:
             return ""
 
 
-def _target(target: Target) -> str:
+def _target(rule: Rule, family: Family) -> str:
+    target = rule.target
     match target:
         case Action():
             return f"-j {target.value}"
+        case Reject.RESET:
+            if OfProtocol(Protocol.TCP) not in rule.matches:
+                raise ValueError("a TCP connection is reset without TCP")
+            return f"-j REJECT --reject-with {target.value}"
+        case Reject.UNREACHABLE:
+            return f"-j REJECT --reject-with {'icmp6' if family is Family.IPV6 else 'icmp'}-{target.value}"
         case Jump():
             return f"-j {target.chain}"
         case Goto():

@@ -24,6 +24,7 @@ from netpol.compiler.ruleset import (
     NotSyn,
     OfIcmpv6Type,
     OfProtocol,
+    Reject,
     Rule,
     SetReference,
     SetType,
@@ -109,6 +110,7 @@ def rule_features(family: Family) -> tuple[RuleFeature, ...]:
         RuleFeature("sctp", "xt_sctp", Rule((sctp, NotInit(), ToPorts((HTTP,))), Action.RETURN)),
         RuleFeature("multiport", "xt_multiport", Rule((tcp, ToPorts((HTTP, HTTPS))), Action.RETURN)),
         RuleFeature("NFLOG", "xt_NFLOG", Rule((), Log(100, "a prefix"))),
+        RuleFeature("REJECT", _REJECT_MODULES[family], Rule((tcp,), Reject.RESET)),
         RuleFeature("SET", "xt_set", Rule((), AddToSet(triples, (source, source, destination)))),
     )
     if family is Family.IPV4:
@@ -116,6 +118,7 @@ def rule_features(family: Family) -> tuple[RuleFeature, ...]:
     return (*common, RuleFeature("icmp6", "ip6_tables", Rule((icmp, OfIcmpv6Type(135)), Action.RETURN)))
 
 
+_REJECT_MODULES = {Family.IPV4: "ipt_REJECT", Family.IPV6: "ip6t_REJECT"}
 _NETWORKS = {Family.IPV4: parse_network("10.0.0.0/24"), Family.IPV6: parse_network("fd00::/64")}
 _HOSTS = {Family.IPV4: "10.0.0.1", Family.IPV6: "fd00::1"}
 _PROTOCOLS = (Protocol.TCP, Protocol.UDP, Protocol.SCTP, Protocol.ICMP)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from netpol.model.change import Change
 from netpol.model.labels import Selector
 from netpol.model.networks import Address
-from netpol.model.objects import Pod
+from netpol.model.objects import Namespace, Pod
 from netpol.model.policies import Direction, PodPeer, Policy, Semantics
 from netpol.model.ports import NamedPort
 from netpol.model.snapshot import Snapshot
+from netpol.model.treatment import Extent, Treatment
 from netpol.policy.holders import Holder, HolderIndex
 from netpol.policy.selector_index import SelectorIndex
 
@@ -79,18 +80,26 @@ class Resolver:
         """Every holder of the cluster."""
         return self._holders.all()
 
-    def standing(self, pod: Pod) -> Standing:
-        """The pod's isolation and its policies, by name (V1, M4, B3, B12).
-
-        A namespace that is not known has no annotation; its policies still count (X2).
-        """
-        namespace = self._namespaces.get(pod.namespace)
-        annotated = namespace is not None and namespace.default_deny
+    def standing(self, pod: Pod, extent: Extent = Extent.ENFORCED) -> Standing:
+        """The pod's isolation and its policies, by name, of those that are looked at (V1, M4, B3, B12, X16)."""
+        namespace = self._namespace_of(pod)
+        annotated = namespace.default_deny and extent.includes(namespace.enforcement)
         policies = tuple(
-            policy for policy in self._selecting_policies(pod) if annotated or policy.semantics is Semantics.V1
+            policy
+            for policy in self._selecting_policies(pod)
+            if extent.includes(policy.enforcement, namespace.enforcement)
+            and (annotated or policy.semantics is Semantics.V1)
         )
         isolated = {direction for policy in policies for direction in policy.directions}
         return Standing(frozenset(isolated | {Direction.INGRESS} if annotated else isolated), policies)
+
+    def treatment(self, pod: Pod, default: Treatment) -> Treatment:
+        """How verdicts on the pod are treated, where `default` is how the node treats them (X17)."""
+        return self._namespace_of(pod).treatment(default)
+
+    def _namespace_of(self, pod: Pod) -> Namespace:
+        """Where it is not known, one without any annotation; its policies still count (X2)."""
+        return self._namespaces.get(pod.namespace) or Namespace(pod.namespace)
 
     def _selecting_policies(self, pod: Pod) -> Iterator[Policy]:
         selecting = self._selecting.get(pod.namespace)

@@ -13,10 +13,17 @@ from netpol.model.networks import Family
 MULTIPORT_SLOTS = 15
 SET_FIELDS = 6
 
-_TARGETS = frozenset({"ACCEPT", "DROP", "RETURN", "NFLOG", "SET"})
+_TARGETS = frozenset({"ACCEPT", "DROP", "RETURN", "REJECT", "NFLOG", "SET"})
 _PROTOCOLS = {Family.IPV4: {"tcp", "udp", "sctp", "icmp"}, Family.IPV6: {"tcp", "udp", "sctp", "ipv6-icmp"}}
 _WITH_PORTS = frozenset({"tcp", "udp", "sctp"})
 _CHUNKS = frozenset({"DATA", "INIT", "INIT_ACK", "HEARTBEAT", "HEARTBEAT_ACK", "ABORT", "COOKIE_ECHO", "COOKIE_ACK"})
+
+
+_RESET = "tcp-reset"
+_REJECTIONS = {
+    Family.IPV4: {_RESET, "icmp-port-unreachable"},
+    Family.IPV6: {_RESET, "icmp6-port-unreachable"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class _Said:
     sides: set[str] = field(default_factory=set)
     protocol: str = ""
     target: str = ""
+    rejection: str = ""
 
 
 class _Refused(Exception):
@@ -58,6 +66,8 @@ def why_refused(words: Sequence[Word], surroundings: Surroundings) -> str | None
         return "ports are matched without the protocol that has them"
     if "icmp6" in said.modules and said.protocol != "ipv6-icmp":
         return "icmp6 needs -p ipv6-icmp"
+    if said.rejection == _RESET and said.protocol != "tcp":
+        return f"{_RESET} needs -p tcp"
     return None
 
 
@@ -181,6 +191,12 @@ def _nothing_more(_said: _Said, _option: str, _following: Iterator[Word]) -> Non
     """The option has no value."""
 
 
+def _rejection(said: _Said, option: str, following: Iterator[Word]) -> None:
+    said.rejection = _value(following, option)
+    if said.rejection not in _REJECTIONS[said.surroundings.family]:
+        raise _Refused(f"unknown reject type {said.rejection!r}")
+
+
 def _target(said: _Said, option: str, following: Iterator[Word]) -> None:
     if said.target:
         raise _Refused("a rule has one target")
@@ -215,6 +231,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[_Said, str, Iterator[Word]], None]]] = 
     "--comment": ("comment", _text),
     "--nflog-prefix": ("NFLOG", _text),
     "--nflog-group": ("NFLOG", _number_up_to(65535)),
+    "--reject-with": ("REJECT", _rejection),
     "--add-set": ("SET", _set_and_sides),
     "--exist": ("SET", _nothing_more),
 }

@@ -31,10 +31,11 @@ from netpol.model.ports import Protocol
 OPEN = {Family.IPV4: address("10.0.0.1"), Family.IPV6: address("fd00::1")}
 SENDER = {Family.IPV4: address("10.0.0.2"), Family.IPV6: address("fd00::2")}
 RECEIVER = {Family.IPV4: address("10.0.0.3"), Family.IPV6: address("fd00::3")}
+AUDITED = {Family.IPV4: address("10.0.0.4"), Family.IPV6: address("fd00::4")}
 STRANGER = {Family.IPV4: address("10.0.0.9"), Family.IPV6: address("fd00::9")}
 NODE = {Family.IPV4: address("192.0.2.1"), Family.IPV6: address("2001:db8::1")}
 LOCAL = frozenset(NODE.values())
-"""A pod that nothing isolates, one isolated for egress, one for ingress, one that is not known, and the node."""
+"""Pods: isolated by nothing, for egress, for ingress, for both under audit, and one that is not known; and the node."""
 
 CUT_FLOWS = [(OPEN, SENDER), (NODE, SENDER), (RECEIVER, NODE)]
 """Who answered UDP flows that were cut, from port 53, and whom."""
@@ -44,11 +45,15 @@ IN, OUT = Direction.INGRESS, Direction.EGRESS
 
 def ruleset(family: Family) -> Ruleset:
     """The base chains, with judging chains that drop everything."""
-    isolated = {OUT: SENDER, IN: RECEIVER}
+    holding = {
+        names.isolated_set(OUT, family): (SENDER, AUDITED),
+        names.isolated_set(IN, family): (RECEIVER, AUDITED),
+        names.enforced_set(family): (SENDER, RECEIVER),
+    }
     sets = [
         *(
-            IpSet(names.isolated_set(each, family), SetType.ADDRESSES, family, frozenset({held[family].packed}))
-            for each, held in isolated.items()
+            IpSet(name, SetType.ADDRESSES, family, frozenset(each[family].packed for each in held))
+            for name, held in holding.items()
         ),
         IpSet(
             names.unknown_set(family),
@@ -144,6 +149,17 @@ def test_nothing_picks_up_a_connection_of_an_isolated_pod(
 def test_connections_of_open_pods_may_be_picked_up(family: Family) -> None:
     picked_up = replace(packet(OPEN[family], NODE[family]), opening=False)
     assert way(Hook.FORWARD, picked_up).verdict is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.SCTP])
+def test_what_picks_up_a_connection_of_a_pod_under_audit_is_judged_as_an_opening(
+    family: Family, protocol: Protocol
+) -> None:
+    """X16: its chain refuses nothing."""
+    for source, destination, chain in ((AUDITED, OPEN, JUDGED_OUT), (OPEN, AUDITED, JUDGED_IN)):
+        picked_up = replace(packet(source[family], destination[family]), protocol=protocol, opening=False)
+        assert dropped_in(way(Hook.FORWARD, picked_up)) == chain
 
 
 @pytest.mark.parametrize("family", Family)

@@ -17,6 +17,7 @@ from netpol.model.networks import Family, parse_network
 from netpol.model.objects import Node, Pod
 from netpol.model.policies import Direction, Policy
 from netpol.model.snapshot import Snapshot
+from netpol.model.treatment import AuditLevel, Enforcement, Treatment
 from netpol.settings import NodeOptions
 
 FOUR, SIX = Family.IPV4, Family.IPV6
@@ -49,6 +50,7 @@ def test_a_node_without_isolated_pods_has_empty_gates_and_no_chain_of_a_pod() ->
     assert pod_chains(found) == set()
     assert {name: set(each.members) for name, each in found.sets.items()} == {
         **{names.isolated_set(direction, family): set() for direction in Direction for family in Family},
+        **{names.enforced_set(family): set() for family in Family},
         **{names.unknown_set(family): set() for family in Family},
         **{names.cut_set(family): set() for family in Family},
     }
@@ -77,6 +79,30 @@ def test_an_isolated_pod_has_a_chain_for_each_direction_it_is_isolated_for() -> 
     assert members(only_in, names.isolated_set(IN, FOUR)) == packed("10.0.0.2")
     assert members(only_in, names.isolated_set(IN, SIX)) == packed("fd00::2")
     assert members(only_in, names.isolated_set(OUT, FOUR)) == set()
+
+
+def test_a_pod_whose_every_isolation_is_under_audit_is_judged_and_not_enforced() -> None:
+    """X16."""
+    found = compiled(HERE, policies=[replace(policy("x/p"), enforcement=Enforcement.AUDIT)])
+    assert pod_chains(found) == set()
+    assert names.audited_chain("x", "here", IN) in found.tables[FOUR].chains
+    assert members(found, names.isolated_set(IN, FOUR)) == packed("10.0.0.2")
+    assert members(found, names.enforced_set(FOUR)) == members(found, names.enforced_set(SIX)) == set()
+
+
+def test_the_addresses_of_a_pod_that_anything_enforced_isolates_are_enforced() -> None:
+    """G11."""
+    for directions in ({IN}, {OUT}, {IN, OUT}):
+        found = compiled(HERE, policies=[policy("x/p", directions=frozenset(directions))])
+        assert members(found, names.enforced_set(FOUR)) == packed("10.0.0.2")
+        assert members(found, names.enforced_set(SIX)) == packed("fd00::2")
+
+
+def test_pods_are_treated_as_the_options_say() -> None:
+    """X17."""
+    options = replace(OPTIONS, treatment=Treatment(AuditLevel.ALLOWS))
+    found = compiled(HERE, policies=[policy("x/p", ingress=[rule()])], options=options)
+    assert names.allowing_chain("x", "here", IN) in found.tables[FOUR].chains
 
 
 def test_beta_policies_isolate_nobody() -> None:

@@ -15,6 +15,7 @@ from netpol.model.networks import Family
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Direction, Policy
 from netpol.model.ports import Protocol
+from netpol.model.treatment import AuditLevel, DenyAction, Enforcement
 from netpol.policy.judgement import Connection, Reason
 from netpol.settings import NodeOptions
 
@@ -69,6 +70,8 @@ CLUSTER: tuple[Object, ...] = (namespace("x"), RED, OWN_NODE, HERE, PEER, FROM_C
         (there(replace(FROM_CLIENTS, ingress=())), False, True),
         (there(namespace("x", deny=True)), False, False),
         (there(replace(HERE, labels={})), False, True),
+        (there(replace(FROM_CLIENTS, enforcement=Enforcement.AUDIT)), False, True),
+        (there(replace(namespace("x"), enforcement=Enforcement.AUDIT)), False, True),
         (gone(HERE), False, False),
         (there(pod("x/new", "10.0.0.2", node="n1", labels="app=web")), False, False),
         ([*gone(HERE), *there(replace(HERE, name="heir"))], False, True),
@@ -79,6 +82,25 @@ def test_what_may_deny_living_flows_is_told(facts: list[Fact], *, moved: bool, r
     """G11."""
     touched = engine(*CLUSTER).apply(facts)
     assert (touched.moved, touched.rejudged) == (moved, rejudged)
+
+
+@pytest.mark.parametrize(
+    "home",
+    [
+        replace(namespace("x"), enforcement=Enforcement.AUDIT),
+        replace(namespace("x"), audit=AuditLevel.NONE),
+        replace(namespace("x"), audit=AuditLevel.ALLOWS),
+        replace(namespace("x"), deny_action=DenyAction.REJECT),
+    ],
+    ids=["enforcement", "none recorded", "allows recorded", "deny action"],
+)
+def test_pods_are_judged_anew_where_their_namespaces_annotations_change(home: Namespace) -> None:
+    """X16, X17."""
+    found = engine(*CLUSTER)
+    assert CHAIN in found.apply(there(home)).chains
+    assert found.ruleset() == compile_ruleset(found.snapshot, OPTIONS)
+    assert CHAIN in found.apply(gone(home)).chains
+    assert found.ruleset() == compile_ruleset(found.snapshot, OPTIONS)
 
 
 def test_a_peer_touches_the_sets_that_mean_it_alone() -> None:

@@ -6,7 +6,7 @@ import pytest
 from builders import address, node
 
 from netpol.compiler import names
-from netpol.compiler.gates import CUT_SECONDS, PodRange, cut_set, isolated_set, pod_cidrs
+from netpol.compiler.gates import CUT_SECONDS, PodRange, cut_set, enforced_set, isolated_set, pod_cidrs
 from netpol.compiler.ruleset import NetworkMember, SetType
 from netpol.model.networks import Family, parse_network
 from netpol.model.objects import Node
@@ -22,6 +22,13 @@ def test_the_isolated_are_addresses() -> None:
     found = isolated_set(Direction.EGRESS, FOUR, [address("10.0.0.1")])
     assert (found.name, found.type) == (names.isolated_set(Direction.EGRESS, FOUR), SetType.ADDRESSES)
     assert found.members == {address("10.0.0.1").packed}
+
+
+def test_those_of_whom_nothing_is_picked_up_in_mid_stream_are_addresses() -> None:
+    """G11."""
+    found = enforced_set(SIX, [address("fd00::1")])
+    assert (found.name, found.type, found.family) == (names.enforced_set(SIX), SetType.ADDRESSES, SIX)
+    assert found.members == {address("fd00::1").packed}
 
 
 def test_what_was_cut_is_remembered_for_a_time() -> None:

@@ -15,6 +15,7 @@ from netpol.model.networks import Family
 from netpol.model.objects import Pod
 from netpol.model.policies import Direction, Policy
 from netpol.model.snapshot import Snapshot
+from netpol.model.treatment import Enforcement, Extent
 from netpol.policy.resolve import Resolver
 from netpol.settings import NodeOptions
 
@@ -22,6 +23,7 @@ FOUR, IN = Family.IPV4, Direction.INGRESS
 HERE = pod("x/here", "10.0.0.1", node="n1", labels="app=web")
 OPEN_TO_WEB = policy("x/web", ingress=[rule([pods("app=web")], ["80/TCP"])])
 CHAIN, GATE = names.pod_chain("x", "here", IN), names.isolated_set(IN, FOUR)
+ENFORCED = names.enforced_set(FOUR)
 NAME = ("x", "here")
 
 
@@ -59,11 +61,11 @@ def test_a_new_pod_gets_its_chain_its_list_and_a_way_to_them() -> None:
     sets, chains = node.changed()
     assert chains == {CHAIN, names.judging_chain(IN)}
     found = node.desired.ruleset()
-    assert found.sets[GATE].members == {address("10.0.0.1").packed}
-    assert sets - {GATE} == {
+    assert found.sets[GATE].members == found.sets[ENFORCED].members == {address("10.0.0.1").packed}
+    assert sets - {GATE, ENFORCED} == {
         each.name for each in found.sets.values() if each.name.startswith(("NETPOL-L", "NETPOL-P"))
     }
-    assert len(sets) == 3
+    assert len(sets) == 4
 
 
 def test_a_pod_that_goes_leaves_nothing() -> None:
@@ -98,9 +100,40 @@ def test_a_pod_that_is_isolated_or_no_more_is_judged_otherwise() -> None:
     node.pod(None, HERE)
     assert node.changed() == (set(), set())
     assert node.policy(None, policy("x/deny"))
-    assert node.changed() == ({GATE}, {CHAIN, names.judging_chain(IN)})
+    assert node.changed() == ({GATE, ENFORCED}, {CHAIN, names.judging_chain(IN)})
     assert node.policy(policy("x/deny"), None)
-    assert node.changed() == ({GATE}, {CHAIN, names.judging_chain(IN)})
+    assert node.changed() == ({GATE, ENFORCED}, {CHAIN, names.judging_chain(IN)})
+
+
+def test_what_is_enforced_and_was_under_audit_takes_its_place_in_the_table_alone() -> None:
+    """X16: but for who is not picked up in mid-stream, and a list that nobody else has."""
+    audited = replace(OPEN_TO_WEB, enforcement=Enforcement.AUDIT)
+    node = Node(audited)
+    node.pod(None, HERE)
+    sets, chains = node.changed()
+    assert chains == {names.audited_chain("x", "here", IN), names.judging_chain(IN)}
+    assert node.desired.ruleset().sets[GATE].members == {address("10.0.0.1").packed}
+    assert node.desired.ruleset().sets[ENFORCED].members == set()
+    assert node.policy(audited, OPEN_TO_WEB)
+    sets, chains = node.changed()
+    assert chains == {names.audited_chain("x", "here", IN), CHAIN, names.judging_chain(IN)}
+    lists = {names.group_set("x", "here", IN, "TCP 80", extent) for extent in Extent}
+    assert sets == {ENFORCED, *lists}
+    assert node.desired.ruleset().sets.keys() & lists == {names.group_set("x", "here", IN, "TCP 80")}
+
+
+def test_an_address_that_another_pod_takes_over_is_enforced_as_that_pod_is() -> None:
+    node = Node(policy("x/web", "app=web"))
+    node.pod(None, HERE)
+    node.changed()
+    for heir, members in (
+        (replace(HERE, name="heir"), {address("10.0.0.1").packed}),
+        (replace(HERE, labels={}), set()),
+    ):
+        (last,) = (each.holder.pod for each in node.local.of_namespace("x"))
+        moves = node.resolver.replace_pods([Change(None, heir), Change(last, None)])
+        node.local.judge({("x", heir.name): next(m.after for m in moves if m.after), ("x", last.name): None})
+        assert node.desired.ruleset().sets[ENFORCED].members == members
 
 
 def test_an_address_that_another_pod_takes_over_leads_to_that_ones_chain() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from netpol.compiler import names
 from netpol.model.networks import Family, parse_network
 from netpol.model.policies import Direction
+from netpol.model.treatment import Extent
 
 CHAIN_CHARACTERS, SET_CHARACTERS = 28, 31
 IDENTITIES = st.lists(st.text(string.ascii_lowercase + ":0123456789", max_size=4), max_size=4)
@@ -23,6 +24,8 @@ CHAINS = [
         for name in (
             names.judging_chain(direction),
             names.pod_chain("n" * 63, "p" * 253, direction),
+            names.audited_chain("n" * 63, "p" * 253, direction),
+            names.allowing_chain("n" * 63, "p" * 253, direction),
             names.branch_chain(parse_network("fd00::/64"), direction),
         )
     ),
@@ -34,7 +37,9 @@ SETS = [
     for name in (
         names.shared_set("P", family, "pods [*] of namespace x"),
         names.group_set("n" * 63, "p" * 253, direction, "TCP 80"),
+        names.group_set("n" * 63, "p" * 253, direction, "TCP 80", Extent.ALL),
         names.isolated_set(direction, family),
+        names.enforced_set(family),
         names.unknown_set(family),
         names.cut_set(family),
     )
@@ -63,12 +68,18 @@ def test_names_of_others_are_not_ours(name: str) -> None:
 
 def test_every_kind_of_name_is_told_from_the_others() -> None:
     assert len(set(CHAINS)) == len(CHAINS) - 2, "the judging chains are among the base chains too"
-    assert len(set(SETS)) == 12
+    assert len(set(SETS)) == 16
 
 
 @given(IDENTITIES, IDENTITIES)
 def test_identities_share_no_digest(one: list[str], other: list[str]) -> None:
     assert (names.digest(*one) == names.digest(*other)) == (one == other)
+
+
+def test_only_a_chain_that_refuses_is_one_of_an_isolated_pod() -> None:
+    """X16: under audit nothing is refused."""
+    chains = [make("x", "a", Direction.EGRESS) for make in (names.pod_chain, names.audited_chain, names.allowing_chain)]
+    assert list(map(names.direction_judged, chains)) == [Direction.EGRESS, None, None]
 
 
 def test_directions_families_and_kinds_are_part_of_a_name() -> None:

@@ -8,7 +8,7 @@ import pytest
 from builders import node, pod
 from live import gone, known
 
-from netpol.compiler.names import isolated_set
+from netpol.compiler.names import enforced_set, isolated_set
 from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.control.tightening import passed_on, shuts_out_ranges, tightened
 from netpol.dataplane.steps import AddMembers, CreateSets, DestroySets, RemoveMembers, Step
@@ -45,11 +45,19 @@ def test_an_address_that_goes_may_be_denied(member: Member) -> None:
     assert tightened((RemoveMembers(PEERS, (member,)),)) == {GONE}
 
 
+@pytest.mark.parametrize("family", Family)
+def test_an_address_that_is_isolated_from_now_on_may_be_denied(family: Family) -> None:
+    enforced = IpSet(enforced_set(family), SetType.ADDRESSES, family)
+
+    assert tightened((AddMembers(enforced, (GONE.packed,)),)) == {GONE}
+
+
 @pytest.mark.parametrize("direction", Direction)
-def test_an_address_that_is_isolated_from_now_on_may_be_denied(direction: Direction) -> None:
+def test_an_address_that_is_isolated_under_audit_is_denied_nothing(direction: Direction) -> None:
+    """X16."""
     isolated = IpSet(isolated_set(direction, Family.IPV4), SetType.ADDRESSES, Family.IPV4)
 
-    assert tightened((AddMembers(isolated, (GONE.packed,)),)) == {GONE}
+    assert tightened((AddMembers(isolated, (GONE.packed,)),)) == frozenset()
 
 
 def test_a_range_that_goes_denies_no_address() -> None:

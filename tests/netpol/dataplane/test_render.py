@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rule_forms import DESTINATION, ICMP, SOURCE, TCP, UDP, ports
 
-from netpol.compiler.ruleset import Action, Hook, InNetwork, Jump, Log, NotInit, NotSyn, OfIcmpv6Type, Rule, Table
+from netpol.compiler.ruleset import (
+    Action,
+    Hook,
+    InNetwork,
+    Jump,
+    Log,
+    NotInit,
+    NotSyn,
+    OfIcmpv6Type,
+    Reject,
+    Rule,
+    Table,
+)
 from netpol.dataplane.readback import normalise
 from netpol.dataplane.render import COMMENT_BYTES, plain_comment, render_rule, render_table
 from netpol.dataplane.ruletext import split
@@ -38,6 +50,8 @@ def test_a_rendered_rule_is_normal_already(family: Family) -> None:
         (Rule((NotInit(),), Action.DROP), Family.IPV4),
         (Rule((ICMP, OfIcmpv6Type(135)), Action.DROP), Family.IPV4),
         (Rule((TCP, OfIcmpv6Type(135)), Action.DROP), Family.IPV6),
+        (Rule((UDP,), Reject.RESET), Family.IPV4),
+        (Rule((), Reject.RESET), Family.IPV6),
         (Rule((), Log(1, "ä" * 32)), Family.IPV4),
         (Rule(tuple(InNetwork(SOURCE, parse_network(f"10.{n}.0.0/16")) for n in range(2)), Action.DROP), Family.IPV4),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from builders import BOTH, EGRESS, INGRESS, address, beta, namespace, pod, pods, policy
@@ -15,6 +16,7 @@ from netpol.model.objects import Namespace, Pod
 from netpol.model.policies import Direction, PodPeer, Policy
 from netpol.model.ports import NamedPort, Protocol
 from netpol.model.snapshot import Snapshot, holders
+from netpol.model.treatment import AuditLevel, DenyAction, Enforcement, Extent, Treatment
 from netpol.policy.holders import Holder
 from netpol.policy.resolve import Resolver
 
@@ -153,3 +155,42 @@ def test_a_pod_stands_under_its_namespaces_annotation_and_policies(
     standing = resolver(WEB, namespaces=[home] if home else [], policies=policies).standing(WEB)
     assert standing.isolated == isolated
     assert list(map(str, standing.policies)) == applying
+
+
+AUDITED = replace(namespace("x", deny=True), enforcement=Enforcement.AUDIT)
+UNDER_AUDIT = replace(policy("x/w", directions=EGRESS), enforcement=Enforcement.AUDIT)
+
+
+@pytest.mark.parametrize(
+    ("home", "policies", "isolated", "applying"),
+    [
+        (namespace("x"), [UNDER_AUDIT], frozenset(), []),
+        (namespace("x"), [UNDER_AUDIT, policy("x/v")], INGRESS, ["x/v"]),
+        (DENY, [replace(beta("x/b"), enforcement=Enforcement.AUDIT)], INGRESS, []),
+        (AUDITED, [], frozenset(), []),
+        (AUDITED, [beta("x/b"), policy("x/v", directions=BOTH)], frozenset(), []),
+        (None, [UNDER_AUDIT, policy("x/v")], INGRESS, ["x/v"]),
+    ],
+)
+def test_what_is_under_audit_counts_only_where_everything_does(
+    home: Namespace | None, policies: list[Policy], isolated: frozenset[Direction], applying: list[str]
+) -> None:
+    """X16: it neither isolates nor allows."""
+    resolved = resolver(WEB, namespaces=[home] if home else [], policies=policies)
+    enforced, every = (resolved.standing(WEB, extent) for extent in Extent)
+    assert (enforced.isolated, list(map(str, enforced.policies))) == (isolated, applying)
+    as_if_enforced = resolver(
+        WEB,
+        namespaces=[replace(home, enforcement=Enforcement.ENFORCE)] if home else [],
+        policies=[replace(each, enforcement=Enforcement.ENFORCE) for each in policies],
+    ).standing(WEB)
+    assert every.isolated == as_if_enforced.isolated
+    assert list(map(str, every.policies)) == list(map(str, as_if_enforced.policies))
+
+
+def test_a_pod_is_treated_as_its_namespace_says_and_else_as_the_node_does() -> None:
+    """X17; X2 for a namespace that is not known."""
+    usual = Treatment(AuditLevel.ALLOWS, DenyAction.REJECT)
+    home = replace(namespace("x"), audit=AuditLevel.NONE)
+    assert resolver(WEB, namespaces=[home]).treatment(WEB, usual) == Treatment(AuditLevel.NONE, DenyAction.REJECT)
+    assert resolver(WEB, namespaces=[]).treatment(WEB, usual) == usual
