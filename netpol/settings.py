@@ -121,6 +121,10 @@ class Listener:
         return self.port == other.port and (self.address == other.address or not (self.address and other.address))
 
 
+STANDARD_OUTPUT = "-"
+"""As the path of a log: standard output, not a file."""
+
+
 class LogFormat(enum.Enum):
     """How records are sent to an address."""
 
@@ -147,6 +151,17 @@ class LogAddress:
     host: str = ""
     port: int = 0
 
+    def __str__(self) -> str:
+        """
+        >>> str(LogAddress(LogFormat.SYSLOG, Transport.UNIX, path="/dev/log"))
+        'syslog+unix:///dev/log'
+        >>> str(LogAddress(LogFormat.JSON, Transport.UDP, host="::1", port=514))
+        'json+udp://[::1]:514'
+        """
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        place = self.path if self.transport is Transport.UNIX else f"{host}:{self.port}"
+        return f"{self.format.value}+{self.transport.value}://{place}"
+
 
 @dataclass(frozen=True, slots=True)
 class LogFile:
@@ -156,7 +171,7 @@ class LogFile:
     kept for `most_days`, where 0 is no bound, as in kube-apiserver's audit log.
     """
 
-    path: str = "-"
+    path: str = STANDARD_OUTPUT
     most_bytes: int = 100 << 20
     most_backups: int = 10
     most_days: int = 30

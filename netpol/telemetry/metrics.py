@@ -18,9 +18,15 @@ import netpol
 from netpol.model.facts import Kind
 from netpol.model.policies import Direction
 from netpol.telemetry.aliases import Aliases
+from netpol.telemetry.bounded_labels import BoundedLabels
 
 _leave_out_creation_times: Callable[[], None] = disable_created_metrics
 """A series more for each counter and each histogram, of which Prometheus makes nothing in its text format."""
+
+MOST_AUDITED_POLICIES = 300
+"""Pairs of a namespace and a policy that the audit log's packets are counted for; a series each, or a few."""
+
+_VERDICT_LABELS = ("action", "reason", "namespace", "policy")
 
 BUCKETS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
@@ -28,8 +34,9 @@ BUCKETS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5
 class Metrics:
     """Every metric of the agent, in a registry of its own unless one is given; for any number of threads.
 
-    Nothing is labelled by a pod, a policy or a namespace: a series each would cost the
-    server that scrapes all nodes more than the answer is worth. Logs name the object.
+    Nothing is labelled by a pod: a series each would cost the server that scrapes all nodes
+    more than the answer is worth. By namespace and policy there is one metric, the audit log's
+    packets, and it tells only the first `MOST_AUDITED_POLICIES` apart. Logs name the object.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
@@ -38,6 +45,7 @@ class Metrics:
         self._add_sources()
         self._add_controller()
         self._add_ruleset()
+        self._add_audit()
         self.registry.register(Aliases(self.sync_seconds, self.compile_seconds, self.ruleset_chains, self.ruleset_sets))
         Info("netpol_build", "The version that runs.", registry=self.registry).info({"version": netpol.__version__})
         ProcessCollector(registry=self.registry)
@@ -87,6 +95,19 @@ class Metrics:
         self.pods_isolated = self._gauge("pods_isolated", "Pods of this node that are isolated.", "direction")
         for direction in Direction:
             self.pods_isolated.labels(direction.value)
+
+    def _add_audit(self) -> None:
+        self.audit_packets = self._counter(
+            "audit_packets", "Packets told of in the audit log, by their verdict.", *_VERDICT_LABELS
+        )
+        self.audit_policy_labels = BoundedLabels(MOST_AUDITED_POLICIES)
+        self.audit_records = self._counter(
+            "audit_records", "Records of the audit log, by what became of them.", "outlet", "outcome"
+        )
+        self.audit_lost_packets = self._counter(
+            "audit_lost_packets", "Packets that the audit log only counts, by where they were lost.", "where"
+        )
+        self.audit_listening = self._gauge("audit_listening", "1 while the kernel tells of what it logs.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, namespace="netpol", registry=self.registry)

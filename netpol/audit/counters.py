@@ -1,0 +1,52 @@
+"""What the agent's metrics tell of the audit log."""
+
+from __future__ import annotations
+
+from netpol.audit.record import PodParty, PolicyEntry, Record
+from netpol.telemetry.metrics import Metrics
+
+SEVERAL = "(several)"
+"""The label of verdicts that more than one policy leads to; no object can have this name."""
+
+_NAMESPACED = "NetworkPolicy"
+
+
+def count_record(metrics: Metrics, record: Record) -> None:
+    """The record's packets are counted by verdict, the subject's namespace and the policy; those lost are not."""
+    namespace = record.subject.namespace if isinstance(record.subject, PodParty) else ""
+    labels = metrics.audit_policy_labels.bounded(namespace, policy_label(record.policies or record.isolating))
+    metrics.audit_packets.labels(record.action.value, record.reason.value, *labels).inc(record.count)
+
+
+def policy_label(entries: tuple[PolicyEntry, ...]) -> str:
+    """The one policy that the entries are of: a NetworkPolicy's name; others with their kind, "" for none.
+
+    >>> policy_label((PolicyEntry("NetworkPolicy", "web", "allow"), PolicyEntry("NetworkPolicy", "web", "default")))
+    '(several)'
+    """
+    labels = {_label(entry) for entry in entries}
+    return SEVERAL if len(labels) > 1 else next(iter(labels), "")
+
+
+def _label(entry: PolicyEntry) -> str:
+    if entry.annotation is not None:
+        return entry.kind  # the namespace's name says no more than the label beside it
+    return entry.name if entry.kind == _NAMESPACED else f"{entry.kind}/{entry.name}"
+
+
+class OutletCounters:
+    """One outlet's, by its name; all of them are there before anything is written."""
+
+    def __init__(self, metrics: Metrics, outlet: str) -> None:
+        self._written = metrics.audit_records.labels(outlet, "written")
+        self._lost = metrics.audit_records.labels(outlet, "lost")
+        self._lost_packets = metrics.audit_lost_packets.labels(outlet)
+
+    def written(self) -> None:
+        """A record is written."""
+        self._written.inc()
+
+    def lost(self, record: Record) -> None:
+        """The record is lost, with the packets it describes; those of its `lost` were counted where they were lost."""
+        self._lost.inc()
+        self._lost_packets.inc(record.count)

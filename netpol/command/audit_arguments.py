@@ -1,0 +1,164 @@
+"""The flags of the policy audit log: where it goes, what is in it, and how refusals are carried out."""
+
+from __future__ import annotations
+
+import argparse
+import stat
+from collections import Counter
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from netpol.command.durations import period
+from netpol.command.switches import Switch, add_switch
+from netpol.errors import UsageError
+from netpol.model.treatment import AuditLevel, DenyAction, Treatment
+from netpol.settings import STANDARD_OUTPUT, AuditSettings, LogAddress, LogFile, LogFormat, Transport
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes that the kernel has for the path of a UNIX socket, but for the one that ends it."""
+
+_MEGABYTE = 1 << 20
+_DEFAULT = LogFile()
+_PLACES = "unix:///PATH or udp://HOST:PORT"
+
+
+def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
+    """The parser knows the flags of `audit_settings` and `treatment`."""
+    parser.add_argument(
+        "--audit-log-path",
+        type=_path,
+        default=STANDARD_OUTPUT,
+        metavar="PATH",
+        help="append the audit log to this file (default -: standard output; empty: to none)",
+    )
+    for flag, default, text in (
+        ("--audit-log-maxsize", _DEFAULT.most_bytes // _MEGABYTE, "megabytes of it before it is put aside"),
+        ("--audit-log-maxbackup", _DEFAULT.most_backups, "how many files put aside are kept, 0 being all"),
+        ("--audit-log-maxage", _DEFAULT.most_days, "for how many days they are kept, 0 being ever"),
+    ):
+        parser.add_argument(flag, type=_number, default=default, metavar="N", help=f"{text} (default {default})")
+    for flag, address, text in (
+        ("--audit-syslog", _syslog_address, "send the audit log to this syslog daemon, as of RFC 5424"),
+        ("--audit-socket", _json_address, "send the audit log to this socket, as JSON"),
+    ):
+        parser.add_argument(
+            flag,
+            type=address,
+            action="append",
+            default=[],
+            metavar="URL",
+            help=f"{text}: {_PLACES}; may be repeated",
+        )
+    window = AuditSettings().window_seconds
+    parser.add_argument(
+        "--audit-window",
+        type=period,
+        default=window,
+        metavar="DURATION",
+        help=f"for how long repeats of a verdict make one record (default {window:.0f}s)",
+    )
+    add_switch(parser, "--audit-allows", Switch.OFF, "record also what policies allow, by its first packet")
+    parser.add_argument(
+        "--deny-action",
+        type=_deny_action,
+        default=Treatment().deny_action,
+        metavar="|".join(each.value for each in DenyAction),
+        help="what becomes of a refused packet; reject tells its sender (default drop)",
+    )
+
+
+def audit_settings(arguments: argparse.Namespace) -> AuditSettings:
+    """Where the audit log goes; UsageError where it is to go somewhere twice."""
+    addresses = (*arguments.audit_syslog, *arguments.audit_socket)
+    for address, times in Counter(addresses).items():
+        if times > 1:
+            raise UsageError(f"the audit log is to be sent to {address} more than once")
+    path = arguments.audit_log_path
+    file = LogFile(
+        path,
+        (arguments.audit_log_maxsize or _DEFAULT.most_bytes // _MEGABYTE) * _MEGABYTE,
+        arguments.audit_log_maxbackup,
+        arguments.audit_log_maxage,
+    )
+    return AuditSettings(file if path else None, addresses, arguments.audit_window)
+
+
+def treatment(arguments: argparse.Namespace) -> Treatment:
+    """What is recorded and how refusals are carried out where a namespace says nothing else."""
+    level = AuditLevel.ALLOWS if arguments.audit_allows else AuditLevel.DENIES
+    return Treatment(level, arguments.deny_action)
+
+
+def _path(text: str) -> str:
+    if text in ("", STANDARD_OUTPUT):
+        return text
+    try:
+        mode = Path(text).stat().st_mode
+    except OSError:
+        mode = 0  # it may come, and until then the agent goes on and says what is wrong
+    if stat.S_ISDIR(mode) or text.endswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} is a directory: a file's name must follow")
+    if stat.S_ISSOCK(mode):
+        raise argparse.ArgumentTypeError(f"{text!r} is a socket: --audit-syslog and --audit-socket send to sockets")
+    return text
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number such as 0, 10 or 100")
+    return int(text)
+
+
+def _deny_action(text: str) -> DenyAction:
+    try:
+        return DenyAction(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of {', '.join(each.value for each in DenyAction)}"
+        ) from None
+
+
+def _syslog_address(text: str) -> LogAddress:
+    return _address(text, LogFormat.SYSLOG)
+
+
+def _json_address(text: str) -> LogAddress:
+    return _address(text, LogFormat.JSON)
+
+
+def _address(text: str, log_format: LogFormat) -> LogAddress:
+    """
+    >>> print(_address("udp://[::1]:514", LogFormat.JSON))
+    json+udp://[::1]:514
+    """
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError as error:
+        raise _misunderstood(text, str(error)) from None
+    if url.query or url.fragment or url.username is not None:
+        raise _misunderstood(text, "it has more than a place")
+    match url.scheme:
+        case Transport.UNIX.value:
+            return LogAddress(log_format, Transport.UNIX, path=_socket_path(text, url))
+        case Transport.UDP.value:
+            if not url.hostname:
+                raise _misunderstood(text, "it names no host")
+            if not port:
+                raise _misunderstood(text, "it names no port")
+            if url.path not in ("", "/"):
+                raise _misunderstood(text, "it has more than a place")
+            return LogAddress(log_format, Transport.UDP, host=url.hostname, port=port)
+    raise _misunderstood(text, "its scheme is neither unix nor udp")
+
+
+def _socket_path(text: str, url: SplitResult) -> str:
+    if url.netloc or not url.path.startswith("/") or url.path.endswith("/"):
+        raise _misunderstood(text, "a socket's whole path must follow unix://")
+    if len(url.path.encode()) > LONGEST_SOCKET_PATH:
+        raise _misunderstood(text, f"a socket's path has at most {LONGEST_SOCKET_PATH} bytes")
+    return url.path
+
+
+def _misunderstood(text: str, reason: str) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(f"{text!r} is not {_PLACES}: {reason}")
