@@ -1,8 +1,9 @@
 """The compiled rules against the oracle: every node judges exactly its own pods, as the policies say.
 
-A packet passes the hooks of the nodes on its way; at each of them it is dropped iff the
+A packet passes the hooks of the nodes on its way; at each of them it is refused iff the
 oracle refuses one of the sides whose pod is on that node, or the address is of the
-node's pod range and no known pod's (G12).
+node's pod range and no known pod's (G12). The rules that log it on the way say of each
+pod what the oracle does, as far as it is to be recorded (X16, X17).
 """
 
 from __future__ import annotations
@@ -19,17 +20,21 @@ from tracer import Outcome, Packet, State, Trace, Tracer, trace
 from worlds import NODE_NAMES, all_addresses, own_addresses, snapshots
 
 from netpol.compiler.compile import compile_ruleset
+from netpol.compiler.log_points import LogPoint, pod_digest
+from netpol.compiler.log_points import Outcome as Logged
 from netpol.compiler.ruleset import Hook
 from netpol.model.networks import Address, family_of, parse_network
-from netpol.model.objects import Pod
+from netpol.model.objects import Namespace, Pod
 from netpol.model.policies import Policy, Semantics
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
-from netpol.policy.judgement import Connection, End, NodeEnd, PodEnd
+from netpol.model.treatment import AuditLevel, DenyAction, Enforcement, Treatment
+from netpol.policy.judgement import Connection, Decision, End, NodeEnd, PodEnd, Reason, Verdict
 from netpol.policy.verdict import Oracle
 from netpol.settings import NodeOptions
 
 PROBES_PER_WORLD = 40
+USUAL = Treatment()
 PORTS: tuple[tuple[Protocol, int | None], ...] = (
     (Protocol.TCP, 80),
     (Protocol.TCP, 81),
@@ -63,14 +68,15 @@ class Hop:
 class Cluster:
     """A world with every node's compiled rules."""
 
-    def __init__(self, snapshot: Snapshot, *, fail_open: bool = True) -> None:
+    def __init__(self, snapshot: Snapshot, *, fail_open: bool = True, usual: Treatment = USUAL) -> None:
+        """`usual` is how nodes treat pods whose namespace says nothing else."""
         self.snapshot = snapshot
         self.fail_open = fail_open
+        self.usual = usual
         self.oracle = Oracle(snapshot)
         self.local = {name: own_addresses(snapshot, name) for name in NODE_NAMES}
-        self.tracers = {
-            name: Tracer(compile_ruleset(snapshot, NodeOptions(name, fail_open=fail_open))) for name in NODE_NAMES
-        }
+        options = (NodeOptions(name, fail_open=fail_open, treatment=usual) for name in NODE_NAMES)
+        self.tracers = {each.name: Tracer(compile_ruleset(snapshot, each)) for each in options}
 
     def trace(self, hop: Hop, packet: Packet) -> Trace:
         """What the hop does with the packet."""
@@ -102,6 +108,11 @@ class Cluster:
         for probe in self.probes(salt):
             for hop in hops(self.oracle.end_at(probe.source), self.oracle.end_at(probe.destination)):
                 yield probe, hop
+
+    def treatment(self, pod: Pod) -> Treatment:
+        """How verdicts on the pod are treated (X17)."""
+        known = self.snapshot.namespaces.get(pod.namespace, Namespace(pod.namespace))
+        return known.treatment(self.usual)
 
     def unknown(self, name: str, address: Address) -> bool:
         """True where G12 refuses the address on that node: it stands for no pod anywhere (X1)."""
@@ -144,28 +155,60 @@ def pod_on(name: str, end: End) -> Pod | None:
 
 
 def assert_hops_agree(cluster: Cluster, probe: Probe) -> None:
-    """Each hop drops what a pod of its own node refuses, and together they allow what the oracle allows."""
+    """Each hop refuses what a pod of its own node refuses, and together they allow what the oracle allows."""
     source, destination = cluster.oracle.end_at(probe.source), cluster.oracle.end_at(probe.destination)
     verdict = cluster.oracle.judge(Connection(source, destination, probe.protocol, probe.port))
     outcomes = []
     for hop in hops(source, destination):
-        egress = verdict.egress.allowed or pod_on(hop.node, source) is None
-        ingress = verdict.ingress.allowed or pod_on(hop.node, destination) is None
-        from_node = hop.hook is Hook.OUTPUT and probe.source in cluster.local[hop.node]
-        unknown = not from_node and any(cluster.unknown(hop.node, each) for each in (probe.source, probe.destination))
-        expected = Outcome.ACCEPTED if egress and ingress and not unknown else Outcome.DROPPED
+        expected = fate(cluster, probe, hop, verdict)
         found = cluster.trace(hop, packet_of(probe))
-        assert found.verdict is expected, f"{probe} at {hop}: {found}\n{verdict}\nfrom {source}\nto {destination}"
+        where = f"{probe} at {hop}: {found}\n{verdict}\nfrom {source}\nto {destination}"
+        assert (found.verdict, list(found.points)) == expected, where
         outcomes.append(found.verdict)
     on_nodes = all(not isinstance(end, PodEnd) or end.pod.node in NODE_NAMES for end in (source, destination))
     if on_nodes and cluster.fail_open:
-        assert (Outcome.DROPPED not in outcomes) is verdict.allowed, f"{probe}: {verdict}"
+        assert any(outcome.is_refusal for outcome in outcomes) is not verdict.allowed, f"{probe}: {verdict}"
+
+
+def fate(cluster: Cluster, probe: Probe, hop: Hop, verdict: Verdict) -> tuple[Outcome, list[LogPoint]]:
+    """What is to become of the probe at the hop, and what the rules that log it are to say, in their order."""
+    points: list[LogPoint] = []
+    for own, decision in ((probe.source, verdict.egress), (probe.destination, verdict.ingress)):
+        judged = pod_on(hop.node, cluster.oracle.end_at(own))
+        if judged is None:
+            continue
+        treatment = cluster.treatment(judged)
+        if outcome := logged(decision, treatment.audit):
+            points.append(LogPoint(outcome, decision.direction, pod_digest(judged.namespace, judged.name)))
+        if not decision.allowed:
+            return _REFUSED[treatment.deny_action], points
+    from_node = hop.hook is Hook.OUTPUT and probe.source in cluster.local[hop.node]
+    if not from_node and any(cluster.unknown(hop.node, each) for each in (probe.source, probe.destination)):
+        return Outcome.DROPPED, [*points, LogPoint(Logged.UNKNOWN_ADDRESS)]
+    return Outcome.ACCEPTED, points
+
+
+def logged(decision: Decision, level: AuditLevel) -> Logged | None:
+    """What is recorded of the decision (X16, X17); None for nothing."""
+    if level is AuditLevel.NONE:
+        return None
+    if not decision.allowed:
+        return Logged.DENIED
+    if decision.would_deny is not None:
+        return Logged.WOULD_BE_DENIED
+    return Logged.ALLOWED if decision.reason is Reason.RULE and level is AuditLevel.ALLOWS else None
+
+
+_REFUSED = {DenyAction.DROP: Outcome.DROPPED, DenyAction.REJECT: Outcome.REJECTED}
+TREATMENTS = st.builds(Treatment, st.sampled_from(AuditLevel), st.sampled_from(DenyAction))
 
 
 @settings(max_examples=500)
-@given(snapshots(), st.integers(0, 255), st.booleans())
-def test_every_hop_of_a_new_connection_agrees_with_the_oracle(snapshot: Snapshot, salt: int, fail_open: bool) -> None:
-    cluster = Cluster(snapshot, fail_open=fail_open)
+@given(snapshots(), st.integers(0, 255), st.booleans(), TREATMENTS)
+def test_every_hop_of_a_new_connection_agrees_with_the_oracle(
+    snapshot: Snapshot, salt: int, fail_open: bool, usual: Treatment
+) -> None:
+    cluster = Cluster(snapshot, fail_open=fail_open, usual=usual)
     for probe in cluster.probes(salt):
         assert_hops_agree(cluster, probe)
 
@@ -236,17 +279,22 @@ def test_no_connection_of_an_isolated_pod_is_picked_up_in_mid_stream(snapshot: S
             opening = packet_of(probe)
             found = cluster.trace(hop, replace(opening, opening=False))
             ends = (pod_on(hop.node, cluster.oracle.end_at(each)) for each in (probe.source, probe.destination))
-            if any(end is not None and is_isolated(end, snapshot) for end in ends):
+            if any(end is not None and is_enforced(end, snapshot) for end in ends):
                 assert found.verdict is Outcome.DROPPED, f"G11: {probe} at {hop}: {found}"
             else:
                 assert found.verdict is cluster.trace(hop, opening).verdict, f"{probe} at {hop}: {found}"
 
 
-def is_isolated(tested: Pod, snapshot: Snapshot) -> bool:
-    """True where anything isolates the pod, for whichever direction (V1, M4)."""
-    own = snapshot.namespaces.get(tested.namespace)
-    return (own is not None and own.default_deny) or any(
-        each.semantics is Semantics.V1 and each.namespace == tested.namespace and each.pods.matches(tested.labels)
+def is_enforced(tested: Pod, snapshot: Snapshot) -> bool:
+    """True where anything that is not under audit isolates the pod, for whichever direction (V1, M4, X16)."""
+    own = snapshot.namespaces.get(tested.namespace, Namespace(tested.namespace))
+    if own.enforcement is Enforcement.AUDIT:
+        return False
+    return own.default_deny or any(
+        each.semantics is Semantics.V1
+        and each.enforcement is Enforcement.ENFORCE
+        and each.namespace == tested.namespace
+        and each.pods.matches(tested.labels)
         for each in snapshot.policies.values()
     )
 
