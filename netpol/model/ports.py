@@ -21,6 +21,30 @@ class Protocol(enum.Enum):
         return self is not Protocol.ICMP
 
 
+@dataclass(frozen=True, slots=True)
+class OtherProtocol:
+    """A protocol that no policy can name, by its number: like ICMP, it needs a rule with no ports (G10)."""
+
+    number: int
+
+    @property
+    def has_ports(self) -> bool:
+        """False: no port entry can name it."""
+        return False
+
+    @property
+    def value(self) -> str:
+        """The number, which stands where other protocols have a name."""
+        return str(self.number)
+
+    def __str__(self) -> str:
+        """
+        >>> str(OtherProtocol(47)), OtherProtocol(47).value
+        ('protocol 47', '47')
+        """
+        return f"protocol {self.number}"
+
+
 FIRST_PORT, LAST_PORT = 1, 65535
 
 PROTOCOLS_WITH_PORTS = {protocol.value: protocol for protocol in Protocol if protocol.has_ports}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from netpol.model.networks import Address
 from netpol.model.objects import ISOLATION_ANNOTATION, Node, Pod
 from netpol.model.policies import Direction, Policy
-from netpol.model.ports import Protocol, ProtocolPort
+from netpol.model.ports import OtherProtocol, Protocol, ProtocolPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,21 @@ End = PodEnd | NodeEnd | ExternalEnd
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An opening packet, its addresses as they are after service translation (G5); `port` is None for ICMP."""
+    """An opening packet, its addresses as they are after service translation (G5).
+
+    `port` is None for protocols without ports.
+    """
 
     source: End
     destination: End
-    protocol: Protocol
+    protocol: Protocol | OtherProtocol
     port: int | None
 
     @property
-    def protocol_port(self) -> ProtocolPort:
+    def protocol_port(self) -> ProtocolPort | OtherProtocol:
         """What it opens to."""
+        if isinstance(self.protocol, OtherProtocol):
+            return self.protocol
         return ProtocolPort(self.protocol, self.port)
 
 

@@ -94,13 +94,21 @@ class Oracle:
 
         Packets carry addresses, so a pod or an outsider stands for whoever holds its address by this snapshot (X1).
         """
-        source, destination = self._held(connection.source), self._held(connection.destination)
-        if source is not connection.source or destination is not connection.destination:
-            connection = replace(connection, source=source, destination=destination)
+        connection = self._between_holders(connection)
         return Verdict(
-            egress=self._side(Direction.EGRESS, source, destination, connection, detail),
-            ingress=self._side(Direction.INGRESS, destination, source, connection, detail),
+            egress=self._side(Direction.EGRESS, connection, detail),
+            ingress=self._side(Direction.INGRESS, connection, detail),
         )
+
+    def decide(self, direction: Direction, connection: Connection, detail: Detail = Detail.REASONS) -> Decision:
+        """One side's answer, as `judge` has it."""
+        return self._side(direction, self._between_holders(connection), detail)
+
+    def _between_holders(self, connection: Connection) -> Connection:
+        source, destination = self._held(connection.source), self._held(connection.destination)
+        if source is connection.source and destination is connection.destination:
+            return connection
+        return replace(connection, source=source, destination=destination)
 
     def _held(self, end: End) -> End:
         if isinstance(end, NodeEnd):
@@ -109,7 +117,10 @@ class Oracle:
             return end
         return self._ends.at(end.address)
 
-    def _side(self, direction: Direction, own: End, peer: End, connection: Connection, detail: Detail) -> Decision:
+    def _side(self, direction: Direction, connection: Connection, detail: Detail) -> Decision:
+        own, peer = connection.source, connection.destination
+        if direction is Direction.INGRESS:
+            own, peer = peer, own
         if not isinstance(own, PodEnd):
             return _OPEN[direction, Reason.NOT_A_POD]
         if isinstance(peer, PodEnd) and peer.pod is own.pod:

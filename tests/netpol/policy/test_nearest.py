@@ -8,7 +8,7 @@ import pytest
 from builders import address, block, namespace, node, pod, pods, policy, rule
 
 from netpol.model.policies import Policy, PolicyRule
-from netpol.model.ports import Protocol
+from netpol.model.ports import OtherProtocol, Protocol
 from netpol.policy.judgement import Connection, End, ExternalEnd, Lack, NearestMiss, NodeEnd, PodEnd, PolicyReference
 from netpol.policy.nearest import nearest_miss
 
@@ -21,7 +21,10 @@ NAMESPACES = {"x": namespace("x", "team=x"), "y": namespace("y", "team=y")}
 
 
 def missed(
-    rules: Sequence[PolicyRule], peer: End = JOB, protocol: Protocol = Protocol.TCP, number: int | None = 80
+    rules: Sequence[PolicyRule],
+    peer: End = JOB,
+    protocol: Protocol | OtherProtocol = Protocol.TCP,
+    number: int | None = 80,
 ) -> NearestMiss:
     """The nearest miss of an ingress policy of namespace x, for a connection from `peer` to x/web."""
     miss = of_policies([policy("x/p", ingress=rules)], Connection(peer, WEB, protocol, number), peer)
@@ -112,6 +115,12 @@ def test_what_one_rule_lacked(given: PolicyRule, peer: End, lacked: Lack, detail
 def test_g10_icmp_lacks_a_rule_without_ports() -> None:
     miss = missed([rule(ports=["80/TCP"])], protocol=Protocol.ICMP, number=None)
     assert (miss.lacked, miss.detail) == ((Lack.PORT,), "it allows 80/TCP, not ICMP, which needs a rule without ports")
+
+
+def test_g10_so_does_a_protocol_that_no_policy_can_name() -> None:
+    miss = missed([rule(ports=["80/TCP"])], protocol=OtherProtocol(47), number=None)
+    assert miss.lacked == (Lack.PORT,)
+    assert miss.detail == "it allows 80/TCP, not protocol 47, which needs a rule without ports"
 
 
 def test_v7_a_name_means_nothing_on_what_is_no_pod() -> None:

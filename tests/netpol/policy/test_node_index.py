@@ -46,5 +46,7 @@ def test_after_any_changes_it_is_as_if_made_of_what_is_left(history: list[Snapsh
         known = snapshot
         assert index.by_address == Lookups.of(snapshot).nodes_by_address
         assert former == {address: before.get(address) for address in former}
-        differing = (each for each in before | index.by_address if before.get(each) != index.by_address.get(each))
+        differing = (
+            each for each in before.keys() | index.by_address.keys() if before.get(each) != index.by_address.get(each)
+        )
         assert former.keys() >= set(differing)

@@ -7,7 +7,7 @@ from builders import BOTH, EGRESS, INGRESS, address, beta, block, namespace, nod
 from questions import ask, egress, ingress
 
 from netpol.model.policies import Direction
-from netpol.model.ports import Protocol
+from netpol.model.ports import OtherProtocol, Protocol
 from netpol.policy.judgement import (
     AnnotationReference,
     Connection,
@@ -238,6 +238,25 @@ def test_the_nearest_miss_is_worked_out_only_on_request() -> None:
     assert oracle.judge(connection).ingress.nearest_miss is None
     assert oracle.judge(connection, Detail.FULL).ingress.nearest_miss is not None
     assert not oracle.judge(connection).allowed
+
+
+def test_one_side_can_be_asked_alone() -> None:
+    """X1 for both ends, as where both sides are asked."""
+    younger = pod("y/younger", "10.0.1.3", labels="app=d", created="2024-05-01T10:00:00.000000Z")
+    snapshot = world(*CLUSTER, younger, policy("x/web", ingress=[rule([pods("app=d", namespaces="team=y")])]))
+    oracle = Oracle(snapshot)
+    connection = Connection(PodEnd(C, C.addresses[0]), PodEnd(A, A.addresses[0]), Protocol.TCP, 80)
+    both = oracle.judge(connection, Detail.FULL)
+    assert oracle.decide(Direction.EGRESS, connection, Detail.FULL) == both.egress
+    assert oracle.decide(Direction.INGRESS, connection, Detail.FULL) == both.ingress
+    assert both.ingress.policies == (PolicyReference("NetworkPolicy", "x", "web", 0),)
+
+
+def test_g10_a_protocol_that_no_policy_can_name_needs_a_rule_without_ports() -> None:
+    connection = Connection(PodEnd(C, C.addresses[0]), PodEnd(A, A.addresses[0]), OtherProtocol(47), None)
+    closed, open_ = (Oracle(world(*CLUSTER, policy("x/p", ingress=[rule(ports=p)]))) for p in (["*/TCP"], None))
+    assert not closed.judge(connection).allowed
+    assert open_.judge(connection).allowed
 
 
 def test_a_node_without_known_addresses_lies_in_no_block() -> None:
