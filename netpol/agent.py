@@ -1,6 +1,6 @@
 """The composition root of the live agent: makes everything once, starts it, and stops it in order.
 
-source threads -> bus -> control thread -> kernel
+source threads -> bus -> control thread -> kernel -> audit thread -> outlets' threads
                          ^ alarms of whoever else writes there
 the main thread waits for a signal, or for the control thread's end
 """
@@ -20,11 +20,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
+from netpol.audit.recording import recording, wall_clock
 from netpol.bus import Bus
 from netpol.compiler.engine import Engine
 from netpol.compiler.gates import pod_cidrs
 from netpol.control.clearing import clear
 from netpol.control.cutter import Cutter
+from netpol.control.enforced import Enforcing
 from netpol.control.firewall import KINDS, Firewall, Instruments
 from netpol.control.keeper import Keeper
 from netpol.control.review import Review
@@ -105,7 +107,8 @@ def run_agent(settings: AgentSettings) -> int:
     with ExitStack() as stack:
         stack.callback(_serve(settings, metrics, health).stop)
         source, notices = _source(settings, bus, metrics, health, stack)
-        control = Control(settings, variant, bus, metrics, health)
+        recorder = stack.enter_context(recording(settings.node, settings.audit, metrics))
+        control = Control(settings, variant, bus, metrics, health, Enforcing(recorder.follow, wall_clock))
         rounds = Rounds(settings, control, notices)
         stack.callback(source.stop)
         _require_node(settings, source.start())
@@ -170,7 +173,15 @@ class Rounds:
 class Control:
     """The control thread: the only one that writes to the kernel."""
 
-    def __init__(self, settings: AgentSettings, variant: Variant, bus: Bus, metrics: Metrics, health: Health) -> None:
+    def __init__(
+        self,
+        settings: AgentSettings,
+        variant: Variant,
+        bus: Bus,
+        metrics: Metrics,
+        health: Health,
+        enforcing: Enforcing,
+    ) -> None:
         self.error: BaseException | None = None
         self._settings = settings
         self._variant = variant
@@ -178,6 +189,7 @@ class Control:
         self.subscription = bus.subscribe(KINDS, self._trigger)
         self._instruments = Instruments(metrics, health, time.monotonic)
         self.engine = Engine(settings.node)
+        self._enforcing = enforcing
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
@@ -217,6 +229,7 @@ class Control:
                 Cutter(kernel, node.name),
                 Schedule(self._settings.sync_period_seconds, random.random),
                 self._instruments,
+                self._enforcing,
                 _settle,
             )
             with self._watching(firewall, tables):

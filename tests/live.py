@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from between import FAMILIES, kernel_of
@@ -22,11 +22,11 @@ from netpol.dataplane.apply import Kernel
 from netpol.dataplane.kernel import HookRule
 from netpol.dataplane.memory import MemoryKernel
 from netpol.dataplane.render import render_table
-from netpol.model.facts import Fact, Key, Kind
+from netpol.model.facts import Fact, Key, Kind, lists
 from netpol.model.networks import Address
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy
-from netpol.model.snapshot import ObjectName, Snapshot
+from netpol.model.snapshot import Snapshot
 from netpol.settings import NodeOptions
 from netpol.telemetry.health import Health
 from netpol.telemetry.metrics import Metrics
@@ -62,14 +62,9 @@ def gone(thing: Object) -> Fact:
     return Fact(key_of(thing), None)
 
 
-def lists(snapshot: Snapshot) -> dict[Kind, Mapping[ObjectName, object]]:
-    """The complete list of every kind."""
-    return {
-        Kind.NAMESPACE: {("", name): each for name, each in snapshot.namespaces.items()},
-        Kind.NODE: {("", name): each for name, each in snapshot.nodes.items()},
-        Kind.POD: snapshot.pods,
-        Kind.NETWORK_POLICY: snapshot.policies,
-    }
+def unfollowed() -> Enforcing:
+    """What the kernel holds is told to nobody."""
+    return Enforcing(lambda *_: None, lambda: 0)
 
 
 def listing(snapshot: Snapshot) -> list[Fact]:

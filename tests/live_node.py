@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from cluster import Cluster
-from live import after, lists
+from live import after, unfollowed
 from prometheus_client import CollectorRegistry
 
 from netpol.agent import Control
@@ -22,7 +22,7 @@ from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.plan import Stale, plan
-from netpol.model.facts import Fact
+from netpol.model.facts import Fact, lists
 from netpol.model.snapshot import Snapshot
 from netpol.settings import AgentSettings, DirectorySource, NodeOptions
 from netpol.telemetry.health import Health
@@ -50,7 +50,8 @@ class LiveNode:
         self.options = NodeOptions("one")
         self.metrics = Metrics(CollectorRegistry())
         settings = AgentSettings(self.options, DirectorySource(cluster.directory), sync_period_seconds=SYNC_SECONDS)
-        self._control = Control(settings, cluster.variant, self._bus, self.metrics, Health(time.monotonic, 60.0))
+        health = Health(time.monotonic, 60.0)
+        self._control = Control(settings, cluster.variant, self._bus, self.metrics, health, unfollowed())
         self._bus.replace_all(lists(snapshot))
         self._snapshot = snapshot
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from netpol.model.snapshot import ObjectName
+from netpol.model.snapshot import ObjectName, Snapshot
 
 
 class Kind(enum.Enum):
@@ -43,3 +44,13 @@ class Fact(NamedTuple):
 
     key: Key
     value: object | None
+
+
+def lists(snapshot: Snapshot) -> dict[Kind, Mapping[ObjectName, object]]:
+    """The complete list of every kind."""
+    return {
+        Kind.NAMESPACE: {("", name): each for name, each in snapshot.namespaces.items()},
+        Kind.NODE: {("", name): each for name, each in snapshot.nodes.items()},
+        Kind.POD: snapshot.pods,
+        Kind.NETWORK_POLICY: snapshot.policies,
+    }

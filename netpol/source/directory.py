@@ -6,16 +6,15 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from netpol.bus import Bus
 from netpol.errors import InputError
-from netpol.model.facts import Key, Kind
+from netpol.model.facts import Key, Kind, lists
 from netpol.model.notices import Notice
-from netpol.model.snapshot import ObjectName, Snapshot
+from netpol.model.snapshot import Snapshot
 from netpol.settings import PolicyOptions
 from netpol.source.files import SUFFIXES
 from netpol.source.manifests import Loaded, load
@@ -166,7 +165,7 @@ class DirectoryWatcher:
         return seen
 
     def _take(self, loaded: Loaded) -> None:
-        world = _objects(loaded.snapshot)
+        world = lists(loaded.snapshot)
         changed = self._bus.replace_all(world)
         for kind, objects in world.items():
             self._metrics.lists.labels(kind.value).inc()
@@ -229,12 +228,3 @@ def _load(path: Path, options: PolicyOptions) -> Loaded | InputError:
         return load(path, options)
     except InputError as error:
         return error
-
-
-def _objects(snapshot: Snapshot) -> Mapping[Kind, Mapping[ObjectName, object]]:
-    return {
-        Kind.NAMESPACE: {("", name): each for name, each in snapshot.namespaces.items()},
-        Kind.NODE: {("", name): each for name, each in snapshot.nodes.items()},
-        Kind.POD: snapshot.pods,
-        Kind.NETWORK_POLICY: snapshot.policies,
-    }

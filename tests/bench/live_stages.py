@@ -23,12 +23,12 @@ from bench.live_events import Event, Events
 from bench.live_mirror import fact
 from bench.live_world import manifests
 from bench.manifests import NODE, Size
+from live import unfollowed
 
 from netpol.bus import Bus
 from netpol.compiler.engine import Engine
 from netpol.control import keeper
 from netpol.control.cutter import Cutter
-from netpol.control.enforced import Enforcing
 from netpol.control.firewall import KINDS, Firewall, Instruments
 from netpol.control.keeper import Keeper
 from netpol.control.schedule import Schedule
@@ -107,7 +107,7 @@ def measure(size: Size) -> dict[str, dict[str, float]]:
             cutter,
             Schedule(1e9, random.random),
             Instruments(metrics, Health(time.monotonic, 120), time.monotonic),
-            Enforcing(lambda *_: None, lambda: 0),
+            unfollowed(),
         )
         facts = [fact("put", manifest) for manifest in objects]
         bus.replace_all({k: {f.key.object_name: f.value for f in facts if f.key.kind is k} for k in KINDS})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from builders import namespace, node, pod, policy, rule, world
-from live import gone, known, lists
+from live import gone, known, unfollowed
 from live_node import wait_until
 from prometheus_client import CollectorRegistry
 
@@ -24,7 +24,7 @@ from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.kernel import KernelTable
 from netpol.errors import KernelRefusal, NetpolError
-from netpol.model.facts import Kind
+from netpol.model.facts import Kind, lists
 from netpol.model.networks import Family
 from netpol.settings import AgentSettings, DirectorySource, Listener, NodeOptions, Variant
 from netpol.source.kube.failures import ApiFailure, Reason
@@ -45,7 +45,7 @@ class Parts:
         self.bus = Bus()
         self.metrics = Metrics(CollectorRegistry())
         self.health = Health(time.monotonic, 60.0)
-        self.control = Control(settings, variant, self.bus, self.metrics, self.health)
+        self.control = Control(settings, variant, self.bus, self.metrics, self.health, unfollowed())
 
     def gauge(self, name: str, **labels: str) -> float:
         """The value of one of the agent's metrics."""

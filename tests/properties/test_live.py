@@ -15,7 +15,7 @@ from between import FAMILIES, Opening, programmed, verdicts
 from builders import namespace, pod, pods, policy, rule, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live import Live, after, known, listing, lists
+from live import Live, after, known, listing
 from tracer import Packet
 from worlds import NODE_NAMES, all_addresses, own_addresses, snapshots
 
@@ -28,7 +28,7 @@ from netpol.dataplane.kernel import Flow
 from netpol.dataplane.plan import Stale, plan
 from netpol.dataplane.shadow import Shadow
 from netpol.dataplane.steps import WriteTable
-from netpol.model.facts import Fact, Kind
+from netpol.model.facts import Fact, Kind, lists
 from netpol.model.networks import Address, family_of
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Direction

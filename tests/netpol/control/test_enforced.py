@@ -28,21 +28,33 @@ def test_nothing_is_told_before_the_kernel_holds_it() -> None:
     assert told == []
 
 
+def test_the_first_facts_may_have_been_in_the_kernel_for_any_time() -> None:
+    told: Told = []
+    taken = enforcing(told)
+    taken.take([fact("a")])
+    taken.settle()
+    assert told == [((fact("a"),), 0, 100)]
+
+
 def test_facts_are_told_with_the_moments_between_which_they_were_written() -> None:
     told: Told = []
     taken = enforcing(told)
     taken.take([fact("a")])
     taken.settle()
-    assert told == [((fact("a"),), 100, 101)]
+    taken.take([fact("b")])
+    taken.settle()
+    assert told[1:] == [((fact("b"),), 101, 102)]
 
 
 def test_what_was_refused_is_told_in_its_latest_state_since_its_first_attempt() -> None:
     told: Told = []
     taken = enforcing(told)
+    taken.take([fact("c")])
+    taken.settle()
     taken.take([fact("a"), fact("b")])
     taken.take([fact("a", deny=True)])
     taken.settle()
-    assert told == [((fact("a", deny=True), fact("b")), 100, 101)]
+    assert told[1:] == [((fact("a", deny=True), fact("b")), 101, 102)]
 
 
 def test_what_was_told_is_not_told_again() -> None:

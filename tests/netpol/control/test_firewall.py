@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 from builders import pod, policy, rule, world
-from live import PERIOD_SECONDS, Live, gone, known, lists
+from live import PERIOD_SECONDS, Live, gone, known, listing
 from two_pods import BASE, FOUR, FRIEND, SHUT, STRANGER, WEB, WIDER, WORLD, flow
 
 from netpol.compiler.names import cut_set
 from netpol.dataplane.kernel import KernelTable
-from netpol.model.facts import Fact, Kind
+from netpol.model.facts import Fact, Kind, lists
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 
@@ -234,9 +234,7 @@ def test_facts_are_told_on_once_the_kernel_holds_them() -> None:
     live.bus.replace_all(lists(WORLD))
     assert live.enforced == []
     live.step()
-    assert {fact.key: fact.value for fact in live.enforced} == {
-        fact.key: fact.value for fact in map(known, (*WORLD.namespaces.values(), *WORLD.nodes.values()))
-    } | {fact.key: fact.value for fact in map(known, (*WORLD.pods.values(), *WORLD.policies.values()))}
+    assert sorted(live.enforced, key=str) == sorted(listing(WORLD), key=str)
 
 
 def test_a_fact_that_changes_nothing_in_the_kernel_is_told_on_too(live: Live) -> None:
