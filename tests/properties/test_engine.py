@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from between import kernel_of
 from hypothesis import given
@@ -23,6 +24,7 @@ from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Direction, Policy
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot, holders
+from netpol.model.treatment import AuditLevel, DenyAction, Enforcement, Treatment
 from netpol.policy.judgement import Connection, Verdict
 from netpol.policy.verdict import Detail, Oracle
 from netpol.settings import NodeOptions
@@ -30,6 +32,7 @@ from netpol.settings import NodeOptions
 NODE = NODE_NAMES[0]
 OWN_NODE = Key(Kind.NODE, "", NODE)
 Batch = list[Fact]
+Stating = TypeVar("Stating", Namespace, Policy)
 
 OPTIONS = st.builds(
     NodeOptions,
@@ -37,6 +40,7 @@ OPTIONS = st.builds(
     families=st.sampled_from([tuple(Family), tuple(Family), (Family.IPV4,), (Family.IPV6,)]),
     pod_cidrs=st.sampled_from([(), (parse_network("10.0.0.0/28"),), (parse_network("0.0.0.0/0"),)]),
     fail_open=st.sampled_from((False, False, False, True)),
+    treatment=st.builds(Treatment, st.sampled_from(AuditLevel), st.sampled_from(DenyAction)),
 )
 
 # --- what a source may say
@@ -76,8 +80,22 @@ def facts(draw: st.DrawFn, worlds: Sequence[Snapshot]) -> Fact:
                 replace(pod, uid="another"),
             )
             return Fact(fact.key, draw(st.sampled_from((None, *variants))))
+        case Namespace() as namespace:
+            treated = replace(namespace, audit=draw(_LEVELS), deny_action=draw(_DENY_ACTIONS))
+            return Fact(fact.key, draw(st.sampled_from((None, namespace, _turned(namespace), treated))))
+        case Policy() as policy:
+            return Fact(fact.key, draw(st.sampled_from((None, policy, policy, _turned(policy)))))
         case _:
             return Fact(fact.key, draw(st.sampled_from((None, fact.value, fact.value, fact.value))))
+
+
+_LEVELS, _DENY_ACTIONS = st.sampled_from((None, *AuditLevel)), st.sampled_from((None, *DenyAction))
+
+
+def _turned(stated: Stating) -> Stating:
+    """The same, under audit where it was enforced, and the other way round."""
+    other = Enforcement.ENFORCE if stated.enforcement is Enforcement.AUDIT else Enforcement.AUDIT
+    return replace(stated, enforcement=other)
 
 
 @st.composite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from zlib import crc32
 
 import pytest
@@ -22,6 +23,7 @@ from netpol.model.objects import Namespace, Pod
 from netpol.model.policies import Peer, PodPeer, Policy, PolicyRule
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
+from netpol.model.treatment import Enforcement
 from netpol.settings import NodeOptions
 
 NODE = NODE_NAMES[0]
@@ -67,7 +69,17 @@ def events(snapshot: Snapshot, other: Snapshot) -> list[list[Snapshot]]:
             for donor in other.policies.values()
             if donor.namespace == each.namespace
         ],
+        [
+            _with_policy(snapshot, key, replace(each, enforcement=_OTHER[each.enforcement]))
+            for key, each in policies.items()
+        ],
         [_with_namespace(snapshot, replace(each, default_deny=not each.default_deny)) for each in namespaces],
+        [_with_namespace(snapshot, replace(each, enforcement=_OTHER[each.enforcement])) for each in namespaces],
+        [
+            _with_namespace(snapshot, replace(each, audit=donor.audit, deny_action=donor.deny_action))
+            for each in namespaces
+            for donor in other.namespaces.values()
+        ],
         [
             _with_namespace(snapshot, replace(each, labels=donor.labels))
             for each in namespaces
@@ -75,6 +87,9 @@ def events(snapshot: Snapshot, other: Snapshot) -> list[list[Snapshot]]:
         ],
     ]
     return [kind for kind in kinds if kind]
+
+
+_OTHER = {Enforcement.ENFORCE: Enforcement.AUDIT, Enforcement.AUDIT: Enforcement.ENFORCE}
 
 
 def _relabelled(pod: Pod, donor: Pod) -> Pod:
@@ -152,18 +167,18 @@ def changes(draw: st.DrawFn) -> tuple[Snapshot, Snapshot]:
 
 
 def openings(before: Snapshot, after: Snapshot, salt: int) -> list[Opening]:
-    """Some opening packets between the addresses of both worlds, each at a hook."""
+    """Some packets between the addresses of both worlds, each at a hook: openings, and such in mid-stream."""
     addresses = sorted({*all_addresses(before), *all_addresses(after)}, key=lambda each: (each.version, int(each)))
     own = own_addresses(before, NODE) & own_addresses(after, NODE)
     local = _addresses_on_node(before) | _addresses_on_node(after)
     pairs = [
         (a, b) for a in addresses for b in addresses if a.version == b.version and a != b and (a in local or b in local)
     ]
-    share = OPENINGS_PER_WORLD / (len(pairs) * len(PORTS) + 1) * 2**32
+    share = OPENINGS_PER_WORLD / (len(pairs) * len(PORTS) * 2 + 1) * 2**32
     return [
-        (tuple(Hook)[index % 3], Packet(source, destination, *port, local=own))
+        (tuple(Hook)[index % 3], Packet(source, destination, *port, opening=opens, local=own))
         for source, destination in pairs
-        for index, port in enumerate(PORTS)
+        for index, (port, opens) in enumerate(product(PORTS, (True, False)))
         if crc32(source.packed + destination.packed, index << 8 | salt) < share
     ]
 
