@@ -15,6 +15,9 @@ from netpol.model.treatment import Treatment
 SYNC_PERIOD_SECONDS = 30.0
 CACHE_SYNC_TIMEOUT_SECONDS = 60.0
 METRICS_PATH = "/metrics"
+LOG_GROUP = 100
+"""The NFLOG group that the kernel hands packets to."""
+
 HEALTH_PORT = 20244
 """kube-router's, which the probes of its DaemonSets ask."""
 
@@ -56,7 +59,7 @@ class NodeOptions:
     families: tuple[Family, ...] = (Family.IPV4, Family.IPV6)
     pod_cidrs: tuple[Network, ...] = ()
     fail_open: bool = False
-    log_group: int = 100
+    log_group: int = LOG_GROUP
     treatment: Treatment = field(default_factory=Treatment)
 
 

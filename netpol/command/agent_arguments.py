@@ -6,6 +6,7 @@ import argparse
 from ipaddress import ip_address
 
 from netpol.command.arguments import policy_options
+from netpol.command.audit_arguments import add_audit_arguments, audit_settings
 from netpol.command.durations import period
 from netpol.command.kernel_arguments import named_variant
 from netpol.command.node_arguments import node_options
@@ -53,6 +54,7 @@ def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             flag, type=_address, default="", metavar="IP", help="listen on this address only (default: all)"
         )
+    add_audit_arguments(parser)
     add_switch(parser, "--cleanup-on-exit", Switch.OFF, "remove all rules and sets when the agent is told to stop")
     parser.add_argument(
         "-v",
@@ -72,6 +74,7 @@ def agent_settings(arguments: argparse.Namespace) -> AgentSettings:
         node=node_options(arguments),
         source=source_of(arguments),
         policies=policy_options(arguments),
+        audit=audit_settings(arguments),
         sync_period_seconds=arguments.iptables_sync_period,
         cache_sync_timeout_seconds=arguments.cache_sync_timeout,
         metrics=_listener(arguments.metrics_port, arguments.metrics_addr),

@@ -1,4 +1,4 @@
-"""The flags of the policy audit log: where it goes, what is in it, and how refusals are carried out."""
+"""The flags of the policy audit log: where it goes, and how repeats are folded."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from netpol.command.durations import period
-from netpol.command.switches import Switch, add_switch
 from netpol.errors import UsageError
-from netpol.model.treatment import AuditLevel, DenyAction, Treatment
 from netpol.settings import STANDARD_OUTPUT, AuditSettings, LogAddress, LogFile, LogFormat, Transport
 
 LONGEST_SOCKET_PATH = 107
@@ -23,7 +21,7 @@ _PLACES = "unix:///PATH or udp://HOST:PORT"
 
 
 def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
-    """The parser knows the flags of `audit_settings` and `treatment`."""
+    """The parser knows the flags of `audit_settings`."""
     parser.add_argument(
         "--audit-log-path",
         type=_path,
@@ -57,14 +55,6 @@ def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help=f"for how long repeats of a verdict make one record (default {window:.0f}s)",
     )
-    add_switch(parser, "--audit-allows", Switch.OFF, "record also what policies allow, by its first packet")
-    parser.add_argument(
-        "--deny-action",
-        type=_deny_action,
-        default=Treatment().deny_action,
-        metavar="|".join(each.value for each in DenyAction),
-        help="what becomes of a refused packet; reject tells its sender (default drop)",
-    )
 
 
 def audit_settings(arguments: argparse.Namespace) -> AuditSettings:
@@ -81,12 +71,6 @@ def audit_settings(arguments: argparse.Namespace) -> AuditSettings:
         arguments.audit_log_maxage,
     )
     return AuditSettings(file if path else None, addresses, arguments.audit_window)
-
-
-def treatment(arguments: argparse.Namespace) -> Treatment:
-    """What is recorded and how refusals are carried out where a namespace says nothing else."""
-    level = AuditLevel.ALLOWS if arguments.audit_allows else AuditLevel.DENIES
-    return Treatment(level, arguments.deny_action)
 
 
 def _path(text: str) -> str:
@@ -107,15 +91,6 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is no number such as 0, 10 or 100")
     return int(text)
-
-
-def _deny_action(text: str) -> DenyAction:
-    try:
-        return DenyAction(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is none of {', '.join(each.value for each in DenyAction)}"
-        ) from None
 
 
 def _syslog_address(text: str) -> LogAddress:

@@ -10,6 +10,7 @@ import sys
 from netpol.command.arguments import Once
 from netpol.command.source_arguments import load_snapshot
 from netpol.command.switches import Switch, add_switch
+from netpol.command.treatment_arguments import add_treatment_arguments, treatment
 from netpol.errors import UsageError
 from netpol.model.networks import Family, Network, family_of, parse_network
 from netpol.model.snapshot import Snapshot
@@ -44,6 +45,7 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
     add_switch(parser, "--fail-open", Switch.OFF, "let addresses of the pod range pass that no known pod has (G12)")
     add_switch(parser, "--enable-ipv4", Switch.ON, "write IPv4 rules")
     add_switch(parser, "--enable-ipv6", Switch.ON, "write IPv6 rules")
+    add_treatment_arguments(parser)
 
 
 def node_options(arguments: argparse.Namespace) -> NodeOptions:
@@ -53,7 +55,14 @@ def node_options(arguments: argparse.Namespace) -> NodeOptions:
     if not families:
         raise UsageError("--enable-ipv4 and --enable-ipv6 are both false: nothing is left to do")
     name = arguments.hostname_override or os.environ.get("NODE_NAME") or socket.gethostname().lower()
-    return NodeOptions(name, families, _pod_cidrs(arguments), fail_open=arguments.fail_open)
+    return NodeOptions(
+        name,
+        families,
+        _pod_cidrs(arguments),
+        fail_open=arguments.fail_open,
+        log_group=arguments.nflog_group,
+        treatment=treatment(arguments),
+    )
 
 
 def load_for_node(arguments: argparse.Namespace, options: NodeOptions) -> Snapshot:
