@@ -30,6 +30,7 @@ from netpol.dataplane.steps import (
     RemoveMembers,
     ReplaceMembers,
     Step,
+    WriteTable,
     references_first,
 )
 from netpol.model.networks import Family, parse_network
@@ -37,6 +38,7 @@ from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
+from netpol.model.treatment import DenyAction, Enforcement
 from netpol.settings import NodeOptions
 
 HERE = node("n1", "192.0.2.10", pod_cidrs=["10.0.0.0/24"])
@@ -86,6 +88,7 @@ OPENINGS = [
     for port in (80, 81)
 ]
 """Between the pods of this module, an address of nobody, and one of nobody's in the node's range."""
+MIDSTREAM = [(hook, replace(packet, opening=False)) for hook, packet in OPENINGS]
 
 
 def test_what_a_set_remembers_is_left_as_it_is_and_the_set_made_where_it_is_missing() -> None:
@@ -108,6 +111,8 @@ def test_a_set_that_remembers_for_another_time_is_made_anew() -> None:
 
 
 RED, BLUE = replace(FAR, labels={"app": "red"}), replace(FAR, labels={"app": "blue"})
+DRY_RUN = replace(server("blue"), enforcement=Enforcement.AUDIT)
+OPEN_TO_RED = policy("x/red", ingress=[rule([pods("app=red")], ["80/TCP"])])
 NEWCOMER = pod("x/newcomer", "10.0.0.9", labels="app=server", node="n1")
 
 CHANGES = {
@@ -155,6 +160,21 @@ CHANGES = {
         [CLIENT, FAR, server("blue")],
     ),
     "a namespace is annotated": ([SERVER, FAR], [namespace("x", deny=True), SERVER, FAR]),
+    "a policy is enforced that was under audit": (
+        [SERVER, FAR, DRY_RUN],
+        [SERVER, FAR, server("blue")],
+    ),
+    "a policy goes under audit": ([SERVER, FAR, server("blue")], [SERVER, FAR, DRY_RUN]),
+    "a policy is enforced beside others": (
+        [SERVER, RED, server("blue"), replace(OPEN_TO_RED, enforcement=Enforcement.AUDIT)],
+        [SERVER, RED, server("blue"), OPEN_TO_RED],
+    ),
+    "an isolated pod appears under audit": ([FAR, server("blue")], [SERVER, FAR, DRY_RUN]),
+    "a pod under audit goes": ([SERVER, FAR, DRY_RUN], [FAR, server("blue")]),
+    "refusals are told from now on": (
+        [SERVER, FAR, server("blue")],
+        [replace(namespace("x"), deny_action=DenyAction.REJECT), SERVER, FAR, server("blue")],
+    ),
     "a policy moves from one direction to the other": (
         [SERVER, CLIENT, FAR, policy("x/all", directions=EGRESS)],
         [SERVER, CLIENT, FAR, policy("x/all", directions=INGRESS)],
@@ -182,7 +202,7 @@ CHANGES = {
 def test_no_end_is_more_open_or_more_closed_in_between(before: list[Object], after: list[Object]) -> None:
     old, new = compiled(*before), compiled(*after)
     assert steps_between(old, new)
-    assert_no_gap(old, new, OPENINGS)
+    assert_no_gap(old, new, [*OPENINGS, *MIDSTREAM])
 
 
 @pytest.mark.parametrize(("before", "after"), CHANGES.values(), ids=CHANGES)
@@ -192,6 +212,39 @@ def test_the_kernel_holds_what_is_desired_and_a_second_plan_is_empty(before: lis
     apply(plan(desired, kernel.read(FAMILIES)), kernel)
     assert memory.sets.read() == desired.sets
     assert plan(desired, kernel.read(FAMILIES)) == ()
+
+
+DUAL = replace(SERVER, addresses=(*SERVER.addresses, address("fd00::2")))
+HOME = namespace("x", deny=True)
+SWITCHES: list[tuple[Object, Object]] = [
+    (DRY_RUN, server("blue")),
+    (replace(HOME, enforcement=Enforcement.AUDIT), HOME),
+]
+
+
+@pytest.mark.parametrize(("audited", "enforced"), SWITCHES, ids=["policy", "namespace"])
+@pytest.mark.parametrize("enforcing", [True, False], ids=["enforcing", "auditing"])
+def test_a_dry_run_begins_and_ends_with_one_write_of_a_familys_table(
+    audited: Object, enforced: Object, *, enforcing: bool
+) -> None:
+    """X16: for every opening at the same moment."""
+    old, new = (compiled(DUAL, each) for each in ((audited, enforced) if enforcing else (enforced, audited)))
+    clients = {Family.IPV4: "198.51.100.7", Family.IPV6: "2001:db8::7"}
+    openings = {
+        family: [opening(clients[family], str(own), port)[1] for port in (80, 81)]
+        for family, own in zip(Family, DUAL.addresses, strict=True)
+    }
+    awaited = {Outcome.ACCEPTED: Outcome.DROPPED, Outcome.DROPPED: Outcome.ACCEPTED}
+    now = dict.fromkeys(Family, Outcome.ACCEPTED if enforcing else Outcome.DROPPED)
+    between, written = Between(old, new), []
+    for step in between.plan():
+        held = between.carry_out(step)
+        if isinstance(step, WriteTable):
+            written.append(step.family)
+            now[step.family] = awaited[now[step.family]]
+        for family, packets in openings.items():
+            assert {trace(held, family, Hook.FORWARD, each).verdict for each in packets} == {now[family]}, step
+    assert sorted(written, key=lambda family: family.value) == list(Family)
 
 
 def test_a_policy_that_changes_sides_lets_nothing_through_on_the_way() -> None:
