@@ -49,7 +49,7 @@ def decode_frames(datagram: bytes, now: Moment) -> list[Frame]:
         prefix, moment, packet, sequence = b"", now, b"", None
         while offset + 4 <= end:
             size, attribute = attribute_head(datagram, offset)
-            if size < 4:
+            if size < 4 or offset + size > end:
                 break
             if attribute == _PAYLOAD:
                 packet = datagram[offset + 4 : offset + size]

@@ -16,6 +16,7 @@ from netpol.dataplane.netlink import (
     NETLINK_NETFILTER,
     NFLOG,
     REQUEST,
+    NetlinkError,
     attribute,
     enlarge_receive_buffer,
     message_heads,
@@ -132,7 +133,7 @@ class LogSocket:
         while (number := self._answer()) is None:
             pass
         if number:
-            raise OSError(number, errno.errorcode.get(number, str(number)))
+            raise NetlinkError(number)
 
     def _ask(self, body: bytes, flags: int) -> None:
         """The kernel has carried out the request when this returns, whether or not it answers."""
@@ -168,7 +169,7 @@ class LogSocket:
     def _is_taken(self) -> bool:
         """True where the kernel lists a reader of the group."""
         try:
-            listed = _READERS.read_text(encoding="ascii").splitlines()
+            listed = _READERS.read_text(encoding="utf-8").splitlines()
         except OSError:
             return False
         return any(line.split()[:1] == [str(self._group)] for line in listed)
