@@ -32,7 +32,7 @@ class PutAside(NamedTuple):
 class Entry(NamedTuple):
     """A record, and the JSON it was read from, which may say more than this version knows of."""
 
-    text: str
+    text: bytes
     record: Record
 
 
@@ -65,9 +65,12 @@ def entry_of(line: bytes) -> Entry | None:
     """
     text = line[max(line.find(b"{"), 0) :]
     try:
-        return Entry(text.decode().strip(), decode(text))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        entry = Entry(text.strip(), decode(text))
+        parse_rfc3339(entry.record.first)
+        parse_rfc3339(entry.record.last)
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
+    return entry
 
 
 def put_aside(path: Path) -> list[PutAside]:

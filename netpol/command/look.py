@@ -16,6 +16,17 @@ class Symbols(NamedTuple):
     itself: str
     ellipsis: str
 
+    def shortened(self, name: str, width: int) -> str:
+        """Both ends of a name that is too long: a workload's name is in front, what tells its pods apart behind.
+
+        >>> ASCII.shortened("guestbook-7d9f", 9), ASCII.shortened("redis", 9)
+        ('gues~7d9f', 'redis')
+        """
+        if len(name) <= width:
+            return name
+        tail = (width - 1) // 2
+        return f"{name[: width - 1 - tail]}{self.ellipsis}{name[-tail:]}"
+
 
 UNICODE = Symbols("✓", "✗", "·", "…")
 ASCII = Symbols("+", "x", ".", "~")
@@ -28,6 +39,7 @@ class Paint(enum.Enum):
     FAINT = "2"
     REFUSED = "31"
     ALLOWED = "32"
+    WOULD_REFUSE = "33"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from netpol.command.look import Look, Paint
+from netpol.command.look import Look, Paint, Symbols
 from netpol.policy.reachability import Reachability
 
 CHANGED = "*"
@@ -92,7 +92,7 @@ class _Label:
     numbers: dict[str, int]
     digits: int
     name_width: int
-    ellipsis: str
+    symbols: Symbols
 
     @classmethod
     def of(cls, sources: Sequence[str], destinations: Sequence[str], look: Look) -> _Label:
@@ -100,21 +100,15 @@ class _Label:
         longest = max(len(_own_name(name)) for name in sources)
         width = min(longest, max(_SHORTEST_NAME, look.width // 2 - digits - 5))
         numbers = {name: number for number, name in enumerate(destinations, 1)}
-        return cls(numbers, digits, width, look.symbols.ellipsis)
+        return cls(numbers, digits, width, look.symbols)
 
     @property
     def width(self) -> int:
         return 2 + self.digits + 1 + self.name_width + 2
 
     def text(self, name: str) -> str:
-        return f"  {self.numbers.get(name, ''):>{self.digits}} {self._shortened(_own_name(name)):<{self.name_width}}  "
-
-    def _shortened(self, name: str) -> str:
-        """Both ends of the name: a workload's name is in front, what tells its pods apart behind."""
-        if len(name) <= self.name_width:
-            return name
-        tail = (self.name_width - 1) // 2
-        return f"{name[: self.name_width - 1 - tail]}{self.ellipsis}{name[-tail:]}"
+        shown = self.symbols.shortened(_own_name(name), self.name_width)
+        return f"  {self.numbers.get(name, ''):>{self.digits}} {shown:<{self.name_width}}  "
 
 
 class _Column(NamedTuple):

@@ -1,0 +1,101 @@
+"""A record's parts in short words, for people."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from netpol.audit.entries import ANNOTATION_KIND
+from netpol.audit.record import Action, Cause, MissEntry, NodeParty, Party, PodParty, PolicyEntry, Record
+from netpol.listing import listed
+
+_MOST_LISTED = 3
+
+_CAUSES = {
+    Cause.TIER_DEFAULT: "no rule decided, and so the tier's default does",
+    Cause.UNKNOWN_POD: "an address of the node's pod range that no known pod has",
+    Cause.INVALID: "it opens no connection and belongs to none that is known",
+    Cause.UNKNOWN: "what led to this is unknown",
+}
+
+
+def end_words(end: Party | None) -> str:
+    """The end by its own name."""
+    match end:
+        case PodParty(namespace=namespace, name=name, gone=gone):
+            return f"{namespace}/{name}{' (gone)' if gone else ''}"
+        case NodeParty(name=name):
+            return f"node/{name}"
+        case None:
+            return "-"
+    return end.ip
+
+
+def workload_words(end: Party | None) -> str:
+    """The end by the name of the workload that it is a pod of, where it is one's."""
+    if isinstance(end, PodParty):
+        return f"{end.namespace}/{end.workload or end.name}"
+    return end_words(end)
+
+
+def port_words(record: Record) -> str:
+    """What the packets were to: a port, or a type of ICMP message."""
+    if record.protocol is None:
+        return "-"
+    if record.dst_port is not None:
+        return f"{record.dst_port}/{record.protocol}"
+    return record.protocol if record.icmp_type is None else f"{record.protocol} type {record.icmp_type}"
+
+
+def policy_words(entry: PolicyEntry | MissEntry, direction: str | None) -> str:
+    """The policy, the rule of it, or the annotation, whose name is a namespace's."""
+    if entry.kind == ANNOTATION_KIND:
+        return f"the DefaultDeny annotation of {entry.name}"
+    policy = f"{entry.kind} {entry.namespace}/{entry.name}"
+    return policy if entry.rule is None else f"{direction or 'rule'}[{entry.rule}] of {policy}"
+
+
+class Verdict(Protocol):
+    """What a record says of the verdict, and what many with the same say."""
+
+    @property
+    def action(self) -> Action:
+        """What became of the packets."""
+
+    @property
+    def reason(self) -> Cause:
+        """Why."""
+
+    @property
+    def direction(self) -> str | None:
+        """Which rules of the policies are meant."""
+
+    @property
+    def policies(self) -> tuple[PolicyEntry, ...]:
+        """The rules that decided."""
+
+    @property
+    def isolating(self) -> tuple[PolicyEntry, ...]:
+        """What isolates the subject."""
+
+
+def why(record: Record) -> str:
+    """What the verdict was by: rules that allow, or what isolates and the rule that came closest."""
+    words = grounds(record)
+    if miss := record.nearest_miss:
+        words.append(f"closest is {policy_words(miss, record.direction)}: {miss.detail}")
+    return "; ".join(words)
+
+
+def grounds(verdict: Verdict) -> list[str]:
+    """What the verdict was by, whatever else differs from packet to packet."""
+    words = [_CAUSES[verdict.reason]] if verdict.reason in _CAUSES else []
+    if verdict.policies:
+        word = "allowed" if verdict.action is Action.ALLOW else "refused"
+        words.append(f"{word} by {_listed(verdict.policies, verdict.direction)}")
+    if verdict.isolating:
+        words.append(f"isolated by {_listed(verdict.isolating, verdict.direction)}")
+    return words
+
+
+def _listed(entries: tuple[PolicyEntry, ...], direction: str | None) -> str:
+    return listed(dict.fromkeys(policy_words(entry, direction) for entry in entries), _MOST_LISTED)
