@@ -18,6 +18,7 @@ from netpol.model.objects import ContainerPort, Namespace, Node, Pod
 from netpol.model.policies import Direction, Peer, PodPeer, Policy, PolicyRule, Semantics
 from netpol.model.ports import ALL_PORTS, NamedPort, NumericPorts, PortEntry, PortRange, Protocol
 from netpol.model.snapshot import Snapshot
+from netpol.model.treatment import Enforcement
 
 INGRESS = frozenset({Direction.INGRESS})
 EGRESS = frozenset({Direction.EGRESS})
@@ -75,9 +76,21 @@ def address(text: str) -> Address:
     return parse_address(text)
 
 
-def namespace(name: str, text: str = "", *, deny: bool = False) -> Namespace:
-    """A namespace with these labels and the one every API server adds (G7); `deny` is the annotation (B1)."""
-    return Namespace(name, {"kubernetes.io/metadata.name": name} | labels(text), default_deny=deny)
+def namespace(name: str, text: str = "", *, deny: bool = False, under_audit: bool = False) -> Namespace:
+    """A namespace with these labels and the one every API server adds (G7).
+
+    `deny` is the annotation (B1), `under_audit` puts all that isolates its pods under audit (X16).
+    """
+    return Namespace(
+        name,
+        {"kubernetes.io/metadata.name": name} | labels(text),
+        default_deny=deny,
+        enforcement=_enforcement(under_audit=under_audit),
+    )
+
+
+def _enforcement(*, under_audit: bool) -> Enforcement:
+    return Enforcement.AUDIT if under_audit else Enforcement.ENFORCE
 
 
 def pod(
@@ -89,6 +102,7 @@ def pod(
     host_network: bool = False,
     finished: bool = False,
     created: str = "",
+    workload: str = "",
 ) -> Pod:
     """A pod named `"namespace/name"`; `ports` are `"http=80/TCP dns=53/UDP"`.
 
@@ -107,6 +121,7 @@ def pod(
         tuple(map(_container_port, ports.split())),
         uid=f"uid-of-{place}-{own}",
         created=created,
+        workload=workload,
     )
 
 
@@ -171,8 +186,12 @@ def policy(
     egress: Sequence[PolicyRule] = (),
     directions: frozenset[Direction] | None = None,
     semantics: Semantics = Semantics.V1,
+    under_audit: bool = False,
 ) -> Policy:
-    """A policy named `"namespace/name"`; where `directions` is None they follow from the rules, as V2 has it."""
+    """A policy named `"namespace/name"`; where `directions` is None they follow from the rules, as V2 has it.
+
+    `under_audit` makes a dry run of it (X16).
+    """
     place, _, own = name.partition("/")
     return Policy(
         place,
@@ -183,12 +202,15 @@ def policy(
         _placed(egress, place),
         semantics,
         uid=f"uid-of-{place}-{own}",
+        enforcement=_enforcement(under_audit=under_audit),
     )
 
 
-def beta(name: str, pods: str = "", *, ingress: Sequence[PolicyRule] = ()) -> Policy:
+def beta(name: str, pods: str = "", *, ingress: Sequence[PolicyRule] = (), under_audit: bool = False) -> Policy:
     """A policy with the semantics of section 1.1."""
-    return policy(name, pods, ingress=ingress, directions=INGRESS, semantics=Semantics.ANNOTATION)
+    return policy(
+        name, pods, ingress=ingress, directions=INGRESS, semantics=Semantics.ANNOTATION, under_audit=under_audit
+    )
 
 
 def _placed(rules: Sequence[PolicyRule], place: str) -> tuple[PolicyRule, ...]:

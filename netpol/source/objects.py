@@ -17,15 +17,16 @@ from netpol.model.objects import ISOLATION_ANNOTATION, ContainerPort, Namespace,
 from netpol.model.ports import PROTOCOLS_WITH_PORTS, Protocol
 from netpol.source.annotation import UnreadableAnnotation, isolates
 from netpol.source.fields import FieldPath, Fields, Reading, render, shown
+from netpol.source.owners import workload_of
 from netpol.source.ports import is_port
 from netpol.source.selectors import is_subdomain
 from netpol.source.timestamps import canonical_time
+from netpol.source.treatment_annotations import ANNOTATIONS, read_audit, read_deny_action, read_enforcement
 
 DEFAULT_NAMESPACE = "default"
 NAME_LABEL = "kubernetes.io/metadata.name"
 
 _METADATA: FieldPath = ("metadata",)
-_ANNOTATIONS: FieldPath = ("metadata", "annotations")
 _SPEC: FieldPath = ("spec",)
 _STATUS: FieldPath = ("status",)
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -58,10 +59,11 @@ def decode_pod(fields: Fields) -> Pod:
     identity = read_identity(metadata, reading)
     spec = reading.mapping(fields, (), "spec")
     status = reading.mapping(fields, (), "status")
+    labels = reading.texts(metadata, _METADATA, "labels")
     pod = Pod(
         identity.namespace,
         identity.name,
-        reading.texts(metadata, _METADATA, "labels"),
+        labels,
         _pod_addresses(status, reading),
         node=reading.text(spec, _SPEC, "nodeName"),
         host_network=reading.flag(spec, _SPEC, "hostNetwork"),
@@ -69,13 +71,17 @@ def decode_pod(fields: Fields) -> Pod:
         ports=tuple(_named_ports(spec, reading)),
         uid=identity.uid,
         created=_created(metadata, reading),
+        workload=workload_of(metadata, labels),
     )
     reading.unless_malformed()
     return pod
 
 
 def decode_namespace(fields: Fields, *, strict_annotations: bool) -> tuple[Namespace, tuple[Notice, ...]]:
-    """The namespace, and a notice where its annotation is unreadable; `strict_annotations` then isolates it (B2)."""
+    """The namespace, and a notice for each annotation that is not understood (M7).
+
+    `strict_annotations` isolates it where the one that isolates is unreadable (B2).
+    """
     reading = Reading()
     metadata = reading.mapping(fields, (), "metadata")
     name = _name(metadata, reading)
@@ -83,16 +89,30 @@ def decode_namespace(fields: Fields, *, strict_annotations: bool) -> tuple[Names
         reading.wrong((*_METADATA, "name"), f"{shown(name)} is no name of a namespace")
     labels = reading.texts(metadata, _METADATA, "labels")
     annotations = reading.mapping(metadata, _METADATA, "annotations")
-    text = reading.text(annotations, _ANNOTATIONS, ISOLATION_ANNOTATION)
+    text = reading.text(annotations, ANNOTATIONS, ISOLATION_ANNOTATION)
     reading.unless_malformed()
-    try:
+    noticed = Reading()
+    namespace = Namespace(
+        name,
+        labels,
         # B1: a null is no annotation; an empty text is one, which cannot be parsed.
-        return Namespace(name, labels, annotations.get(ISOLATION_ANNOTATION) is not None and isolates(text)), ()
+        annotations.get(ISOLATION_ANNOTATION) is not None and _isolates(text, noticed, otherwise=strict_annotations),
+        read_enforcement(annotations, noticed),
+        read_audit(annotations, noticed),
+        read_deny_action(annotations, noticed),
+    )
+    notices = (Notice("Namespace", "", name, render(each.path), each.message) for each in noticed.problems)
+    return namespace, tuple(notices)
+
+
+def _isolates(text: str, noticed: Reading, *, otherwise: bool) -> bool:
+    """What the annotation that isolates says; `otherwise` where it cannot be read (B2)."""
+    try:
+        return isolates(text)
     except UnreadableAnnotation as error:
-        outcome = "the namespace is isolated" if strict_annotations else "the namespace is not isolated"
-        field = render((*_ANNOTATIONS, ISOLATION_ANNOTATION))
-        notice = Notice("Namespace", "", name, field, f"{error}; {outcome}")
-        return Namespace(name, labels, strict_annotations), (notice,)
+        outcome = "the namespace is isolated" if otherwise else "the namespace is not isolated"
+        noticed.wrong((*ANNOTATIONS, ISOLATION_ANNOTATION), f"{error}; {outcome}")
+        return otherwise
 
 
 def with_name_label(namespace: Namespace) -> Namespace:

@@ -8,6 +8,7 @@ isolates as ever, and a notice says so (M7).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from netpol.source.objects import read_identity
 from netpol.source.peers import decode_peer
 from netpol.source.ports import decode_port
 from netpol.source.selectors import decode_selector
+from netpol.source.treatment_annotations import read_enforcement
 
 _SPEC: FieldPath = ("spec",)
 _INGRESS_ONLY = frozenset({Direction.INGRESS})
@@ -44,8 +46,9 @@ def decode_policy(fields: Fields, semantics: Semantics) -> tuple[Policy, tuple[N
     reading.unless_malformed()
     spec = _SpecReading(identity.namespace, semantics)
     policy = spec.policy(fields.get("spec"), identity.name, identity.uid, generation)
+    enforcement = read_enforcement(spec.reading.mapping(metadata, ("metadata",), "annotations"), spec.reading)
     notices = tuple(_notice(policy, problem) for problem in spec.reading.problems)
-    return policy, notices
+    return replace(policy, enforcement=enforcement), notices
 
 
 def _notice(policy: Policy, problem: Problem) -> Notice:

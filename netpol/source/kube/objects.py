@@ -44,12 +44,19 @@ class _Metadata(TypedDict, total=False):
     annotations: Any
 
 
+class _OwnerReference(TypedDict, total=False):
+    controller: Any
+    kind: Any
+    name: Any
+
+
 class _PodMetadata(TypedDict, total=False):
     name: Any
     namespace: Any
     uid: Any
     creationTimestamp: Any
     labels: Any
+    ownerReferences: list[_OwnerReference]
 
 
 class _Container(TypedDict, total=False):

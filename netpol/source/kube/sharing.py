@@ -36,6 +36,7 @@ class Sharing:
             labels=self.labels(pod.labels),
             node=sys.intern(pod.node),
             ports=ports,
+            workload=sys.intern(pod.workload),
         )
 
     def policy(self, policy: Policy) -> Policy:

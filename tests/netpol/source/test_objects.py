@@ -8,6 +8,7 @@ import pytest
 from builders import namespace, node, pod
 
 from netpol.model.objects import ISOLATION_ANNOTATION, Namespace
+from netpol.model.treatment import AuditLevel, DenyAction, Enforcement
 from netpol.source.fields import Malformed
 from netpol.source.objects import decode_namespace, decode_node, decode_pod, with_name_label
 
@@ -176,6 +177,17 @@ def test_all_problems_of_a_pod_are_named() -> None:
     assert len(problems(decode_pod, fields)) == 5
 
 
+def test_a_pods_workload_is_its_controller() -> None:
+    owners = [{"kind": "ReplicaSet", "name": "web-5d4f", "controller": True}]
+    fields = pod_fields(labels={"pod-template-hash": "5d4f"}, ownerReferences=owners)
+    assert decode_pod(fields) == pod("x/a", labels="pod-template-hash=5d4f", workload="Deployment/web")
+
+
+@pytest.mark.parametrize("owners", ["web", [None], [{"kind": 5, "name": [], "controller": True}], {}])
+def test_bad_owners_never_make_a_pod_malformed(owners: object) -> None:
+    assert decode_pod(pod_fields(ownerReferences=owners)) == pod("x/a")
+
+
 # --- namespaces
 
 
@@ -209,6 +221,40 @@ def test_an_unreadable_annotation_is_open_unless_strict_and_noticed_either_way(t
         assert (notice.kind, notice.namespace, notice.name) == ("Namespace", "", "x")
         assert notice.field == f"metadata.annotations[{ISOLATION_ANNOTATION}]"
         assert notice.message.endswith("the namespace is isolated" if strict else "the namespace is not isolated")
+
+
+def annotated(**annotations: object) -> dict[object, object]:
+    words = {f"netpol.io/{name.replace('_', '-')}": value for name, value in annotations.items()}
+    return {"metadata": {"name": "x", "annotations": words}}
+
+
+def test_x16_x17_the_treatment_of_a_namespaces_pods() -> None:
+    fields = annotated(enforcement="audit", audit="allow", deny_action="reject")
+    expected = Namespace("x", enforcement=Enforcement.AUDIT, audit=AuditLevel.ALLOWS, deny_action=DenyAction.REJECT)
+    assert decode_namespace(fields, strict_annotations=False) == (expected, ())
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_x16_x17_m7_a_treatment_that_is_not_understood_is_the_default_and_noticed(strict: bool) -> None:
+    fields = annotated(enforcement="dry-run", audit="all", deny_action=5)
+    found, notices = decode_namespace(fields, strict_annotations=strict)
+    assert found == Namespace("x")
+    assert {(notice.kind, notice.namespace, notice.name) for notice in notices} == {("Namespace", "", "x")}
+    assert [f"{notice.field}: {notice.message}" for notice in notices] == [
+        "metadata.annotations[netpol.io/enforcement]: must be enforce or audit, not 'dry-run'; it is enforced",
+        "metadata.annotations[netpol.io/audit]: must be none or deny or allow, not 'all'; the flags decide",
+        "metadata.annotations[netpol.io/deny-action]: must be drop or reject, not 5; the flags decide",
+    ]
+
+
+def test_m7_every_annotation_that_is_not_understood_is_noticed() -> None:
+    fields = {"metadata": {"name": "x", "annotations": {ISOLATION_ANNOTATION: "{", "netpol.io/audit": ""}}}
+    found, notices = decode_namespace(fields, strict_annotations=True)
+    assert found == Namespace("x", default_deny=True)
+    assert [notice.field for notice in notices] == [
+        f"metadata.annotations[{ISOLATION_ANNOTATION}]",
+        "metadata.annotations[netpol.io/audit]",
+    ]
 
 
 @pytest.mark.parametrize(

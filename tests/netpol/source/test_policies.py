@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from builders import BOTH, EGRESS, INGRESS, beta, block, pods, policy, rule
 
 from netpol.model.labels import EVERYTHING
 from netpol.model.policies import Direction, Policy, PolicyRule, Semantics
+from netpol.model.treatment import Enforcement
 from netpol.source.fields import Malformed
 from netpol.source.policies import decode_policy
 
@@ -68,6 +70,33 @@ def test_a_v1_policy_in_full() -> None:
 def test_what_the_object_is_called_and_its_generation() -> None:
     found, _ = decode_policy({"metadata": {"name": "a.b", "generation": 7}, "spec": {}}, V1)
     assert (found.namespace, found.name, found.uid, found.generation) == ("default", "a.b", "", 7)
+
+
+@pytest.mark.parametrize("semantics", Semantics)
+def test_x16_a_policy_under_audit(semantics: Semantics) -> None:
+    metadata = METADATA | {"annotations": {"netpol.io/enforcement": "audit", "other": 5}}
+    found, notices = decode_policy({"metadata": metadata, "spec": {"podSelector": {}}}, semantics)
+    assert found == replace(understood({"podSelector": {}}, semantics), enforcement=Enforcement.AUDIT)
+    assert notices == ()
+
+
+@pytest.mark.parametrize(
+    ("annotations", "problem"),
+    [
+        (
+            {"netpol.io/enforcement": "off"},
+            "metadata.annotations[netpol.io/enforcement]: must be enforce or audit, not 'off'; it is enforced",
+        ),
+        (["netpol.io/enforcement"], "metadata.annotations: must be a mapping, not a list"),
+    ],
+)
+def test_x16_m7_an_annotation_that_is_not_understood_leaves_the_policy_enforced(
+    annotations: object, problem: str
+) -> None:
+    fields = {"metadata": METADATA | {"annotations": annotations}, "spec": {"podSelector": {}}}
+    found, [notice] = decode_policy(fields, V1)
+    assert found == understood({"podSelector": {}})
+    assert f"{notice.field}: {notice.message}" == problem
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,21 @@ def test_a_field_of_another_type_is_named(changes: dict[str, object], field: str
     assert found.key.object_name == ("x", "a")
 
 
+@pytest.mark.parametrize(
+    ("owners", "workload"),
+    [
+        ([{"kind": "Job", "name": "backup", "uid": "u", "controller": True, "apiVersion": "batch/v1"}], "Job/backup"),
+        ([{"kind": 5, "controller": True}], ""),
+        (["Job/backup"], ""),
+        ({"kind": "Job"}, ""),
+    ],
+)
+def test_a_pod_with_any_owners_is_understood(owners: object, workload: str) -> None:
+    found = read(pod_fields(metadata={"namespace": "x", "name": "a", "uid": "uid-of-x-a", "ownerReferences": owners}))
+    assert found.value == pod("x/a", "10.0.0.1", workload=workload)
+    assert found.is_understood
+
+
 @pytest.mark.parametrize("metadata", [None, {}, {"name": ""}, {"name": 5}, "a"])
 def test_an_object_without_a_name_is_none(metadata: object) -> None:
     with pytest.raises(Garbled):

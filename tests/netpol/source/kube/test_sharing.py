@@ -9,11 +9,12 @@ from netpol.source.kube.sharing import Sharing
 
 def test_equal_parts_of_pods_are_one() -> None:
     sharing = Sharing()
-    a = sharing.pod(pod("x/a", "10.0.0.1", labels="app=web", ports="http=80/TCP"))
-    b = sharing.pod(pod("x/b", "10.0.0.2", labels="app=web", ports="http=80/TCP"))
-    assert a == pod("x/a", "10.0.0.1", labels="app=web", ports="http=80/TCP")
+    made = (pod(f"x/{name}", labels="app=web", ports="http=80/TCP", workload=f"Job/{'b' * 9}") for name in "ab")
+    a, b = map(sharing.pod, made)
+    assert a == pod("x/a", labels="app=web", ports="http=80/TCP", workload="Job/bbbbbbbbb")
     assert a.labels is b.labels
     assert a.ports is b.ports
+    assert a.workload is b.workload
 
 
 def test_equal_parts_of_policies_are_one() -> None:
