@@ -17,6 +17,7 @@ from netpol.model.objects import ISOLATION_ANNOTATION, ContainerPort, Namespace,
 from netpol.model.policies import Direction, Peer, Policy, PolicyRule, Semantics
 from netpol.model.ports import ALL_PORTS, NamedPort, PortEntry
 from netpol.model.snapshot import Snapshot
+from netpol.model.treatment import AUDIT_ANNOTATION, DENY_ACTION_ANNOTATION, ENFORCEMENT_ANNOTATION, Enforcement
 
 Manifest = dict[str, Any]
 
@@ -33,9 +34,22 @@ def manifests(snapshot: Snapshot) -> list[Manifest]:
 
 def _namespace(namespace: Namespace) -> Manifest:
     metadata: Manifest = {"name": namespace.name, "labels": dict(namespace.labels)}
+    annotations: Manifest = dict(_enforcement(namespace.enforcement))
     if namespace.default_deny:
-        metadata["annotations"] = {ISOLATION_ANNOTATION: json.dumps({"ingress": {"isolation": "DefaultDeny"}})}
+        annotations[ISOLATION_ANNOTATION] = json.dumps({"ingress": {"isolation": "DefaultDeny"}})
+    if namespace.audit is not None:
+        annotations[AUDIT_ANNOTATION] = namespace.audit.value
+    if namespace.deny_action is not None:
+        annotations[DENY_ACTION_ANNOTATION] = namespace.deny_action.value
+    if annotations:
+        metadata["annotations"] = annotations
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def _enforcement(enforcement: Enforcement) -> Iterator[tuple[str, str]]:
+    """The annotation that says so; none where that means the same."""
+    if enforcement is not Enforcement.ENFORCE:
+        yield ENFORCEMENT_ANNOTATION, enforcement.value
 
 
 def _node(node: Node) -> Manifest:
@@ -53,6 +67,8 @@ def _pod(pod: Pod) -> Manifest:
     metadata: Manifest = {"namespace": pod.namespace, "name": pod.name, "uid": pod.uid, "labels": dict(pod.labels)}
     if pod.created:
         metadata["creationTimestamp"] = pod.created
+    if pod.workload:
+        metadata["ownerReferences"] = [_owner(pod.workload)]
     spec: Manifest = {"containers": [{"name": "main", "ports": [_container_port(each) for each in pod.ports]}]}
     if pod.node:
         spec["nodeName"] = pod.node
@@ -63,6 +79,12 @@ def _pod(pod: Pod) -> Manifest:
         status["podIP"] = str(pod.addresses[0])
         status["podIPs"] = [{"ip": str(each)} for each in pod.addresses]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
+
+
+def _owner(workload: str) -> Manifest:
+    """The controller; a Deployment's pods would be a ReplicaSet's, which only their labels tell."""
+    kind, _, name = workload.partition("/")
+    return {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": f"uid-of-{name}", "controller": True}
 
 
 def _container_port(port: ContainerPort) -> Manifest:
@@ -80,6 +102,8 @@ def _policy(policy: Policy) -> Manifest:
     if not annotated and policy.directions != _default_directions(policy):
         spec["policyTypes"] = sorted(direction.value.title() for direction in policy.directions)
     metadata: Manifest = {"namespace": policy.namespace, "name": policy.name, "uid": policy.uid}
+    if annotations := dict(_enforcement(policy.enforcement)):
+        metadata["annotations"] = annotations
     return {
         "apiVersion": "extensions/v1beta1" if annotated else "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

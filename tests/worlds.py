@@ -19,6 +19,7 @@ from netpol.model.objects import ContainerPort, Namespace, Node, Pod
 from netpol.model.policies import Peer, PodPeer, Policy, PolicyRule, Semantics
 from netpol.model.ports import PortEntry, Protocol
 from netpol.model.snapshot import Snapshot
+from netpol.model.treatment import AuditLevel, DenyAction, Enforcement
 
 NODE_NAMES = ("n1", "n2", "n3")
 NAMESPACE_NAMES = ("red", "green", "blue", "grey")
@@ -77,16 +78,22 @@ def _subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
     return [subset for size in range(len(names), 0, -1) for subset in combinations(names, size)]
 
 
+_ENFORCEMENTS = st.sampled_from((Enforcement.ENFORCE,) * 3 + (Enforcement.AUDIT,))
+
+
 def _namespaces(name: str) -> st.SearchStrategy[Namespace | None]:
     """The namespace; None where it has pods and policies at most, and is not known (X2)."""
     named = [labels | {NAME_LABEL: name} for labels in _LABELS]
-    return st.sampled_from(
-        [
-            *(Namespace(name, labels, default_deny=deny) for deny in (False, True) for labels in named),
-            *(Namespace(name, labels, default_deny=deny) for deny in (False, True) for labels in _LABELS[:3]),
-            *(None, None, None),
-        ]
+    known = st.builds(
+        Namespace,
+        st.just(name),
+        st.sampled_from([*named, *_LABELS[:3]]),
+        st.booleans(),
+        _ENFORCEMENTS,
+        st.sampled_from((None, None, *AuditLevel)),
+        st.sampled_from((None, None, *DenyAction)),
     )
+    return st.one_of(*[known] * 7, st.none())
 
 
 def _nodes(name: str) -> st.SearchStrategy[Node | None]:
@@ -137,6 +144,7 @@ _PODS = st.builds(
     host_network=st.sampled_from((False,) * 9 + (True,)),
     ports=st.sampled_from([each for size in (1, 2, 3, 0) for each in combinations(_CONTAINER_PORTS, size)]),
     created=st.sampled_from(_CREATION_TIMES),
+    workload=st.sampled_from(("", "Deployment/web", "StatefulSet/db")),
 )
 
 
@@ -235,6 +243,7 @@ def _policies(namespace: str, semantics: Semantics) -> st.SearchStrategy[Policy]
         egress=rules if is_v1 else no_rules,
         semantics=st.just(semantics),
         generation=st.integers(0, 3),
+        enforcement=_ENFORCEMENTS,
     )
 
 
