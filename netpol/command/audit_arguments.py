@@ -117,13 +117,14 @@ def _address(text: str, log_format: LogFormat) -> LogAddress:
         case Transport.UNIX.value:
             return LogAddress(log_format, Transport.UNIX, path=_socket_path(text, url))
         case Transport.UDP.value:
-            if not url.hostname:
+            host = url.hostname or ""
+            if not _is_host(host):
                 raise _misunderstood(text, "it names no host")
             if not port:
                 raise _misunderstood(text, "it names no port")
             if url.path not in ("", "/"):
                 raise _misunderstood(text, "it has more than a place")
-            return LogAddress(log_format, Transport.UDP, host=url.hostname, port=port)
+            return LogAddress(log_format, Transport.UDP, host=host, port=port)
     raise _misunderstood(text, "its scheme is neither unix nor udp")
 
 
@@ -133,6 +134,14 @@ def _socket_path(text: str, url: SplitResult) -> str:
     if len(url.path.encode()) > LONGEST_SOCKET_PATH:
         raise _misunderstood(text, f"a socket's path has at most {LONGEST_SOCKET_PATH} bytes")
     return url.path
+
+
+def _is_host(text: str) -> bool:
+    """True where it can be looked up, whether or not it is found."""
+    try:
+        return bool(text.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _misunderstood(text: str, reason: str) -> argparse.ArgumentTypeError:
