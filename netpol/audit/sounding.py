@@ -43,7 +43,7 @@ class Soundings:
         return len(self._awaited)
 
     def send(self) -> None:
-        """One more is logged, where our rules are in the kernel and loopback has an address; nothing has changed where not."""
+        """One more is logged, where our rules are in the kernel and loopback has an address; else nothing happens."""
         self._sent += 1
         text = self._secret + self._sent.to_bytes(_NUMBER_BYTES, "big")
         if any(_logged(family, text) for family in Family):

@@ -80,7 +80,7 @@ def test_an_overrun_is_told_once(private_network: None) -> None:
 
 @pytest.mark.kernel
 def test_a_second_reader_is_refused_and_told_why(private_network: None) -> None:
-    with LogSocket(100), pytest.raises(KernelRefusal, match=r"^the packets logged to NFLOG group 100 .*another program"):
+    with LogSocket(100), pytest.raises(KernelRefusal, match=r"^the packets logged to NFLOG .*another program"):
         LogSocket(100)
     with LogSocket(100), LogSocket(101):
         pass
