@@ -22,6 +22,7 @@ COMMANDS = {
     "demo": "netpol.command.demo",
     "matrix": "netpol.command.matrix",
     "explain": "netpol.command.explain",
+    "audit": "netpol.command.audit",
     "compile": "netpol.command.compile_",
     "verify": "netpol.command.verify",
     "doctor": "netpol.command.doctor",

@@ -23,7 +23,7 @@ _SUPPRESSION = re.compile(
 )
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)(?P<path>[^)#\s]+)")
 _FLAG = re.compile(r"`(?:-\w, )?(?P<flag>--[a-z0-9][a-z0-9-]*)")
-_COMMAND_SECTION = re.compile(r"^## `netpol (?P<command>[a-z]+)`$(?P<text>.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_COMMAND_SECTION = re.compile(r"^## `netpol (?P<command>[a-z ]+)`$(?P<text>.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _FIGURES_SECTION = re.compile(
     r"^#+ (?P<heading>[^\n]*\b(?:[Ff]igures|[Bb]udget|[Mm]easured)\b[^\n]*)$(?P<text>.*?)(?=^#|\Z)",
     re.MULTILINE | re.DOTALL,
@@ -145,14 +145,14 @@ def flags_that_are_gone(parser: argparse.ArgumentParser, page: str) -> list[str]
 
 
 def flags_by_command(parser: argparse.ArgumentParser) -> dict[str, set[str]]:
-    """The long flags of each subcommand, --help aside."""
+    """The long flags of each command, --help aside; subcommands are commands of two words."""
     subparsers = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    return {
-        name: {flag for action in command._actions for flag in action.option_strings if flag.startswith("--")}
-        - {"--help"}
-        for action in subparsers
-        for name, command in action.choices.items()
-    }
+    found = {}
+    for name, command in ((name, command) for action in subparsers for name, command in action.choices.items()):
+        flags = {flag for action in command._actions for flag in action.option_strings if flag.startswith("--")}
+        found[name] = flags - {"--help"}
+        found |= {f"{name} {below}": flags for below, flags in flags_by_command(command).items()}
+    return found
 
 
 def figures_without_a_command(root: Path) -> list[str]:
