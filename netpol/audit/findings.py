@@ -1,0 +1,168 @@
+"""What led to a verdict of the kernel, as one state of the cluster explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from netpol.audit.packet import Packet
+from netpol.audit.parties import judged_party, namespace_of, party_at, pod_party
+from netpol.audit.record import Cause, Party
+from netpol.audit.world import World
+from netpol.compiler.log_points import LogPoint, Outcome
+from netpol.model.networks import Address, Family, family_of
+from netpol.model.policies import Direction
+from netpol.model.ports import OtherProtocol, Protocol
+from netpol.model.treatment import AuditLevel
+from netpol.policy.judgement import (
+    Connection,
+    Decision,
+    ExternalEnd,
+    NearestMiss,
+    PodEnd,
+    PolicyReference,
+    Reason,
+    Reference,
+)
+from netpol.policy.verdict import Detail
+
+_PROTOCOLS = {6: Protocol.TCP, 17: Protocol.UDP, 132: Protocol.SCTP}
+_ICMP = {Family.IPV4: 1, Family.IPV6: 58}
+_NOBODY = ExternalEnd(IPv4Address(0))
+"""What isolates a pod is the same whoever the other end is, but only nobody is neither its node nor itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a record says beside what the packet itself says.
+
+    Where `direction` is None it is not known whose verdict it was, and the subject is the source.
+    """
+
+    reason: Cause
+    direction: Direction | None
+    subject: Party
+    peer: Party
+    policies: tuple[PolicyReference, ...] = ()
+    isolating: tuple[Reference, ...] = ()
+    nearest_miss: NearestMiss | None = None
+
+
+def explained(point: LogPoint, packet: Packet, world: World) -> Finding | None:
+    """What led to this verdict on the packet; None where the state of the cluster leads to another."""
+    match point:
+        case LogPoint(Outcome.MIDSTREAM | Outcome.CUT):
+            return _invalid(packet, world)
+        case LogPoint(Outcome.UNKNOWN_ADDRESS):
+            return _unknown_pod(packet, world)
+        case LogPoint(outcome, Direction() as direction, digest):
+            return _judged(outcome, direction, digest, packet, world)
+    return None
+
+
+def unexplained(point: LogPoint | None, packet: Packet, world: World) -> Finding:
+    """What is certain of the verdict by the log point alone, with who the ends were."""
+    source, destination = (party_at(address, world) for address in packet[:2])
+    match point:
+        case LogPoint(_, Direction.EGRESS, digest):
+            subject = judged_party(digest, packet.source, world)
+            return Finding(Cause.UNKNOWN, Direction.EGRESS, subject, destination)
+        case LogPoint(_, Direction.INGRESS, digest):
+            subject = judged_party(digest, packet.destination, world)
+            return Finding(Cause.UNKNOWN, Direction.INGRESS, subject, source)
+        case LogPoint(Outcome.MIDSTREAM | Outcome.CUT):
+            return Finding(Cause.INVALID, None, source, destination)
+        case LogPoint(Outcome.UNKNOWN_ADDRESS):
+            return Finding(Cause.UNKNOWN_POD, None, source, destination)
+    return Finding(Cause.UNKNOWN, None, source, destination)
+
+
+def protocol_of(packet: Packet) -> Protocol | OtherProtocol:
+    """The packet's protocol; ICMP is that of its own family."""
+    if packet.protocol == _ICMP[family_of(packet.source)]:
+        return Protocol.ICMP
+    return _PROTOCOLS.get(packet.protocol) or OtherProtocol(packet.protocol)
+
+
+def _judged(outcome: Outcome, direction: Direction, digest: str, packet: Packet, world: World) -> Finding | None:
+    """By the policies of the pod that has this digest, where it also had the address."""
+    own, peer = _sides(direction, packet)
+    end = world.end_at(own)
+    if not isinstance(end, PodEnd) or end.pod is not world.pod(digest):
+        return None
+    connection = Connection(
+        world.end_at(packet.source), world.end_at(packet.destination), protocol_of(packet), packet.destination_port
+    )
+    decision = _agreeing(outcome, world.oracle.decide(direction, connection, Detail.FULL))
+    if decision is None:
+        return None
+    return Finding(
+        Cause(decision.reason.value),
+        direction,
+        pod_party(end.pod, own),
+        party_at(peer, world),
+        decision.policies,
+        decision.isolating,
+        decision.nearest_miss,
+    )
+
+
+def _agreeing(outcome: Outcome, decision: Decision) -> Decision | None:
+    """The decision that led to this outcome; None where it led to another."""
+    match outcome:
+        case Outcome.DENIED:
+            return None if decision.allowed else decision
+        case Outcome.WOULD_BE_DENIED:
+            return decision.would_deny
+        case _:
+            return decision if decision.reason is Reason.RULE else None
+
+
+def _unknown_pod(packet: Packet, world: World) -> Finding | None:
+    """G12: the source is looked at first, as the kernel does."""
+    for direction in (Direction.EGRESS, Direction.INGRESS):
+        own, peer = _sides(direction, packet)
+        if world.is_unknown(own):
+            return Finding(Cause.UNKNOWN_POD, direction, party_at(own, world), party_at(peer, world))
+    return None
+
+
+def _invalid(packet: Packet, world: World) -> Finding | None:
+    """G11: of the isolated ends on this node the first of which anything is recorded (X17)."""
+    findings = list(_isolated_ends(packet, world))
+    recorded = (each for each in findings if world.audit_level(namespace_of(each.subject)) is not AuditLevel.NONE)
+    return next(recorded, findings[0] if findings else None)
+
+
+def _isolated_ends(packet: Packet, world: World) -> Iterator[Finding]:
+    """First the ends that are isolated for the way the packet goes, the destination before the source.
+
+    A packet in mid-stream may as well be an answer: then it meets what isolates an end for the other way.
+    """
+    for of_answer in (False, True):
+        for direction in Direction:
+            own, peer = _sides(direction, packet)
+            end = world.end_at(own)
+            if isinstance(end, PodEnd) and world.is_local(end):
+                isolating = _isolating(end, _other(direction) if of_answer else direction, world)
+                if isolating:
+                    subject, other = pod_party(end.pod, own), party_at(peer, world)
+                    yield Finding(Cause.INVALID, direction, subject, other, isolating=isolating)
+
+
+def _isolating(end: PodEnd, direction: Direction, world: World) -> tuple[Reference, ...]:
+    """What isolates the pod for the direction."""
+    is_source = direction is Direction.EGRESS
+    connection = Connection(end if is_source else _NOBODY, _NOBODY if is_source else end, Protocol.TCP, None)
+    return world.oracle.decide(direction, connection).isolating
+
+
+def _sides(direction: Direction, packet: Packet) -> tuple[Address, Address]:
+    """The addresses of the end that is judged for the direction, and of its peer."""
+    ends = packet.source, packet.destination
+    return ends if direction is Direction.EGRESS else (ends[1], ends[0])
+
+
+def _other(direction: Direction) -> Direction:
+    return Direction.EGRESS if direction is Direction.INGRESS else Direction.INGRESS
