@@ -13,6 +13,8 @@ _NAMESPACED = "NetworkPolicy"
 
 def count_record(metrics: Metrics, record: Record) -> None:
     """The record's packets are counted by verdict, the subject's namespace and the policy; those lost are not."""
+    if not record.count:
+        return
     namespace = record.subject.namespace if isinstance(record.subject, PodParty) else ""
     labels = metrics.audit_policy_labels.bounded(namespace, policy_label(record.policies or record.isolating))
     metrics.audit_packets.labels(record.action.value, record.reason.value, *labels).inc(record.count)

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import netpol
 from netpol.model.facts import Kind
-from netpol.telemetry.metrics import BUCKETS_SECONDS, Metrics
+from netpol.telemetry.metrics import BUCKETS_SECONDS, MOST_AUDITED_POLICIES, Metrics
 
 openmetrics_families: Callable[[str], Iterable[Metric]] = openmetrics_parser.text_string_to_metric_families
 openmetrics_text: Callable[[CollectorRegistry], bytes] = openmetrics.generate_latest
@@ -31,6 +31,9 @@ def metrics() -> Metrics:
     metrics.events.labels("posted").inc()
     metrics.sync_failures.labels("ipset").inc()
     metrics.event_to_kernel_seconds.observe(0.004)
+    metrics.audit_packets.labels("deny", "rule", *metrics.audit_policy_labels.bounded("web", "deny")).inc(3)
+    metrics.audit_records.labels("stdout", "written").inc()
+    metrics.audit_lost_packets.labels("kernel").inc(9)
     return metrics
 
 
@@ -65,10 +68,24 @@ def test_time_from_event_to_kernel_is_told_apart_from_a_millisecond_to_a_minute(
     assert value(metrics, "netpol_event_to_kernel_seconds_bucket", le="0.005") == 1
 
 
-def test_nothing_is_labelled_by_what_a_cluster_has_thousands_of(metrics: Metrics) -> None:
-    labels = {label for family in metrics.registry.collect() for sample in family.samples for label in sample.labels}
+def test_nothing_is_labelled_by_what_a_cluster_has_thousands_of_but_what_is_bounded(metrics: Metrics) -> None:
+    labels = {
+        family.name: {label for sample in family.samples for label in sample.labels}
+        for family in metrics.registry.collect()
+    }
 
-    assert labels == {"kind", "type", "reason", "subsystem", "direction", "outcome", "version", "le"}
+    assert labels.pop("netpol_audit_packets") == {"action", "reason", "namespace", "policy"}
+    assert set().union(*labels.values()) == {
+        *("kind", "type", "reason", "subsystem", "direction", "version", "le"),
+        *("outlet", "outcome", "where"),
+    }
+
+
+def test_so_many_policies_are_told_apart(metrics: Metrics) -> None:
+    asked = [metrics.audit_policy_labels.bounded("web", str(each)) for each in range(MOST_AUDITED_POLICIES + 10)]
+
+    assert len({*asked, ("web", "deny")}) == MOST_AUDITED_POLICIES + 1
+    assert asked[-1] == ("(other)", "(other)")
 
 
 def test_what_can_be_counted_from_the_start_is_there_before_it_happens() -> None:
