@@ -114,7 +114,7 @@ def test_the_rules_whose_counters_move_are_those_the_tracer_names(full: FullNode
         assert moved == named(expected), f"{source} -> {destination}:{port}: {expected}"
         before = after
         verdicts.add(expected.verdict)
-    assert verdicts == set(Outcome)
+    assert verdicts == {Outcome.ACCEPTED, Outcome.DROPPED}
 
 
 @pytest.mark.parametrize("family", list(Family), ids=lambda family: family.name)
