@@ -24,11 +24,11 @@ from netpol.audit.policy_yaml import policy_yaml
 from netpol.audit.record import Action, ExternalParty, NodeParty, PodParty, Record
 from netpol.audit.suggestions import Breadth, Suggestions, suggest
 from netpol.model.networks import parse_address
-from netpol.model.objects import Pod
+from netpol.model.objects import Namespace, Pod
 from netpol.model.policies import Direction, Policy, Semantics
 from netpol.model.ports import PROTOCOLS_WITH_PORTS, Protocol, ProtocolPort
 from netpol.model.snapshot import Snapshot
-from netpol.model.treatment import Extent
+from netpol.model.treatment import Enforcement, Extent
 from netpol.policy.judgement import Connection, Decision, End, PodEnd
 from netpol.policy.verdict import Oracle
 from netpol.source.policies import decode_policy
@@ -101,9 +101,18 @@ def of_one_api(snapshot: Snapshot, only: Semantics | None) -> Snapshot:
     return replace(snapshot, policies=policies)
 
 
+def dry_run(snapshot: Snapshot) -> Snapshot:
+    """The world with each policy under audit by itself, and nothing else that isolates (X16)."""
+    policies = {name: replace(each, enforcement=Enforcement.AUDIT) for name, each in snapshot.policies.items()}
+    namespaces = {name: Namespace(name, each.labels) for name, each in snapshot.namespaces.items()}
+    return replace(snapshot, policies=policies, namespaces=namespaces)
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     world = of_one_api(draw(snapshots(max_pods=8)), draw(st.sampled_from((None, *Semantics))))
+    if draw(st.sampled_from((False, False, False, True))):
+        world = dry_run(world)
     snapshot = with_workloads(world, draw(st.lists(st.integers(0, 3), min_size=5, max_size=5)))
     breadth = draw(st.sampled_from(Breadth))
     refused = [
