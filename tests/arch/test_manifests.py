@@ -13,6 +13,7 @@ import yaml
 import netpol
 from netpol.cli import COMMANDS, build_parser
 from netpol.command.agent_arguments import agent_settings
+from netpol.command.audit_selection import DEFAULT_PATH
 from netpol.settings import AgentSettings, ApiSource, Listener, PolicyOptions
 from netpol.source.kube.resources import resources
 from netpol.telemetry.pages import HEALTHZ, READYZ
@@ -154,14 +155,23 @@ def test_no_container_has_more_than_it_needs(name: str) -> None:
         assert context["runAsUser"] == (0 if writes_rules else 65534)
 
 
-@pytest.mark.parametrize("name", MANIFESTS)
-def test_who_writes_legacy_rules_takes_the_nodes_lock(name: str) -> None:
-    assert pod_spec(name)["volumes"] == [
-        {"name": "xtables-lock", "hostPath": {"path": "/run/xtables.lock", "type": "FileOrCreate"}}
-    ]
+LOCK = {"name": "xtables-lock", "hostPath": {"path": "/run/xtables.lock", "type": "FileOrCreate"}}
+LOG = {"name": "audit-log", "hostPath": {"path": "/var/log/netpol", "type": "DirectoryOrCreate"}}
+MOUNTED = {"xtables-lock": "/run/xtables.lock", "audit-log": "/var/log/netpol"}
+
+
+@pytest.mark.parametrize(("name", "volumes"), [(FIREWALL, [LOCK, LOG]), (CLEANUP, [LOCK])])
+def test_who_writes_rules_has_the_nodes_lock_and_who_records_a_place_for_it(name: str, volumes: list[Any]) -> None:
+    assert pod_spec(name)["volumes"] == volumes
+    mounts = [{"name": each["name"], "mountPath": MOUNTED[each["name"]]} for each in volumes]
     for container in containers(name):
-        mounts = [] if "command" in container else [{"name": "xtables-lock", "mountPath": "/run/xtables.lock"}]
-        assert container.get("volumeMounts", []) == mounts
+        assert container.get("volumeMounts", []) == ([] if "command" in container else mounts)
+
+
+def test_the_log_is_written_where_the_command_reads_it() -> None:
+    (agent,) = containers(FIREWALL)
+    assert f"--audit-log-path={DEFAULT_PATH}" in agent["args"]
+    assert str(DEFAULT_PATH.parent) == MOUNTED["audit-log"]
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
