@@ -22,7 +22,8 @@ from netpol.errors import KernelRefusal
 PACKETS_PER_SECOND = 40_000.0
 """Read on average: what is above it stays in the kernel, and is lost there once its room is used up."""
 
-_AT_ONCE_SECONDS = 0.1
+_AT_ONCE_SECONDS = 0.02
+"""After a pause; a thread that waits for the interpreter waits this out, so it is little."""
 _SOUNDING_SECONDS = 1.0
 """A packet of our own arrives within a tenth of that, a batch's longest wait; later it was never logged."""
 

@@ -14,7 +14,7 @@ from netpol.audit.packet import Fold, Packet
 from netpol.audit.throttle import Budget
 
 MOST_FOLDS = 4096
-"""Folds open at once: some 2 MB, and a scan of a few thousand ports within one window is told port by port."""
+"""Folds open at once: some 2 MB. A scan of two thousand ports within one window is told port by port."""
 
 FOLDS_PER_SECOND = 1000.0
 """Folds begun in a second on average, and so records written: at most some 800 kB/s for each outlet."""
@@ -40,7 +40,8 @@ class Folding:
     """Folds, each for `window` from its first packet on; a bounded number at once, and begun in each second.
 
     Every frame added is in one fold that is given out, or in `take_lost`. A frame like those of
-    an open fold always has room.
+    an open fold always has room. No rule holds more folds than it leaves room for: who scans
+    one pod's ports takes half, and what is refused elsewhere is told all the same.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Folding:
         # In the order in which they were begun: the next to close is the first.
         self._open: dict[Hashable, _OpenFold] = {}
         self._closed: list[_OpenFold] = []
+        self._held: Counter[bytes] = Counter()
         self._lost: Counter[Loss] = Counter()
 
     def add(self, frames: Iterable[Frame], now: Moment) -> None:
@@ -76,6 +78,7 @@ class Folding:
             del self._open[key]
         due = [*self._closed, *(fold for _, fold in passed)]
         self._closed.clear()
+        self._held -= Counter(fold.prefix for fold in due)
         return [fold.given_out() for fold in due]
 
     def flush(self) -> list[Fold]:
@@ -83,6 +86,7 @@ class Folding:
         held = [*self._closed, *self._open.values()]
         self._closed.clear()
         self._open.clear()
+        self._held.clear()
         return [fold.given_out() for fold in held]
 
     def take_lost(self) -> Mapping[Loss, int]:
@@ -92,7 +96,8 @@ class Folding:
 
     def _begin(self, key: Hashable, frame: Frame, now: Moment) -> Loss | None:
         """A fold of this frame is open, in place of one whose window has passed; else why not."""
-        if len(self._open) + len(self._closed) >= self._most_folds:
+        room = self._most_folds - len(self._open) - len(self._closed)
+        if self._held[frame.prefix] >= room:
             return Loss.TABLE
         seconds = now / SECOND
         if self._budget.left(seconds) < 1:
@@ -100,6 +105,7 @@ class Folding:
         if (packet := decode_packet(frame.packet)) is None:
             return Loss.UNREADABLE
         self._budget.spend(1, seconds)
+        self._held[frame.prefix] += 1
         if (passed := self._open.pop(key, None)) is not None:
             self._closed.append(passed)
         self._open[key] = _OpenFold(frame.prefix, packet, frame.moment, self._window)

@@ -16,7 +16,7 @@ class Loss(enum.Enum):
     KERNEL = "kernel"
     """They were more than were read: the kernel had no room for them."""
     TABLE = "table"
-    """They were unlike all that is being folded, and there was no room for another fold."""
+    """They were unlike all that is being folded, and the rule that logged them had its share of folds."""
     RATE = "rate"
     """They were unlike all that is being folded, and there were too many folds already in this second."""
     UNREADABLE = "unreadable"
@@ -36,9 +36,8 @@ class Gaps:
         The kernel hands packets over in the order of their numbers, so those of the last tell
         it all. A whole round of 2^32 lost packets does not show.
         """
-        numbered = [frame for frame in frames if frame.sequence is not None]
-        if not numbered:
-            return
-        following = (numbered[-1].sequence or 0) + 1
-        self.lost += (following - self._next - len(numbered)) % _NUMBERS
-        self._next = following % _NUMBERS
+        numbers = [frame.sequence for frame in frames if frame.sequence is not None]
+        if numbers:
+            following = numbers[-1] + 1
+            self.lost += (following - self._next - len(numbers)) % _NUMBERS
+            self._next = following % _NUMBERS

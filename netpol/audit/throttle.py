@@ -17,9 +17,10 @@ class Budget:
 
     def left(self, at: float) -> float:
         """What may be spent at this time; less than nothing where more than that was spent before."""
-        if self._asked is not None and at > self._asked:
+        if self._asked is None:
+            self._asked = at
+        if at > self._asked:
             self._left = min(self._most, self._left + (at - self._asked) * self._per_second)
-        if self._asked is None or at > self._asked:
             self._asked = at
         return self._left
 

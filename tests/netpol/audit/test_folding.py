@@ -92,7 +92,7 @@ def test_a_clock_set_back_keeps_no_fold_for_hours() -> None:
 
 
 def test_without_room_what_is_new_is_lost_and_what_is_known_is_counted() -> None:
-    folding = Folding(WINDOW, most_folds=2)
+    folding = Folding(WINDOW, most_folds=4)
     folding.add([frame(to_port(port)) for port in (1, 2, 3, 1, 3, 2)], START)
     assert folding.take_lost() == {Loss.TABLE: 2}
     assert folding.take_lost() == {}
@@ -102,10 +102,33 @@ def test_without_room_what_is_new_is_lost_and_what_is_known_is_counted() -> None
 
 
 def test_folds_that_wait_to_be_given_out_take_room_too() -> None:
-    folding = Folding(WINDOW, most_folds=2)
+    folding = Folding(WINDOW, most_folds=4)
     folding.add([frame(to_port(80), at) for at in (0, 5, 10, 15)], moment(15))
     assert folding.take_lost() == {Loss.TABLE: 2}
     assert [fold.first for fold in folding.flush()] == [START, moment(5)]
+
+
+def test_a_scan_leaves_room_for_what_other_rules_log() -> None:
+    folding = Folding(WINDOW, most_folds=100)
+    folding.add([frame(to_port(port)) for port in range(1000)], START)
+    assert folding.take_lost() == {Loss.TABLE: 950}
+    folding.add([frame(to_port(port), prefix=b"1:NETPOL-UNKNOWN") for port in range(1000)], START)
+    assert folding.take_lost() == {Loss.TABLE: 975}
+    folding.add([frame(to_port(80), prefix=b"1:NETPOL-CUT")], START)
+    assert folding.take_lost() == {}
+    assert len(folding.flush()) == 76
+
+
+def test_room_comes_back_to_the_rule_that_held_it() -> None:
+    folding = Folding(WINDOW, most_folds=4)
+    for at in (0, 5, 10):
+        folding.add([frame(to_port(port), at) for port in range(2)], moment(at))
+        assert folding.take_lost() == {}
+        assert len(folding.due(moment(at + 5))) == 2
+    folding.add([frame(to_port(port), 20) for port in range(2)], moment(20))
+    assert len(folding.flush()) == 2
+    folding.add([frame(to_port(port), 20) for port in range(2)], moment(20))
+    assert folding.take_lost() == {}
 
 
 def test_no_more_folds_begin_in_a_second_than_may() -> None:
