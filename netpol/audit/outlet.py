@@ -16,7 +16,7 @@ from netpol.errors import NetpolError
 from netpol.telemetry.logs import Log
 
 MOST_WAITING = 10_000
-"""Records; some eight megabytes."""
+"""Records, of some two kilobytes each in memory; the outlets have the same ones."""
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
@@ -99,6 +99,7 @@ class Outlet:
             for record in left:
                 self._counters.lost(record)
             lost = self._owed + sum(record.count + record.lost for record in left)
+            self._under_way, self._owed = None, 0
         if lost:
             log.warning("the end of the audit log is lost", outlet=self.name, records=len(left), packets=lost)
 

@@ -26,7 +26,11 @@ class LogSocket:
     def write(self, record: Record) -> None:
         """The kernel has taken the record for whoever listens at the address."""
         is_syslog = self._address.format is LogFormat.SYSLOG
-        self._send(syslog.message(record, self._sequence) if is_syslog else encode(record))
+        try:
+            self._send(syslog.message(record, self._sequence) if is_syslog else encode(record))
+        except OSError:
+            self.close()
+            raise
         self._sequence = syslog.following(self._sequence)
 
     def close(self) -> None:
@@ -44,11 +48,7 @@ class LogSocket:
             else:
                 return
         self._socket = _connected(self._address)
-        try:
-            _send(self._socket, text)
-        except OSError:
-            self.close()
-            raise
+        _send(self._socket, text)
 
 
 def _send(connection: socket.socket, text: bytes) -> None:

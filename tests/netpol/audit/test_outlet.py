@@ -186,8 +186,9 @@ def test_a_stop_writes_the_account() -> None:
     assert packets(sink.written) == put
 
 
-def test_a_stop_does_not_wait_for_a_reader_that_hangs() -> None:
-    sink = Fickle()
+@pytest.mark.parametrize("answer", [None, FULL, TOO_LARGE])
+def test_a_stop_does_not_wait_for_a_reader_that_hangs(answer: Exception | None) -> None:
+    sink = Fickle([answer])
     sink.reading.clear()
     work = made(sink)
     work.outlet.start()
@@ -213,6 +214,16 @@ def test_a_stop_waits_for_no_sink_that_refuses(caplog: pytest.LogCaptureFixture)
     assert (work.counted("written"), work.counted("lost"), work.lost_packets()) == (0, 10, put)
     assert sink.closed.is_set()
     assert lines_of(caplog) == ["the audit log cannot be written", "the end of the audit log is lost"]
+
+
+def test_a_second_stop_counts_nothing_again() -> None:
+    work = made(Broken())
+    work.outlet.start()
+    work.put(records(10))
+    work.outlet.stop(1)
+    work.outlet.stop(1)
+
+    assert work.counted("lost") == 10
 
 
 @pytest.mark.parametrize("is_started", [True, False])
