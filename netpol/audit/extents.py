@@ -48,8 +48,7 @@ class View:
 
     def judge(self, side: Side) -> Decision:
         """The oracle's answer for this side."""
-        verdict = self._oracle.judge(side.connection)
-        return verdict.ingress if side.direction is Direction.INGRESS else verdict.egress
+        return self._oracle.decide(side.direction, side.connection)
 
     def isolates(self, pod: Pod, direction: Direction) -> bool:
         """True where the pod is isolated (V1, M4), also one that has no address yet."""
