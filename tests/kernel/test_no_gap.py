@@ -82,8 +82,15 @@ FRONT_ON_MORE = rule(peers=[pods("tier=front")], ports=["80/TCP", "81/TCP", "53/
             [policy("x/p", "app=web", ingress=[API_ON_80], directions=BOTH)],
             [policy("x/p", ingress=[rule(peers=[block("10.1.0.11/32")])]), namespace("y", "team=red")],
         ),
+        (
+            [policy("x/p", "app=web", ingress=[API_ON_80])],
+            [
+                policy("x/p", "app=web", ingress=[API_ON_80]),
+                policy("x/all", "app=web", ingress=[rule()], directions=BOTH, under_audit=True),
+            ],
+        ),
     ],
-    ids=["rules", "peers", "policies", "everything"],
+    ids=["rules", "peers", "policies", "everything", "under audit"],
 )
 def test_what_both_worlds_agree_on_holds_all_the_time(
     cluster: Cluster, tmp_path: Path, first: list[Object], second: list[Object]
@@ -110,16 +117,20 @@ def test_isolating_other_pods_disturbs_nobody(cluster: Cluster, tmp_path: Path) 
     )
 
 
-def test_a_pod_that_comes_to_be_isolated_keeps_what_its_policy_allows(cluster: Cluster, tmp_path: Path) -> None:
-    """It goes from no policy to one and back: what the policy allows was allowed without it too."""
-    isolating = [
+@pytest.mark.parametrize("dry_run", [False, True], ids=["isolated by nothing", "under audit"])
+def test_a_pod_that_comes_to_be_isolated_keeps_what_its_policy_allows(
+    cluster: Cluster, tmp_path: Path, *, dry_run: bool
+) -> None:
+    """It goes from no policy that is enforced to one and back: what that allows was allowed without it too."""
+    isolating: list[Object] = [
         policy("x/web", "app=web", ingress=[API_ON_80]),
         policy("x/api", "app=api", egress=[rule(peers=[pods("app=web")])], directions=EGRESS),
     ]
-    cluster.enforce()
+    open_to_all: list[Object] = [namespace("x", "team=red", under_audit=True), *isolating] if dry_run else []
+    cluster.enforce(*open_to_all)
     assert_never_wrong(
         cluster,
-        runs(cluster, tmp_path, [], isolating),
+        runs(cluster, tmp_path, open_to_all, isolating),
         allowed=[("x/api", "x/web", "53/UDP"), ("x/api", "x/web", "80/TCP")],
         denied=[],
     )
