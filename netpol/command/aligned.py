@@ -15,7 +15,7 @@ UNBOUNDED = 1 << 31
 
 _GAP = "  "
 _INDENT = "    "
-_SHORTEST_NAME = 8
+_SHORTEST_NAME = 12
 _SHORTEST_REMARK = 20
 
 
@@ -25,7 +25,7 @@ class Fit(enum.Enum):
     LEFT = "left"
     RIGHT = "right"
     SHORTENED = "shortened"
-    """To the left, and where there is too little room without its middle; the remark then has it whole."""
+    """To the left, and without its middle, or left out, where there is too little room: it is then in the remark."""
 
 
 class Column(NamedTuple):
@@ -55,45 +55,65 @@ class Aligned:
 
     def __init__(self, columns: Sequence[Column], remark: str, look: Look) -> None:
         self._columns = tuple(columns)
-        self._heading = Row(tuple(Cell(column.heading, Paint.HEADING) for column in columns), remark)
+        self._remark = remark
         self._look = look
-        self._widest = [0 for _ in columns]
+        self._widest = [len(column.heading) for column in columns]
+        self._shown: list[bool] = []
 
     def lines(self, rows: Sequence[Row]) -> list[str]:
-        """The rows, and the headings above the first of all."""
-        if not any(self._widest) and rows:
-            rows = [self._heading, *rows]
+        """The rows, below the headings where these were not shown yet, or are others by now."""
         for row in rows:
             lengths = (len(cell.text) for cell in row.cells)
             self._widest = [max(pair) for pair in zip(self._widest, lengths, strict=True)]
         widths = self._fitting()
-        return [line for row in rows for line in self._row(row, widths)]
+        shown = [width > 0 for width in widths]
+        headings = []
+        if rows and shown != self._shown:
+            self._shown = shown
+            headings.append(self._headings(widths))
+        return headings + [line for row in rows for line in self._row(row, widths)]
 
     def _fitting(self) -> list[int]:
-        """The columns' widths, those of names being shortened, the widest first, until all fits if it can."""
+        """The columns' widths, those of names being shortened, the widest first, until all fits.
+
+        Where it cannot, those columns are left out, their widths being 0: names of which nothing is left say nothing.
+        """
         widths = list(self._widest)
-        shortened = [place for place, column in enumerate(self._columns) if column.fit is Fit.SHORTENED]
+        names = [place for place, column in enumerate(self._columns) if column.fit is Fit.SHORTENED]
         excess = sum(widths) + len(_GAP) * (len(widths) - 1) - self._look.width
-        for _ in range(excess):
-            place = max(shortened, key=lambda place: widths[place])
-            if widths[place] <= _SHORTEST_NAME:
-                break
-            widths[place] -= 1
+        for _ in range(excess if names else 0):
+            widest = max(names, key=lambda place: widths[place])
+            if widths[widest] <= _SHORTEST_NAME:
+                return [0 if place in names else width for place, width in enumerate(widths)]
+            widths[widest] -= 1
         return widths
 
-    def _row(self, row: Row, widths: Sequence[int]) -> list[str]:
-        cells = zip(row.cells, self._columns, widths, strict=True)
-        line = _GAP.join(self._cell(cell, column.fit, width) for cell, column, width in cells)
-        remark = self._printable("; ".join(filter(None, (*self._shortened(row, widths), row.remark))))
-        paint = Paint.HEADING if row is self._heading else None
-        if sum(widths) + len(_GAP) * len(widths) + len(remark) <= self._look.width:
-            return [f"{line}{_GAP}{self._painted(remark, paint)}".rstrip()]
-        if row is self._heading:
-            return [line.rstrip()]
-        room = max(self._look.width - len(_INDENT), _SHORTEST_REMARK)
-        return [line.rstrip(), *textwrap.wrap(remark, room, initial_indent=_INDENT, subsequent_indent=_INDENT)]
+    def _headings(self, widths: Sequence[int]) -> str:
+        """The line of headings; that of the remarks is left out where none has room beside its row."""
+        line = self._line([Cell(column.heading, Paint.HEADING) for column in self._columns], widths)
+        has_room = self._room_beside(widths) >= len(self._remark)
+        return f"{line}{_GAP}{self._look.painted(self._remark, Paint.HEADING)}" if has_room else line.rstrip()
 
-    def _shortened(self, row: Row, widths: Sequence[int]) -> Iterator[str]:
+    def _row(self, row: Row, widths: Sequence[int]) -> list[str]:
+        line = self._line(row.cells, widths)
+        remark = self._printable("; ".join(filter(None, (*self._missing(row, widths), row.remark))))
+        if self._room_beside(widths) >= len(remark):
+            return [f"{line}{_GAP}{remark}".rstrip()]
+        room = max(self._look.width - len(_INDENT), _SHORTEST_REMARK)
+        # A name that is broken cannot be copied; the terminal goes on below with one that is too long.
+        broken = textwrap.wrap(remark, room, break_long_words=False, break_on_hyphens=False)
+        return [line.rstrip(), *(f"{_INDENT}{words}" for words in broken)]
+
+    def _room_beside(self, widths: Sequence[int]) -> int:
+        """The columns of the terminal that are left for a remark."""
+        return self._look.width - sum(width + len(_GAP) for width in widths if width)
+
+    def _line(self, cells: Sequence[Cell], widths: Sequence[int]) -> str:
+        """The cells of the columns that are shown."""
+        placed = zip(cells, self._columns, widths, strict=True)
+        return _GAP.join(self._cell(cell, column.fit, width) for cell, column, width in placed if width)
+
+    def _missing(self, row: Row, widths: Sequence[int]) -> Iterator[str]:
         """The cells that are not shown whole, with their headings."""
         for cell, column, width in zip(row.cells, self._columns, widths, strict=True):
             if len(cell.text) > width:
@@ -104,11 +124,8 @@ class Aligned:
         if fit is Fit.SHORTENED:
             text = self._look.symbols.shortened(text, width)
         blank = " " * (width - len(text))
-        painted = self._painted(text, cell.paint)
+        painted = self._look.painted(text, cell.paint) if cell.paint else text
         return blank + painted if fit is Fit.RIGHT else painted + blank
-
-    def _painted(self, text: str, paint: Paint | None) -> str:
-        return self._look.painted(text, paint) if paint and text else text
 
     def _printable(self, text: str) -> str:
         """The text with nothing in it that a terminal would obey, or that the stream has no character for."""

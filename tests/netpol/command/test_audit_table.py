@@ -1,0 +1,175 @@
+"""What a person sees of records, at several widths and on several terminals."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from audit_records import ANNOTATION, POLICY, allowance, record
+
+from netpol.audit.moments import SECOND
+from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, PodParty
+from netpol.audit.summary import totals
+from netpol.command.aligned import UNBOUNDED
+from netpol.command.audit_table import record_row, record_table, span, total_row, total_table
+from netpol.command.look import ASCII, Look
+
+RECORDS = [
+    allowance(60),
+    record(0, 298, count=3, isolating=(ANNOTATION, POLICY)),
+    record(299, action=Action.WOULD_DENY, direction="egress", peer=ExternalParty("203.0.113.9"), nearest_miss=None),
+    record(300, peer=PodParty("shop", "web-0", "", "10.0.0.3", "Deployment/web", gone=True), nearest_miss=None),
+    record(
+        *(301, 302.5),
+        reason=Cause.UNKNOWN_POD,
+        direction=None,
+        subject=ExternalParty("10.0.0.99"),
+        peer=NodeParty("n2", "10.0.0.8"),
+        protocol="ICMP",
+        dst_port=None,
+        icmp_type=8,
+        isolating=(),
+        nearest_miss=None,
+        count=41,
+    ),
+]
+
+NARROW = """\
+TIME (UTC)      ACTION      DIR      PORT         COUNT       WHY
+01-02 03:05:05  allow       ingress  5432/TCP
+    subject shop/db-1; peer shop/web-1; allowed by ingress[0] of NetworkPolicy
+    shop/db
+01-02 03:09:03  deny        ingress  5432/TCP     3 in 4m58s
+    subject shop/db-1; peer shop/web-1; isolated by the DefaultDeny annotation
+    of shop and NetworkPolicy shop/db; closest is ingress[0] of NetworkPolicy
+    shop/db: it wants pods with role=api, and shop/web-1 has no role
+01-02 03:09:04  would-deny  egress   5432/TCP
+    subject shop/db-1; peer 203.0.113.9; isolated by NetworkPolicy shop/db
+01-02 03:09:05  deny        ingress  5432/TCP
+    subject shop/db-1; peer shop/web-0 (gone); isolated by NetworkPolicy shop/db
+01-02 03:09:08  deny        -        ICMP type 8  41 in 2s
+    subject 10.0.0.99; peer node/n2; an address of the node's pod range that no
+    known pod has
+"""
+
+WIDE = """\
+TIME (UTC)      ACTION      DIR      SUBJECT    PEER               PORT         COUNT       WHY
+01-02 03:05:05  allow       ingress  shop/db-1  shop/web-1         5432/TCP
+    allowed by ingress[0] of NetworkPolicy shop/db
+01-02 03:09:03  deny        ingress  shop/db-1  shop/web-1         5432/TCP     3 in 4m58s
+    isolated by the DefaultDeny annotation of shop and NetworkPolicy shop/db; closest is ingress[0] of NetworkPolicy
+    shop/db: it wants pods with role=api, and shop/web-1 has no role
+01-02 03:09:04  would-deny  egress   shop/db-1  203.0.113.9        5432/TCP
+    isolated by NetworkPolicy shop/db
+01-02 03:09:05  deny        ingress  shop/db-1  shop/web-0 (gone)  5432/TCP
+    isolated by NetworkPolicy shop/db
+01-02 03:09:08  deny        -        10.0.0.99  node/n2            ICMP type 8  41 in 2s
+    an address of the node's pod range that no known pod has
+"""
+
+PLAIN = """\
+TIME (UTC)      ACTION      DIR      SUBJECT    PEER           PORT         COUNT
+01-02 03:05:05  allow       ingress  shop/db-1  shop/web-1     5432/TCP
+    allowed by ingress[0] of NetworkPolicy shop/db
+01-02 03:09:03  deny        ingress  shop/db-1  shop/web-1     5432/TCP     3 in 4m58s
+    isolated by the DefaultDeny annotation of shop and NetworkPolicy shop/db; closest
+    is ingress[0] of NetworkPolicy shop/db: it wants pods with role=api, and
+    shop/web-1 has no role
+01-02 03:09:04  would-deny  egress   shop/db-1  203.0.113.9    5432/TCP
+    isolated by NetworkPolicy shop/db
+01-02 03:09:05  deny        ingress  shop/db-1  shop/w~(gone)  5432/TCP
+    peer shop/web-0 (gone); isolated by NetworkPolicy shop/db
+01-02 03:09:08  deny        -        10.0.0.99  node/n2        ICMP type 8  41 in 2s
+    an address of the node's pod range that no known pod has
+"""
+
+SUMMED_UP = """\
+PACKETS  ACTION      DIR      SUBJECT            PEER                PORT
+     41  deny        -        10.0.0.99          node/n2             ICMP type 8
+    01-02 03:09:06 to 01-02 03:09:08; an address of the node's pod range that no
+    known pod has
+      4  deny        ingress  shop/Sta…ulSet/db  shop/Depl…ment/web  5432/TCP
+    subject shop/StatefulSet/db; peer shop/Deployment/web; 01-02 03:04:05 to
+    01-02 03:09:05; 2 pods as peers; isolated by the DefaultDeny annotation of
+    shop and NetworkPolicy shop/db
+      1  would-deny  egress   shop/Sta…ulSet/db  203.0.113.9         5432/TCP
+    subject shop/StatefulSet/db; 01-02 03:09:04; isolated by NetworkPolicy
+    shop/db
+      1  allow       ingress  shop/Sta…ulSet/db  shop/Depl…ment/web  5432/TCP
+    subject shop/StatefulSet/db; peer shop/Deployment/web; 01-02 03:05:05;
+    allowed by ingress[0] of NetworkPolicy shop/db
+"""
+
+
+def table(look: Look) -> str:
+    return "\n".join((*record_table(look).lines([record_row(some) for some in RECORDS]), ""))
+
+
+@pytest.mark.parametrize(
+    ("look", "text"),
+    [(Look(width=80), NARROW), (Look(width=120), WIDE), (Look(ASCII, width=86), PLAIN)],
+    ids=["narrow", "wide", "ASCII"],
+)
+def test_records_fit_the_terminal(look: Look, text: str) -> None:
+    assert table(look) == text
+    assert max(map(len, text.splitlines())) <= look.width
+
+
+def test_where_there_is_no_terminal_a_record_is_a_line_and_nothing_is_shortened() -> None:
+    beside = [" ".join(line.split()) for line in WIDE.replace("\n    ", " ").splitlines()]
+    assert [" ".join(line.split()) for line in table(Look(width=UNBOUNDED)).splitlines()] == beside
+    assert len(beside) == len(RECORDS) + 1
+
+
+@pytest.mark.parametrize(
+    ("action", "painted"),
+    [
+        (Action.ALLOW, "\x1b[32mallow\x1b[0m"),
+        (Action.DENY, "\x1b[31mdeny\x1b[0m"),
+        (Action.WOULD_DENY, "\x1b[33mwould-deny\x1b[0m"),
+        (Action.UNKNOWN, "\x1b[2munknown\x1b[0m"),
+    ],
+)
+def test_each_action_has_its_colour(action: Action, painted: str) -> None:
+    lines = record_table(Look(coloured=True, width=UNBOUNDED)).lines([record_row(record(action=action))])
+    assert painted in lines[1]
+
+
+def test_colours_are_all_that_a_colourful_terminal_has_more() -> None:
+    coloured = table(Look(coloured=True, width=120))
+    assert coloured != WIDE
+    assert re.sub(r"\x1b\[[0-9]*m", "", coloured) == WIDE
+
+
+def test_totals_fit_the_terminal() -> None:
+    lines = total_table(Look(width=80)).lines([total_row(total) for total in totals(RECORDS)])
+    assert "\n".join((*lines, "")) == SUMMED_UP
+
+
+def test_a_total_says_how_many_pods_were_each_end() -> None:
+    pods = [PodParty("shop", f"db-{number}", "", "10.0.0.3", "StatefulSet/db") for number in range(3)]
+    (total,) = totals(record(subject=pod) for pod in pods)
+    assert "; 3 pods as subjects; isolated" in total_row(total).remark
+
+
+def test_a_single_packet_has_no_count() -> None:
+    counts = [record_row(some).cells[-1].text for some in (record(), record(0, 0, count=2), record(0, 90, count=9))]
+    assert counts == ["", "2 in 1s", "9 in 1m30s"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "1s"),
+        (0.000001, "1s"),
+        (1.000001, "2s"),
+        (60, "1m"),
+        (3599.5, "1h"),
+        (3661, "1h1m"),
+        (86400, "1d"),
+        (90061, "1d1h"),
+        (86460, "1d1m"),
+    ],
+)
+def test_a_span_is_rounded_up_and_has_two_units(seconds: float, words: str) -> None:
+    assert span(int(seconds * SECOND)) == words
