@@ -6,12 +6,15 @@ import errno
 import os
 import select
 import socket
+import struct
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 from logging_rules import refuse_arriving
+from packets import logged
 
 from netpol.audit import nflog
 from netpol.audit.frames import Frame, decode_frames
@@ -96,33 +99,61 @@ def test_without_rights_the_refusal_says_so(private_network: None) -> None:
         os.seteuid(0)
 
 
-class _RefusingSocket(socket.socket):
-    """Sends nothing, and has the kernel's refusal to be received after a datagram that is no answer."""
+KERNEL, STRANGER = (0, 0), (4711, 0)
+NO_ANSWER = bytes(4)
+Received = tuple[bytes, tuple[int, int]] | OSError
 
-    def __init__(self, number: int, *arguments: int) -> None:
+
+def answer(number: int) -> Received:
+    """The kernel's answer to the first request: a refusal, or 0 for none."""
+    head = struct.pack("=IHHII", 36, 2, 0, 1, 0)
+    return head + struct.pack("=i", -number) + bytes(16), KERNEL
+
+
+class _ScriptedSocket(socket.socket):
+    """Sends nothing, and has this to be received."""
+
+    def __init__(self, script: list[Received], *arguments: int) -> None:
         super().__init__(*arguments)
-        self.answers = [bytes(4), (36).to_bytes(4, "little") + b"\2\0\0\0\1\0\0\0" + bytes(4)]
-        self.answers[1] += (-number).to_bytes(4, "little", signed=True) + bytes(16)
+        self.script = script
 
     def send(self, data: object, flags: int = 0, /) -> int:  # noqa: ARG002  socket's own signature
         """What is received after it does not depend on what was sent."""
+        if not self.script:
+            raise OSError(errno.ENOBUFS, "No buffer space available")
         return 0
 
     def recvfrom(self, size: int, flags: int = 0, /) -> tuple[bytes, tuple[int, int]]:  # noqa: ARG002  likewise
-        return self.answers.pop(0), (0, 0)
+        received = self.script.pop(0)
+        if isinstance(received, OSError):
+            raise received
+        return received
 
 
-class _ReadyPoll:
+class _Poll:
+    """Tells without waiting whether something is there to be received."""
+
+    def __init__(self, ready: list[object]) -> None:
+        self.ready = ready
+
     def register(self, *_: object) -> None:
-        pass
+        """Whatever is registered is all that is asked for."""
 
-    def poll(self, milliseconds: float) -> list[float]:
-        return [milliseconds]
+    def poll(self, milliseconds: float) -> list[object]:
+        assert milliseconds >= 0
+        return self.ready
 
 
-class _SilentPoll(_ReadyPoll):
-    def poll(self, milliseconds: float) -> list[float]:  # noqa: ARG002  select.poll's own signature
-        return []
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., LogSocket]:
+    """Opens a reader of group 7 of whose socket this is received."""
+
+    def opened(*script: Received, ready: bool = True) -> LogSocket:
+        monkeypatch.setattr(socket, "socket", partial(_ScriptedSocket, list(script)))
+        monkeypatch.setattr(select, "poll", lambda: _Poll([7] if ready else []))
+        return LogSocket(7)
+
+    return opened
 
 
 @pytest.mark.parametrize(
@@ -133,19 +164,37 @@ class _SilentPoll(_ReadyPoll):
         (errno.ENOMEM, "Cannot allocate memory"),
     ],
 )
-def test_refusals_in_words(number: int, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusals_in_words(
+    number: int, says: str, scripted: Callable[..., LogSocket], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(nflog, "_READERS", Path("/proc/thread-self/no/such/file"))
-    monkeypatch.setattr(socket, "socket", partial(_RefusingSocket, number))
-    monkeypatch.setattr(select, "poll", _ReadyPoll)
     with pytest.raises(KernelRefusal, match=rf"^the packets logged to NFLOG group 7 cannot be read: .*{says}"):
-        LogSocket(7)
+        scripted((NO_ANSWER, KERNEL), answer(number))
 
 
-def test_a_kernel_that_does_not_answer_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "socket", partial(_RefusingSocket, 0))
-    monkeypatch.setattr(select, "poll", _SilentPoll)
+def test_a_kernel_that_does_not_answer_is_a_refusal(scripted: Callable[..., LogSocket]) -> None:
     with pytest.raises(KernelRefusal, match="the kernel did not answer"):
-        LogSocket(7)
+        scripted(answer(0), ready=False)
+
+
+def test_what_comes_before_the_answer_is_kept(scripted: Callable[..., LogSocket]) -> None:
+    early = logged(b"a packet")
+    nothing = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+    with scripted((early, KERNEL), nothing, (NO_ANSWER, KERNEL), answer(0), nothing) as log:
+        assert [log.receive(), log.receive(), log.receive()] == [early, NO_ANSWER, None]
+
+
+def test_what_is_not_the_kernels_is_passed_over(scripted: Callable[..., LogSocket]) -> None:
+    with scripted(answer(0), (logged(b"forged"), STRANGER), (logged(b"real"), KERNEL)) as log:
+        assert log.receive() == logged(b"real")
+
+
+def test_a_socket_that_dies_is_a_refusal_in_words(scripted: Callable[..., LogSocket]) -> None:
+    with scripted(answer(0), OSError(errno.EBADF, "Bad file descriptor")) as log:
+        with pytest.raises(KernelRefusal, match=r"^the packets .* group 7 cannot be read: Bad file descriptor"):
+            log.receive()
+        with pytest.raises(KernelRefusal, match=r"^the packets .* group 7 cannot be read: No buffer space available"):
+            log.stop()
 
 
 def test_without_a_socket_the_refusal_says_what_for(monkeypatch: pytest.MonkeyPatch) -> None:
