@@ -6,10 +6,13 @@ import argparse
 import json
 from collections.abc import Mapping
 
+import msgspec
+
+from netpol.audit.entries import miss_entry, policy_entry
 from netpol.command.arguments import add_output_argument, protocol_port
 from netpol.command.source_arguments import add_source_arguments, load_snapshot
 from netpol.policy.explanation import Explanation, explain
-from netpol.policy.judgement import AnnotationReference, Decision, End, NearestMiss, PolicyReference, Reference
+from netpol.policy.judgement import Decision, End
 
 HELP = "say whether SRC may connect to DST, and which policies make it so"
 
@@ -57,30 +60,20 @@ def _address_json(end: End) -> str | None:
 
 
 def _decision_json(decision: Decision) -> Json:
-    miss = decision.nearest_miss
+    enforcing = decision.would_deny
     return {
         "allowed": decision.allowed,
-        "reason": decision.reason.value,
-        "policies": [_reference_json(reference) for reference in decision.policies],
-        "isolating": [_reference_json(reference) for reference in decision.isolating],
-        "nearest_miss": None if miss is None else _miss_json(miss),
+        **_grounds_json(decision),
+        "would_deny": None if enforcing is None else _grounds_json(enforcing),
     }
 
 
-def _reference_json(reference: Reference) -> Json:
-    if isinstance(reference, AnnotationReference):
-        return {"kind": "Namespace", "name": reference.name, "annotation": reference.annotation}
-    return _policy_json(reference)
-
-
-def _policy_json(reference: PolicyReference) -> Json:
+def _grounds_json(decision: Decision) -> Json:
+    """What led to the decision, by the entries that an audit record has of it."""
+    miss = decision.nearest_miss
     return {
-        "kind": reference.kind,
-        "namespace": reference.namespace,
-        "name": reference.name,
-        "rule": reference.rule,
+        "reason": decision.reason.value,
+        "policies": [msgspec.to_builtins(policy_entry(reference)) for reference in decision.policies],
+        "isolating": [msgspec.to_builtins(policy_entry(reference)) for reference in decision.isolating],
+        "nearest_miss": None if miss is None else msgspec.to_builtins(miss_entry(miss)),
     }
-
-
-def _miss_json(miss: NearestMiss) -> Json:
-    return {**_policy_json(miss.policy), "lacked": [lack.value for lack in miss.lacked], "detail": miss.detail}

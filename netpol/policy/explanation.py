@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from netpol.model.policies import Semantics
 from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
+from netpol.model.treatment import Extent
 from netpol.policy.ends import family_between, pairs_by_family
 from netpol.policy.judgement import Connection, End, PodEnd, Verdict
-from netpol.policy.prose import inert_policies_note, note_sentences, other_family_note, verdict_sentences
+from netpol.policy.prose import dry_run_note, inert_policies_note, note_sentences, other_family_note, verdict_sentences
 from netpol.policy.verdict import Detail, Oracle, no_common_family
 
 
@@ -44,6 +45,7 @@ def explain(snapshot: Snapshot, source: str, destination: str, port: ProtocolPor
         *note_sentences(source, sender, connection.source, nodes),
         *note_sentences(destination, receiver, connection.destination, nodes),
         *_inert_policies_notes(snapshot, connection.destination),
+        *(_dry_run_notes(verdict, Oracle(snapshot, extent=Extent.ALL).judge(connection), connection) if pairs else ()),
         *_other_family_notes(oracle, verdict, others),
     )
     return Explanation(sender, receiver, connection, verdict, tuple(dict.fromkeys(notes)))
@@ -66,6 +68,16 @@ def _inert_policies_notes(snapshot: Snapshot, destination: End) -> Iterable[str]
     ]
     if inert:
         yield inert_policies_note(pod, inert)
+
+
+def _dry_run_notes(enforced: Verdict, enforcing: Verdict, connection: Connection) -> Iterable[str]:
+    """What is under audit at the ends that are pods (X16)."""
+    for end, now, then in (
+        (connection.source, enforced.egress, enforcing.egress),
+        (connection.destination, enforced.ingress, enforcing.ingress),
+    ):
+        if isinstance(end, PodEnd) and (note := dry_run_note(now, then, end.pod)) is not None:
+            yield note
 
 
 def _other_family_notes(oracle: Oracle, verdict: Verdict, others: Iterable[Connection]) -> Iterable[str]:

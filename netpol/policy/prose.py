@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from itertools import chain
 
 from netpol.listing import listed
@@ -30,10 +30,11 @@ def verdict_sentences(connection: Connection, verdict: Verdict) -> list[str]:
     """The answer, then why each side gives it; what is said of both sides is said once."""
     source, destination = connection.source, connection.destination
     may = "may" if verdict.allowed else "may not"
+    proviso = ", but only while policies are under audit" if verdict.spared else ""
     return list(
         dict.fromkeys(
             (
-                f"{_located(source)} {may} connect to {_located(destination)} on {connection.protocol_port}.",
+                f"{_located(source)} {may} connect to {_located(destination)} on {connection.protocol_port}{proviso}.",
                 *_decision_sentences(verdict.egress, source, destination),
                 *_decision_sentences(verdict.ingress, destination, source),
             )
@@ -50,7 +51,8 @@ def _decision_sentences(decision: Decision, own: End, peer: End) -> Iterable[str
             )
             yield f"It may {'enter' if ingress else 'leave'} {own} by {rules}."
         case Reason.NOT_ISOLATED:
-            yield f"Nothing isolates {own} for {decision.direction.value}."
+            nothing = "Nothing" if decision.would_deny is None else "Nothing that is enforced"
+            yield f"{nothing} isolates {own} for {decision.direction.value}."
         case Reason.NOT_A_POD:
             kind = "a node" if isinstance(own, NodeEnd) else "outside the cluster"
             yield f"{own} is {kind}, and policies judge only what pods send and receive."
@@ -61,13 +63,18 @@ def _decision_sentences(decision: Decision, own: End, peer: End) -> Iterable[str
         case Reason.NO_COMMON_FAMILY:
             yield _strangers(own, peer) if ingress else _strangers(peer, own)
         case Reason.IMPLICIT_ISOLATION:
-            yield from _refusal_sentences(decision, own)
+            yield from _refusal_sentences(decision, f"{own} refuses it: it is isolated", decision.isolating)
+    if decision.would_deny is not None:
+        refuses = f"Were everything enforced, {own} would refuse it: it would be isolated"
+        yield from _refusal_sentences(decision.would_deny, refuses, decision.isolating)
 
 
-def _refusal_sentences(decision: Decision, own: End) -> Iterable[str]:
+def _refusal_sentences(decision: Decision, refuses: str, in_force: Container[Reference]) -> Iterable[str]:
+    """Why it is refused, after the words of `refuses`; what isolates and is not in force is under audit (X16)."""
     direction, miss = decision.direction, decision.nearest_miss
-    isolating = listed(map(_isolation_words, decision.isolating), _MOST_LISTED)
-    refusal = f"{own} refuses it: it is isolated for {direction.value} by {isolating}, and"
+    names = (f"{_isolation_words(each)}{'' if each in in_force else ' (under audit)'}" for each in decision.isolating)
+    isolating = listed(names, _MOST_LISTED)
+    refusal = f"{refuses} for {direction.value} by {isolating}, and"
     if miss is None:
         yield f"{refusal} no rule allows it anything."
     else:
@@ -134,6 +141,22 @@ def other_family_note(family: Family, connection: Connection, verdict: Verdict) 
         f"Over IPv{family.value}, from {source.address or source} to {destination.address or destination}, "
         f"it is {'allowed' if verdict.allowed else 'refused'}."
     )
+
+
+def dry_run_note(enforced: Decision, enforcing: Decision, pod: Pod) -> str | None:
+    """What is under audit for this side of the connection, where the verdict's own sentences do not tell (X16).
+
+    `enforcing` is the decision that there would be if everything were enforced.
+    """
+    direction = enforced.direction
+    if enforcing.allowed and not enforced.allowed:
+        rules = listed((_rule_words(each, direction) for each in enforcing.policies), _MOST_LISTED)
+        return f"Were everything enforced, {pod} would allow it by {rules}."
+    withheld = [each for each in enforcing.isolating if each not in enforced.isolating]
+    if enforced.would_deny is None and withheld:
+        names = listed(map(_isolation_words, withheld), _MOST_LISTED)
+        return f"Under audit, and so without effect on the {direction.value} of {pod}: {names}."
+    return None
 
 
 def inert_policies_note(pod: Pod, policies: Iterable[Policy]) -> str:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import manifest_directory
+import msgspec
 import pytest
 from builders import BOTH, beta, namespace, node, pod, pods, policy, rule, world
 
+from netpol.audit.record import PolicyEntry
 from netpol.command import explain
 from netpol.errors import UsageError
 from netpol.model.ports import ProtocolPort
@@ -28,7 +31,21 @@ def answer(snapshot: Snapshot, source: str, destination: str, port: str = "80/TC
     return decoded
 
 
-OPEN = {"allowed": True, "reason": "not-isolated", "policies": [], "isolating": [], "nearest_miss": None}
+OPEN = {
+    "allowed": True,
+    "reason": "not-isolated",
+    "policies": [],
+    "isolating": [],
+    "nearest_miss": None,
+    "would_deny": None,
+}
+ANNOTATION = {
+    "kind": "DefaultDenyAnnotation",
+    "uid": "",
+    "generation": 0,
+    "rule": None,
+    "annotation": "net.beta.kubernetes.io/network-policy",
+}
 NO_POD = {**OPEN, "reason": "not-a-pod"}
 
 
@@ -46,16 +63,19 @@ def test_json_of_a_refusal_by_annotation_and_beta_policy(tmp_path: Path, capsys:
             "allowed": False,
             "reason": "implicit-isolation",
             "policies": [],
-            "isolating": [{"kind": "Namespace", "name": "shop", "annotation": "net.beta.kubernetes.io/network-policy"}],
+            "isolating": [ANNOTATION | {"namespace": "shop", "name": "shop"}],
             "nearest_miss": {
                 "kind": "NetworkPolicy",
                 "namespace": "shop",
                 "name": "redis",
+                "uid": "",
+                "generation": 0,
                 "rule": 0,
                 "lacked": ["peer label", "namespace label"],
                 "detail": "it wants pods with tier=frontend, and ops/shell has no tier; "
                 "it wants pods of namespace shop, and ops/shell is in ops",
             },
+            "would_deny": None,
         },
         "notes": [],
     }
@@ -88,6 +108,18 @@ def test_notes_are_part_of_the_text(tmp_path: Path, capsys: pytest.CaptureFixtur
     ]
 
 
+def entry(name: str, rule: int | None = None) -> dict[str, object]:
+    """A policy of namespace x as JSON has it."""
+    identity = {"kind": "NetworkPolicy", "namespace": "x", "name": name, "uid": f"uid-of-x-{name}"}
+    return identity | {"generation": 0, "rule": rule, "annotation": None}
+
+
+class _Side(msgspec.Struct):
+    """The part of a side's JSON that audit records have too."""
+
+    isolating: tuple[PolicyEntry, ...]
+
+
 def test_json_of_an_allowance_names_rules_and_what_isolates() -> None:
     snapshot = world(
         namespace("x", deny=True),
@@ -102,13 +134,38 @@ def test_json_of_an_allowance_names_rules_and_what_isolates() -> None:
     assert said["ingress"] == {
         "allowed": True,
         "reason": "rule",
-        "policies": [{"kind": "NetworkPolicy", "namespace": "x", "name": "old", "rule": 1}],
-        "isolating": [
-            {"kind": "Namespace", "name": "x", "annotation": "net.beta.kubernetes.io/network-policy"},
-            {"kind": "NetworkPolicy", "namespace": "x", "name": "new", "rule": None},
-        ],
+        "policies": [entry("old", rule=1)],
+        "isolating": [ANNOTATION | {"namespace": "x", "name": "x"}, entry("new")],
         "nearest_miss": None,
+        "would_deny": None,
     }
+
+
+def test_x16_json_tells_what_enforcing_would_refuse() -> None:
+    dry = policy("x/dry", ingress=[rule(ports=["81/TCP"])], under_audit=True)
+    snapshot = world(namespace("x"), namespace("y"), pod("x/a", "10.0.0.1"), pod("y/b", "10.0.0.2"), dry)
+    said = answer(snapshot, "y/b", "x/a")
+    assert (said["allowed"], said["egress"]) == (True, OPEN)
+    assert said["ingress"] == OPEN | {
+        "would_deny": {
+            "reason": "implicit-isolation",
+            "policies": [],
+            "isolating": [entry("dry")],
+            "nearest_miss": {
+                **{key: value for key, value in entry("dry", rule=0).items() if key != "annotation"},
+                "lacked": ["port"],
+                "detail": "it allows 81/TCP, not 80/TCP",
+            },
+        }
+    }
+    assert answer(snapshot, "y/b", "x/a", "81/TCP")["ingress"] == OPEN
+
+
+def test_entries_are_those_of_the_audit_log() -> None:
+    snapshot = world(namespace("x"), pod("x/a", "10.0.0.1"), replace(policy("x/p"), generation=7))
+    ingress = answer(snapshot, "8.8.8.8", "x/a")["ingress"]
+    entries = msgspec.convert(ingress, _Side).isolating
+    assert entries == (PolicyEntry("NetworkPolicy", "x", "p", "uid-of-x-p", 7),)
 
 
 @pytest.mark.parametrize(

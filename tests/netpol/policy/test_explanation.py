@@ -140,3 +140,33 @@ def test_the_sentences_are_the_verdict_s_and_then_the_notes() -> None:
 def test_a_name_that_stands_for_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="no pod is named x/b"):
         explain(world(pod("x/a", "10.0.0.1")), "x/a", "x/b", HTTP)
+
+
+def test_x16_what_is_under_audit_is_noted_of_each_end_that_is_a_pod() -> None:
+    dry = [policy(f"x/{name}", egress=[rule()], ingress=[rule()], under_audit=True) for name in ("p", "q")]
+    snapshot = world(namespace("x"), pod("x/a", "10.0.0.1"), pod("x/b", "10.0.0.2"), *dry)
+    names = "NetworkPolicy x/p and NetworkPolicy x/q"
+    of_a = f"Under audit, and so without effect on the egress of x/a: {names}."
+    of_b = f"Under audit, and so without effect on the ingress of x/b: {names}."
+    assert explain(snapshot, "x/a", "x/b", HTTP).notes == (of_a, of_b)
+    assert explain(snapshot, "x/a", "8.8.8.8", HTTP).notes == (of_a,)
+    assert explain(snapshot, "8.8.8.8", "x/b", HTTP).notes == (of_b,)
+
+
+def test_x16_a_rule_under_audit_that_would_allow_is_noted() -> None:
+    dry = policy("x/dry", ingress=[rule()], under_audit=True)
+    snapshot = world(namespace("x"), pod("x/a", "10.0.0.1"), policy("x/closed"), dry)
+    said = explain(snapshot, "8.8.8.8", "x/a", HTTP)
+    assert not said.verdict.allowed
+    assert said.notes == ("Were everything enforced, x/a would allow it by ingress[0] of NetworkPolicy x/dry.",)
+
+
+def test_x16_what_enforcing_would_refuse_is_in_the_verdict_and_in_no_note() -> None:
+    snapshot = world(
+        namespace("x"), pod("x/a", "10.0.0.1"), policy("x/dry", ingress=[rule(ports=["81/TCP"])], under_audit=True)
+    )
+    said = explain(snapshot, "8.8.8.8", "x/a", HTTP)
+    assert said.verdict.spared
+    assert said.verdict.ingress.would_deny is not None
+    assert said.verdict.ingress.would_deny.nearest_miss is not None
+    assert said.notes == ()

@@ -25,7 +25,7 @@ from netpol.policy.judgement import (
     Reason,
     Verdict,
 )
-from netpol.policy.prose import inert_policies_note, note_sentences, other_family_note, verdict_sentences
+from netpol.policy.prose import dry_run_note, inert_policies_note, note_sentences, other_family_note, verdict_sentences
 from netpol.policy.verdict import Oracle, no_common_family
 
 PODS = (pod("web/a", "10.0.0.1", labels="app=a", node="n1"), pod("db/b", "10.0.0.2", node="n1"))
@@ -265,3 +265,74 @@ def outside(text: str) -> ExternalEnd:
 )
 def test_g12_x1_v9_notes_say_what_the_policies_do_not(asked: str, meant: End, judged: End, notes: list[str]) -> None:
     assert note_sentences(asked, meant, judged, NODES) == notes
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "isolating"),
+    [
+        (world(*PLACES, *PODS, policy("db/p", under_audit=True)), "NetworkPolicy db/p (under audit)"),
+        (
+            world(namespace("db", deny=True, under_audit=True), *PODS, policy("db/p")),
+            "the DefaultDeny annotation of namespace db (under audit) and NetworkPolicy db/p (under audit)",
+        ),
+    ],
+)
+def test_x16_what_passes_by_dry_run_only(snapshot: Snapshot, isolating: str) -> None:
+    assert said(snapshot, "web/a", "db/b") == [
+        "web/a may connect to db/b on 80/TCP, but only while policies are under audit.",
+        "Nothing isolates web/a for egress.",
+        "Nothing that is enforced isolates db/b for ingress.",
+        (
+            f"Were everything enforced, db/b would refuse it: it would be isolated for ingress by {isolating}, "
+            "and no rule allows it anything."
+        ),
+    ]
+
+
+def test_x16_the_closest_rule_of_what_is_under_audit() -> None:
+    dry = policy("web/p", egress=[rule(ports=["81/TCP"])], directions=BOTH, under_audit=True)
+    assert said(world(*PLACES, *PODS, dry), "web/a", "db/b")[1:4] == [
+        "Nothing that is enforced isolates web/a for egress.",
+        (
+            "Were everything enforced, web/a would refuse it: it would be isolated for egress by NetworkPolicy web/p "
+            "(under audit), and no rule allows this."
+        ),
+        "The closest is egress[0] of NetworkPolicy web/p: it allows 81/TCP, not 80/TCP.",
+    ]
+
+
+def test_x16_what_one_side_refuses_and_the_other_would() -> None:
+    snapshot = world(*PLACES, *PODS, policy("db/p"), policy("web/p", directions=BOTH, under_audit=True))
+    sentences = said(snapshot, "web/a", "db/b")
+    assert sentences[0] == "web/a may not connect to db/b on 80/TCP."
+    assert "web/a would refuse it" in sentences[2]
+    assert sentences[3].startswith("db/b refuses it: it is isolated for ingress by NetworkPolicy db/p, and")
+
+
+IN, B = Direction.INGRESS, PODS[1]
+DRY, FIRM = PolicyReference("NetworkPolicy", "db", "dry"), PolicyReference("NetworkPolicy", "db", "firm")
+OPEN = Decision(IN, allowed=True, reason=Reason.NOT_ISOLATED)
+REFUSED = Decision(IN, allowed=False, reason=Reason.IMPLICIT_ISOLATION, isolating=(FIRM,))
+REFUSED_BY_ALL = replace(REFUSED, isolating=(DRY, FIRM))
+ALLOWED = Decision(IN, allowed=True, reason=Reason.RULE, policies=(replace(DRY, rule=0),), isolating=(DRY,))
+
+
+@pytest.mark.parametrize(
+    ("enforced", "enforcing", "note"),
+    [
+        (OPEN, OPEN, None),
+        (REFUSED, REFUSED, None),
+        (replace(OPEN, would_deny=REFUSED_BY_ALL), REFUSED_BY_ALL, None),
+        (REFUSED, ALLOWED, "Were everything enforced, db/b would allow it by ingress[0] of NetworkPolicy db/dry."),
+        (
+            REFUSED,
+            REFUSED_BY_ALL,
+            "Under audit, and so without effect on the ingress of db/b: NetworkPolicy db/dry.",
+        ),
+        (OPEN, ALLOWED, "Under audit, and so without effect on the ingress of db/b: NetworkPolicy db/dry."),
+    ],
+)
+def test_x16_what_is_under_audit_is_noted_where_the_verdict_does_not_tell(
+    enforced: Decision, enforcing: Decision, note: str | None
+) -> None:
+    assert dry_run_note(enforced, enforcing, B) == note
