@@ -14,7 +14,7 @@ from pathlib import Path
 from netpol.audit.following import FollowedLog
 from netpol.audit.moments import Moment
 from netpol.audit.reading import Entry, Tally, chosen
-from netpol.command.audit_selection import is_stream, path_of, say, selection_of, stream_of
+from netpol.command.audit_selection import is_stream, path_of, say, selection_of, stream_lines
 
 FIRST_SHOWN = 10
 """So many of the records that were there before are shown where no time is asked for, as `journalctl` does."""
@@ -29,7 +29,7 @@ def followed_entries(arguments: argparse.Namespace, pause: Callable[[], None]) -
     """
     selection, path = selection_of(arguments), path_of(arguments)
     if is_stream(path):
-        rounds: Iterator[Iterator[bytes]] = (iter((line,)) for line in stream_of(path))
+        rounds: Iterator[Iterator[bytes]] = (iter((line,)) for line in stream_lines(path))
     else:
         rounds = _written(path, selection.since, pause)
         if selection.since is None:

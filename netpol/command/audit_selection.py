@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from netpol.audit.following import FollowedLog
 from netpol.audit.moments import SECOND, Moment, parse_rfc3339
@@ -117,14 +116,18 @@ def is_stream(path: Path) -> bool:
     return path == STANDARD_INPUT or path.is_fifo()
 
 
-def stream_of(path: Path) -> BinaryIO:
+def stream_lines(path: Path) -> Iterator[bytes]:
     """The stream's lines, each as soon as it is there."""
-    return sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb")
+    if path == STANDARD_INPUT:
+        yield from sys.stdin.buffer
+    else:
+        with path.open("rb") as stream:
+            yield from stream
 
 
 def _lines(path: Path, since: Moment) -> Iterator[bytes]:
     if is_stream(path):
-        yield from stream_of(path)
+        yield from stream_lines(path)
         return
     with closing(FollowedLog(path, since)) as log:
         yield from log.new_lines()

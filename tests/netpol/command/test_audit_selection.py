@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from audit_records import SHELL, allowance, at, lines, put_aside, record, write
+
+from netpol.audit.moments import SECOND, rfc3339
+from netpol.audit.record import Action, Cause, Record
+from netpol.audit.selection import PodName, Selection
+from netpol.command.audit_selection import (
+    DEFAULT_PATH,
+    add_selection_arguments,
+    path_of,
+    selected_entries,
+    selected_records,
+    selection_of,
+)
+from netpol.errors import InputError
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_selection_arguments(parser)
+    return parser.parse_args(words)
+
+
+def selected(path: Path, *words: str) -> list[Record]:
+    return list(selected_records(parsed("--audit-log-path", str(path), *words)))
+
+
+@pytest.fixture(name="log")
+def _log(tmp_path: Path) -> Path:
+    return tmp_path / "audit.log"
+
+
+# --- flags
+
+
+def test_nothing_is_asked_for_where_nothing_is_said() -> None:
+    arguments = parsed()
+    assert (selection_of(arguments), path_of(arguments)) == (Selection(), DEFAULT_PATH)
+    assert vars(arguments) == {}
+
+
+def test_each_flag_asks_for_something() -> None:
+    arguments = parsed(
+        *("--namespace", "shop", "--namespace=ops", "--pod", "web-1", "--pod=ops/shell", "--ip", "FD00::0:1"),
+        *("--action", "deny", "--action=would-deny", "--reason", "unknown-pod", "--direction", "egress"),
+    )
+    assert selection_of(arguments) == Selection(
+        None,
+        frozenset({"shop", "ops"}),
+        frozenset({PodName("web-1"), PodName("shell", "ops")}),
+        frozenset({"fd00::1"}),
+        frozenset({Action.DENY, Action.WOULD_DENY}),
+        frozenset({Cause.UNKNOWN_POD}),
+        frozenset({"egress"}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("10m", 600), ("2h", 7200), ("1d", 86400), ("1d2h30m", 95400), ("90s", 90), ("0", 0)]
+)
+def test_a_length_of_time_is_counted_back_from_now(text: str, seconds: int) -> None:
+    before = time.time_ns() // 1000
+    since = selection_of(parsed("--since", text)).since
+    assert since is not None
+    assert before <= since + seconds * SECOND <= time.time_ns() // 1000
+
+
+@pytest.mark.parametrize("text", ["2026-01-02T03:04:05.678901Z", "2026-01-02T04:04:05.678901+01:00"])
+def test_a_time_is_that_time(text: str) -> None:
+    assert selection_of(parsed("--since", text)).since == at(0)
+
+
+@pytest.mark.parametrize("text", ["99999999d", "1960-01-01T00:00:00Z"])
+def test_before_the_epoch_there_is_nothing(text: str) -> None:
+    assert selection_of(parsed("--since", text)).since == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--since", "yesterday"), "'yesterday' is neither a length of time such as 10m or 1d nor a time such as"),
+        (("--since", "2026-01-02"), "'2026-01-02' is neither"),
+        (("--since", "d"), "'d' is neither"),
+        (("--since", "1d2"), "'1d2' is neither"),
+        (("--since", "1m", "--since", "2m"), "may be given only once"),
+        (("--audit-log-path", "a", "--audit-log-path", "b"), "may be given only once"),
+        (("--pod", "a/b/c"), "'a/b/c' is neither NAME nor NAMESPACE/NAME"),
+        (("--ip", "10.0.0.0/8"), "10.0.0.0/8"),
+        (("--action", "refuse"), "'refuse'"),
+        (("--reason", "because"), "'because'"),
+        (("--direction", "up"), "'up'"),
+    ],
+)
+def test_other_words_are_refused(words: Iterable[str], complaint: str) -> None:
+    with pytest.raises(argparse.ArgumentError, match=complaint):
+        parsed(*words)
+
+
+# --- what is read
+
+
+def test_the_files_that_were_put_aside_are_read_first(log: Path) -> None:
+    records = [record(second) for second in range(4)]
+    put_aside(write(log, records[0]), "2026-01-02T03-04-06.000")
+    put_aside(write(log, records[1]), "2026-01-02T03-04-07.000")
+    write(log, *records[2:])
+    assert selected(log) == records
+    assert selected(log, "--since", rfc3339(at(1))) == records[1:]
+
+
+def test_files_that_are_too_old_are_not_opened(log: Path) -> None:
+    aside = put_aside(write(log, record(0)), "2026-01-02T03-04-06.000")
+    aside.unlink()
+    os.mkfifo(aside)  # which would have to be waited for
+    write(log, record(5))
+    assert selected(log, "--since", "2026-01-02T03:04:06.500Z") == [record(5)]
+
+
+def test_records_of_other_kinds_are_left_out(log: Path) -> None:
+    write(log, record(0), allowance(1), record(2, peer=SHELL))
+    assert selected(log, "--action", "deny", "--pod", "ops/shell") == [record(2, peer=SHELL)]
+
+
+def test_a_last_line_without_its_end_is_read_where_it_is_whole(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log.write_bytes(lines([record(0), record(1)])[:-1])
+    assert selected(log) == [record(0), record(1)]
+    assert capsys.readouterr().err == ""
+    log.write_bytes(lines([record(0), record(1)])[:-2])
+    assert selected(log) == [record(0)]
+    assert capsys.readouterr().err == "netpol: lines that hold no record: 1\n"
+
+
+def test_what_is_missing_is_said_once_all_is_read(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log.write_bytes(b"it starts\n" + lines([record(0, lost=5), allowance(1, lost=7)]) + b"it ends\n")
+    records = selected_records(parsed("--audit-log-path", str(log), "--action", "deny"))
+    assert next(records).lost == 5
+    assert capsys.readouterr().err == ""
+    assert list(records) == []
+    assert capsys.readouterr().err.splitlines() == [
+        "netpol: lines that hold no record: 2",
+        "netpol: packets of that time that are in no record: 12",
+    ]
+
+
+def test_a_log_that_is_not_there_is_an_error_that_says_what_to_do(log: Path) -> None:
+    with pytest.raises(InputError, match=r"kubectl .* logs POD \| netpol audit --audit-log-path -") as caught:
+        selected(log)
+    assert f"there is no audit log {log}: " in str(caught.value)
+
+
+def test_an_empty_log_is_none(log: Path) -> None:
+    log.touch()
+    assert selected(log) == []
+
+
+def test_standard_input_is_read_as_it_comes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = b"level=info\n" + lines([record(0)]) + b"2026-01-02T03:04:05Z " + lines([record(1)])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert selected(Path("-")) == [record(0), record(1)]
+    assert capsys.readouterr().err == "netpol: lines that hold no record: 1\n"
+
+
+def test_a_pipe_with_a_name_is_read_like_standard_input() -> None:
+    """As a shell has it in `netpol audit --audit-log-path <(kubectl logs ...)`."""
+    reader, writer = os.pipe()
+    os.write(writer, lines([record(0)]))
+    os.close(writer)
+    try:
+        assert selected(Path(f"/dev/fd/{reader}")) == [record(0)]
+    finally:
+        os.close(reader)
+
+
+def test_each_record_has_its_own_text(log: Path) -> None:
+    text = lines([record(0)])[:-2] + b',"cluster":"east"}'
+    log.write_bytes(text + b"\n")
+    assert [entry.text for entry in selected_entries(parsed("--audit-log-path", str(log)))] == [text]
