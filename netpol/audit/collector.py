@@ -26,6 +26,8 @@ _AT_ONCE_SECONDS = 0.02
 """After a pause; a thread that waits for the interpreter waits this out, so it is little."""
 _SOUNDING_SECONDS = 1.0
 """A packet of our own arrives within a tenth of that, a batch's longest wait; later it was never logged."""
+_END_SECONDS = 5.0
+"""All that the kernel has room for is read in that time, even on a busy machine; a flood that goes on has no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Collector:
         Where the group cannot be read to its end, what was read of it is there all the same.
         """
         with suppress(KernelRefusal):
-            self._read_to_the_end(time.monotonic() + _SOUNDING_SECONDS)
+            self._read_to_the_end(time.monotonic() + _END_SECONDS)
         self._soundings.give_up()
         return self._harvest(self._folding.flush())
 
@@ -103,7 +105,7 @@ class Collector:
                 self._sound()
                 if not self._soundings.awaited:
                     break
-                self._log.wait(left)
+                self._log.wait(min(left, _SOUNDING_SECONDS))
         self._log.stop()
         while self._read_one():
             pass
