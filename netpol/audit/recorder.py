@@ -12,6 +12,7 @@ import msgspec
 
 from netpol.audit.collector import Harvest
 from netpol.audit.counters import count_record
+from netpol.audit.losses import Loss
 from netpol.audit.moments import Moment, rfc3339
 from netpol.audit.packet import Fold
 from netpol.audit.record import Record
@@ -86,6 +87,9 @@ class Recorder:
         self._outlets = outlets
         self._node = node
         self._metrics = metrics
+        for loss in Loss:
+            # A series that is there before the first loss shows that it was the first.
+            metrics.audit_lost_packets.labels(loss.value)
         self._now = now
         self._news: deque[tuple[Sequence[Fact], Moment, Moment]] = deque()
         self._held: list[Fold] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,13 +15,16 @@ from cluster import BASE, WEB, Cluster, Object
 from live_node import AgentProcess, wait_until
 
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, PodParty, Record, decode
+from netpol.compiler.names import pod_chain
 from netpol.model.networks import Family
+from netpol.model.policies import Direction
 from netpol.model.treatment import AuditLevel
 
 pytestmark = pytest.mark.kernel
 
 ONLY_API = policy("x/only-api", "app=web", ingress=[rule(peers=[pods("app=api")], ports=["80/TCP"])])
 CLOSED = policy("y/closed", "app=job", directions=frozenset(), egress=[rule(peers=[pods("app=nobody")])])
+FLOOD, MANY_PORTS = 30_000, 100
 FAMILIES = pytest.mark.parametrize("family", Family, ids=lambda family: family.name)
 
 
@@ -194,3 +198,34 @@ def test_after_a_restart_verdicts_are_named_as_before(clean: Cluster, tmp_path: 
     with audited(clean, tmp_path, ONLY_API) as log:
         assert not clean.reaches("y/job", "x/web")
         assert log.between("x/web", "y/job").action is Action.DENY
+
+
+def test_after_a_flood_counts_and_losses_add_up_to_what_was_refused(clean: Cluster, tmp_path: Path) -> None:
+    with audited(clean, tmp_path, ONLY_API) as log:
+        target = str(WEB.addresses[0])
+        with clean.lab.namespace("y/job").entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for number in range(FLOOD):
+                sender.sendto(b"x", (target, 1 + number % MANY_PORTS))
+        refused = logged(clean, pod_chain("x", "web", Direction.INGRESS))
+        assert refused > FLOOD * 0.9, "nearly all that was sent came to the rule"
+        wait_until(lambda: sum(each.count + each.lost for each in log.records()) == refused, "all is accounted for")
+    assert len(log.records()) < FLOOD / 20, "repeats are folded"
+
+
+def logged(cluster: Cluster, chain: str) -> int:
+    """How many packets the chain's logging rule has seen."""
+    tool = f"iptables-{cluster.variant.value}"
+    lines = cluster.shell("one", tool, "-w", "-t", "filter", "-nvxL", chain).splitlines()
+    (found,) = (line for line in lines if "NFLOG" in line)
+    return int(found.split()[0])
+
+
+def test_a_log_that_cannot_be_written_holds_nothing_up(clean: Cluster, tmp_path: Path) -> None:
+    clean.write(ONLY_API)
+    with AgentProcess(clean, tmp_path / "agent.log", "--audit-log-path=/dev/full", "--audit-window=0.2s") as agent:
+        agent.until_said("kernel programmed")
+        assert not clean.reaches("y/job", "x/web")
+        agent.until_said("the audit log cannot be written")
+        clean.write()
+        wait_until(lambda: clean.reaches("y/job", "x/web"), "policies are still followed")
+        assert agent.stop() == 0
