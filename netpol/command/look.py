@@ -14,6 +14,7 @@ class Symbols(NamedTuple):
     allowed: str
     refused: str
     itself: str
+    spared: str
     ellipsis: str
 
     def shortened(self, name: str, width: int) -> str:
@@ -28,8 +29,8 @@ class Symbols(NamedTuple):
         return f"{name[: width - 1 - tail]}{self.ellipsis}{name[-tail:]}"
 
 
-UNICODE = Symbols("✓", "✗", "·", "…")
-ASCII = Symbols("+", "x", ".", "~")
+UNICODE = Symbols("✓", "✗", "·", "!", "…")
+ASCII = Symbols("+", "x", ".", "!", "~")
 
 
 class Paint(enum.Enum):

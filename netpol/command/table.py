@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -20,11 +20,15 @@ _SHORTEST_NAME = 12
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One port's answers, and the ones that they are compared with, if any."""
+    """One port's answers, and the ones that they are compared with, if any.
+
+    `spared` are pairs among those with a yes that are shown by a symbol of their own.
+    """
 
     title: str
     now: Reachability
     before: Reachability | None = None
+    spared: Set[tuple[str, str]] = frozenset()
 
     @property
     def cell_width(self) -> int:
@@ -36,6 +40,7 @@ class Outcomes(enum.Enum):
     """What a grid's answers are: the words for a yes, for a no, and for all pairs with a yes."""
 
     JUDGED = "allowed", "refused", "pairs that may connect"
+    SUPPOSED = "allowed", "refused", "pairs that may connect once everything is enforced"
     PROBED = "reached", "not reached", "pairs that reached each other"
 
 
@@ -150,11 +155,14 @@ class _Block:
 
     def _cell(self, source: str, name: str, look: Look) -> str:
         answer, before = self.panel.now[source].get(name), self.panel.before
-        symbol = {
-            True: look.painted(look.symbols.allowed, Paint.ALLOWED),
-            False: look.painted(look.symbols.refused, Paint.REFUSED),
-            None: look.painted(look.symbols.itself, Paint.FAINT),
-        }[answer]
+        if (source, name) in self.panel.spared:
+            symbol = look.painted(look.symbols.spared, Paint.WOULD_REFUSE)
+        else:
+            symbol = {
+                True: look.painted(look.symbols.allowed, Paint.ALLOWED),
+                False: look.painted(look.symbols.refused, Paint.REFUSED),
+                None: look.painted(look.symbols.itself, Paint.FAINT),
+            }[answer]
         if before is None:
             return symbol
         return symbol + (" " if before[source].get(name) is answer else CHANGED)

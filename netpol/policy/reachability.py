@@ -9,7 +9,7 @@ from typing import NamedTuple
 from netpol.model.objects import Pod
 from netpol.model.ports import ProtocolPort
 from netpol.policy.ends import pair_of_one_family, pairs_by_family
-from netpol.policy.judgement import Connection, End, PodEnd
+from netpol.policy.judgement import Connection, End, PodEnd, Verdict
 from netpol.policy.verdict import Oracle
 
 Reachability = dict[str, dict[str, bool]]
@@ -42,6 +42,17 @@ def divided(oracle: Oracle, pods: Iterable[Pod], port: ProtocolPort, reach: Reac
     ]
 
 
+def spared(oracle: Oracle, pods: Iterable[Pod], port: ProtocolPort, reach: Reachability) -> list[tuple[str, str]]:
+    """The ordered pairs that may connect by `reach`, and may not once what is under audit is enforced (X16)."""
+    return [
+        (source.name, destination.name)
+        for source, destination in permutations(_parties(pods), 2)
+        if reach[source.name][destination.name]
+        and (pair := pair_of_one_family(source.ends, destination.ends)) is not None
+        and _judge(oracle, pair, port).spared
+    ]
+
+
 class _Party(NamedTuple):
     """A pod: its name, and an end for each of its addresses."""
 
@@ -60,4 +71,8 @@ def _may_connect(oracle: Oracle, sources: tuple[End, ...], destinations: tuple[E
 
 
 def _allowed(oracle: Oracle, pair: tuple[End, End], port: ProtocolPort) -> bool:
-    return oracle.judge(Connection(*pair, port.protocol, port.port)).allowed
+    return _judge(oracle, pair, port).allowed
+
+
+def _judge(oracle: Oracle, pair: tuple[End, End], port: ProtocolPort) -> Verdict:
+    return oracle.judge(Connection(*pair, port.protocol, port.port))

@@ -143,6 +143,16 @@ def test_colours_change_nothing_else() -> None:
     assert coloured[3].startswith("  1 a  \x1b[2m.\x1b[0m \x1b[32m+\x1b[0m  \x1b[31mx\x1b[0m*")
 
 
+def test_x16_pairs_that_are_spared_have_their_own_symbol() -> None:
+    spared = frozenset({("x/a", "x/b"), ("y/c", "x/a")})
+    panel = Panel("80/TCP", EARLIER, spared=spared)
+    lines = grids([panel], PLAIN, ["outside/o"])
+    assert lines[3:] == ["  1 a  . !  +", "  2 b  + .  +", "y", "  3 c  ! +  .", "outside", "    o  + +  +"]
+    coloured = grids([panel], Look(ASCII, coloured=True), ["outside/o"])
+    assert [ESCAPE.sub("", line) for line in coloured] == lines
+    assert "\x1b[33m!\x1b[0m" in coloured[3]
+
+
 def test_totals_say_what_changed() -> None:
     assert totals([Panel("80/TCP", REACH)], Outcomes.JUDGED, PLAIN) == "pairs that may connect: 80/TCP 6 of 9"
     assert totals([COMPARED, Panel("ICMP", {})], Outcomes.PROBED, PLAIN) == (

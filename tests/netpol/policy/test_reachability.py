@@ -4,7 +4,7 @@ from builders import block, namespace, pod, pods, policy, rule, world
 
 from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
-from netpol.policy.reachability import Reachability, divided, reachability
+from netpol.policy.reachability import Reachability, divided, reachability, spared
 from netpol.policy.verdict import Oracle
 
 
@@ -72,3 +72,21 @@ def test_x12_pairs_are_divided_where_their_families_have_different_answers() -> 
     for port, pairs in (("80/TCP", [("x/a", "x/b")]), ("81/TCP", [])):
         answers = reach(snapshot, port)
         assert divided(Oracle(snapshot), snapshot.pods.values(), ProtocolPort.parse(port), answers) == pairs
+
+
+def test_x16_pairs_are_spared_that_only_what_is_under_audit_would_refuse() -> None:
+    snapshot = world(
+        namespace("x"),
+        pod("x/a", "10.0.0.1", labels="app=a"),
+        pod("x/b", "10.0.0.2", "fd00::2", labels="app=b"),
+        pod("x/c", "10.0.0.3", labels="app=c"),
+        pod("x/six", "fd00::6"),
+        policy("x/dry", "app in (a,b)", ingress=[rule([pods("app=c")], ["80/TCP"])], under_audit=True),
+        policy("x/firm", "app=b", ingress=[rule([pods("app=a")])]),
+    )
+    for port, pairs in (("80/TCP", [("x/b", "x/a")]), ("81/TCP", [("x/b", "x/a"), ("x/c", "x/a")])):
+        answers = reach(snapshot, port)
+        assert answers["x/a"]["x/b"], "a rule that is enforced allows it"
+        assert not answers["x/c"]["x/b"], "what is enforced refuses it"
+        assert not answers["x/six"]["x/a"], "they have no address family in common"
+        assert spared(Oracle(snapshot), snapshot.pods.values(), ProtocolPort.parse(port), answers) == pairs
