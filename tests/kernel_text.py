@@ -10,6 +10,7 @@ from itertools import pairwise
 from cluster import Cluster
 
 from netpol.compiler.names import is_ours
+from netpol.dataplane.iptables import tool_name
 from netpol.model.networks import Family
 from netpol.settings import Variant
 
@@ -54,6 +55,13 @@ def kernel_text(cluster: Cluster, node: str = "one", *, counters: bool = False) 
         tuple(sorted(_OF_THE_HASH.sub("", line) for line in saved)),
         {tool: tuple(_saved(cluster, node, tool, counters=counters)) for tool in _tools()},
     )
+
+
+def packets_logged(cluster: Cluster, chain: str, family: Family, node: str = "one") -> int:
+    """How many packets the one rule of the chain that logs has met since it was written."""
+    saved = cluster.shell(node, tool_name(cluster.variant, family, "save"), "-c", "-t", "filter")
+    (packets,) = re.findall(rf"^\[(\d+):\d+\] -A {chain} .*-j NFLOG", saved, re.MULTILINE)
+    return int(packets)
 
 
 def _tools() -> Iterator[str]:

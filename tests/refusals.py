@@ -12,6 +12,7 @@ from netpol.compiler.ruleset import (
     AddressPort,
     AddressPortAddress,
     AddToSet,
+    FirstPacket,
     Goto,
     InNetwork,
     InSet,
@@ -152,7 +153,7 @@ def _check_match(match: Match, rule: Rule, family: Family, sets: Mapping[str, Ip
             assert family is Family.IPV6, f"{rule} is not for a table of {family}"
         case InState(states):
             assert states, f"{rule} matches no state"
-        case OfProtocol() | NotSyn() | NotInit() | LocalAddress():
+        case OfProtocol() | FirstPacket() | NotSyn() | NotInit() | LocalAddress():
             pass
         case _:
             raise AssertionError(f"{rule} has an unknown match: {match}")

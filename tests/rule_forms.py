@@ -6,6 +6,7 @@ from netpol.compiler.ruleset import (
     Action,
     AddToSet,
     ConnectionState,
+    FirstPacket,
     Goto,
     InNetwork,
     InSet,
@@ -131,6 +132,10 @@ def _of_states() -> list[Form]:
         (
             Rule((InState(frozenset({NEW, ESTABLISHED}), negated=True),), accept),
             "-m conntrack ! --ctstate NEW,ESTABLISHED -j RETURN",
+        ),
+        (
+            Rule((FirstPacket(), TCP), accept),
+            "-p tcp -m conntrack ! --ctstatus CONFIRMED -j RETURN",
         ),
         (
             Rule((LocalAddress(SOURCE, negated=True), LocalAddress(DESTINATION)), accept),

@@ -16,6 +16,7 @@ from netpol.compiler.ruleset import (
     Action,
     AddressPort,
     ConnectionState,
+    FirstPacket,
     Goto,
     Hook,
     InNetwork,
@@ -202,6 +203,11 @@ class TestMatches:
         expected = state in (State.ESTABLISHED, State.RELATED)
         assert meets(InState(living), replace(TO_WEB, state=state)) is expected
         assert meets(InState(living, negated=True), replace(TO_WEB, state=state)) is not expected
+
+    @pytest.mark.parametrize("state", State)
+    def test_the_first_packet_of_a_connection(self, state: State) -> None:
+        assert meets(FirstPacket(), replace(TO_WEB, state=state)) is (state is State.NEW)
+        assert not meets(FirstPacket(), replace(TO_WEB, state=state, first=False))
 
     def test_not_syn(self) -> None:
         assert not meets((TCP, NotSyn()), TO_WEB)

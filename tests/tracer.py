@@ -19,6 +19,7 @@ from netpol.compiler.ruleset import (
     AddressPort,
     AddressPortAddress,
     AddToSet,
+    FirstPacket,
     Goto,
     Hook,
     InNetwork,
@@ -65,8 +66,9 @@ class Packet:
     """A packet after service translation; `protocol` is None for one that no policy can name.
 
     `opening` is a TCP packet with SYN and without ACK, RST and FIN, or an SCTP packet with
-    INIT and nothing else. `local` are the own addresses of the node it is on; loopback is
-    always among them.
+    INIT and nothing else; `first` is one that is NEW and before which none of its connection
+    has passed. `local` are the own addresses of the node it is on; loopback is always among
+    them.
     """
 
     source: Address
@@ -76,6 +78,7 @@ class Packet:
     source_port: int = 40000
     state: State = State.NEW
     opening: bool = True
+    first: bool = True
     icmpv6_type: int = ECHO_REQUEST
     local: frozenset[Address] = frozenset()
 
@@ -217,6 +220,8 @@ class Tracer:
                 return packet.port is not None and any(packet.port in each for each in ports)
             case InState(states, negated):
                 return (packet.state.value in {state.value for state in states}) is not negated
+            case FirstPacket():
+                return packet.first and packet.state is State.NEW
             case NotSyn():
                 return packet.protocol is Protocol.TCP and not packet.opening
             case NotInit():

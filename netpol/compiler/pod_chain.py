@@ -14,6 +14,7 @@ from netpol.compiler import log_points, names
 from netpol.compiler.allowances import Allowance, allowances
 from netpol.compiler.ruleset import (
     Action,
+    FirstPacket,
     Goto,
     InSet,
     IpSet,
@@ -77,7 +78,7 @@ def enforcing_program(
 ) -> PodProgram:
     """The chains that judge `direction` of a pod which enforced policies isolate; they are the same for both families.
 
-    What a rule allows goes on to a chain of its own where it is logged too (X17).
+    What a rule allows goes on to a chain of its own where that is logged too, once a connection (X17).
     """
     chain = names.pod_chain(pod.namespace, pod.name, direction)
     allowing = names.allowing_chain(pod.namespace, pod.name, direction)
@@ -90,7 +91,7 @@ def enforcing_program(
     refusals = (Rule(matches, target, refused) for matches, target in _REFUSALS[treatment.deny_action])
     chains = {chain: (*rules, *logs, *refusals)}
     if logs_allowed:
-        chains[allowing] = (_log(allowing, log_group, f"{direction.value} of {pod}: allowed"),)
+        chains[allowing] = (_log(allowing, log_group, f"{direction.value} of {pod}: allowed", FirstPacket()),)
     return PodProgram(direction, Enforcement.ENFORCE, chain, chains, groups)
 
 
@@ -128,8 +129,8 @@ def _allowing(
     return tuple(rules), tuple(groups)
 
 
-def _log(chain: str, log_group: int, comment: str) -> Rule:
-    return Rule((), Log(log_group, log_points.prefix(chain)), comment)
+def _log(chain: str, log_group: int, comment: str, *matches: Match) -> Rule:
+    return Rule(matches, Log(log_group, log_points.prefix(chain)), comment)
 
 
 def _sides(direction: Direction, terms: Iterable[Term]) -> tuple[Side, ...]:

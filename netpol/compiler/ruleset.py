@@ -150,6 +150,14 @@ class InState:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstPacket:
+    """The packet is the first of its connection: those before it, if any, were refused.
+
+    State NEW is also of what follows until the other side answers.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class NotSyn:
     """The packet is no TCP opening (SYN set; ACK, RST and FIN not); the rule also has OfProtocol(TCP)."""
 
@@ -174,7 +182,9 @@ class OfIcmpv6Type:
     number: int
 
 
-Match = InSet | InNetwork | OfProtocol | ToPorts | InState | NotSyn | NotInit | LocalAddress | OfIcmpv6Type
+Match = (
+    InSet | InNetwork | OfProtocol | ToPorts | InState | FirstPacket | NotSyn | NotInit | LocalAddress | OfIcmpv6Type
+)
 
 # --- targets and rules
 

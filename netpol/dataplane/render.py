@@ -15,6 +15,7 @@ from netpol.compiler.ruleset import (
     Action,
     AddToSet,
     ConnectionState,
+    FirstPacket,
     Goto,
     Hook,
     InNetwork,
@@ -165,6 +166,9 @@ def _match(match: Match) -> str:
         case InState():
             states = ",".join(state.value for state in STATES if state in match.states)
             return f"-m conntrack {_not(match)}--ctstate {states}"
+        case FirstPacket():
+            # The kernel confirms an entry when its packet has passed every hook.
+            return "-m conntrack ! --ctstatus CONFIRMED"
         case LocalAddress():
             return f"-m addrtype {_not(match)}--{match.side.value}-type LOCAL"
         case _:

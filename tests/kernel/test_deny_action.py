@@ -26,7 +26,8 @@ SERVERS = ("x/web", "x/far", "y/job", "y/other", "outside/server", "node/one", "
 def _unlimited(cluster: Cluster) -> None:
     """The nodes send as many ICMP errors as there are refusals: by default one address gets one a second."""
     for each in cluster.lab.nodes:
-        cluster.shell(each, "sysctl", "-w", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
+        limits = {"ipv4/icmp_ratelimit": "0", "ipv6/icmp/ratelimit": "0"}
+        cluster.lab.namespace(f"node/{each}").configure(limits)
 
 
 def outcomes(cluster: Cluster, sources: Iterable[str], destinations: Iterable[str]) -> dict[str, Outcome]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import pytest
 from builders import BOTH, namespace, pods, policy, rule
 from cluster import EVERYBODY, Cluster, Object
+from kernel_text import packets_logged
 
 from netpol.compiler import names
-from netpol.dataplane.iptables import tool_name
 from netpol.lab.flows import Flow, Speaker
 from netpol.model.networks import Family
 from netpol.model.policies import Direction
@@ -30,10 +29,7 @@ DRY_RUNS: dict[str, list[Object]] = {
 
 def would_be_refused(cluster: Cluster, direction: Direction, family: Family) -> int:
     """How many packets of x/web the kernel has logged as such."""
-    saved = cluster.shell("one", tool_name(cluster.variant, family, "save"), "-c", "-t", "filter")
-    chain = names.audited_chain("x", "web", direction)
-    (packets,) = re.findall(rf"^\[(\d+):\d+\] -A {chain} .*-j NFLOG", saved, re.MULTILINE)
-    return int(packets)
+    return packets_logged(cluster, names.audited_chain("x", "web", direction), family)
 
 
 @pytest.mark.parametrize("objects", DRY_RUNS.values(), ids=DRY_RUNS)

@@ -156,6 +156,12 @@ def _states(_: _Said, option: str, following: Iterator[Word]) -> None:
         raise _Refused(f"bad ctstate {states!r}")
 
 
+def _status(_: _Said, option: str, following: Iterator[Word]) -> None:
+    status = _value(following, option)
+    if status != "CONFIRMED":
+        raise _Refused(f"unknown ctstatus {status!r}")
+
+
 def _flags(_: _Said, option: str, following: Iterator[Word]) -> None:
     flags = [*_value(following, option).split(","), *_value(following, option).split(",")]
     if not set(flags) <= {"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ALL", "NONE"}:
@@ -208,7 +214,7 @@ def _target(said: _Said, option: str, following: Iterator[Word]) -> None:
 
 _MODULES = _WITH_PORTS | {"set", "multiport", "conntrack", "addrtype", "icmp6", "comment"}
 _NEGATABLE = frozenset(
-    {"-s", "-d", "--match-set", "--ctstate", "--tcp-flags", "--chunk-types", "--src-type", "--dst-type"}
+    {"-s", "-d", "--match-set", "--ctstate", "--ctstatus", "--tcp-flags", "--chunk-types", "--src-type", "--dst-type"}
 )
 
 # An option's module ("" for what every rule has; a target's options name the target), and its check.
@@ -223,6 +229,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[_Said, str, Iterator[Word]], None]]] = 
     "--dports": ("multiport", _ports),
     "--dport": ("", _port),
     "--ctstate": ("conntrack", _states),
+    "--ctstatus": ("conntrack", _status),
     "--tcp-flags": ("tcp", _flags),
     "--chunk-types": ("sctp", _chunk_types),
     "--src-type": ("addrtype", _address_type),

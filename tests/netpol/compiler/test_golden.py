@@ -14,7 +14,7 @@ from netpol.cli import main
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 WORLDS = sorted(GOLDEN.glob("*.yaml"))
-BOTH_FAMILIES = {"dual-stack", "pod-range"}
+BOTH_FAMILIES = {"dual-stack", "pod-range", "treatment"}
 """The worlds whose IPv6 rules say something that the IPv4 ones do not."""
 
 

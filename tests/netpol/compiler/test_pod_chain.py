@@ -9,6 +9,7 @@ from netpol.compiler import names
 from netpol.compiler.pod_chain import Group, PodProgram, auditing_program, enforcing_program
 from netpol.compiler.ruleset import (
     Action,
+    FirstPacket,
     Goto,
     InSet,
     Log,
@@ -90,7 +91,7 @@ def test_what_a_rule_allows_is_logged_in_a_chain_of_its_own(direction: Direction
     found = program(direction, rule(None, ["80/TCP"]), rule([pods()]), treatment=Treatment(AuditLevel.ALLOWS))
     allowing = names.allowing_chain("x", "web", direction)
     assert targets(found) == [Goto(allowing), Goto(allowing), Log(7, f"1:{found.chain}"), Action.DROP]
-    log = Rule((), Log(7, f"1:{allowing}"), f"{direction.value} of x/web: allowed")
+    log = Rule((FirstPacket(),), Log(7, f"1:{allowing}"), f"{direction.value} of x/web: allowed")
     assert found.chains == {found.chain: rules_of(found), allowing: (log,)}
 
 

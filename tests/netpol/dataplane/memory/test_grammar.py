@@ -51,6 +51,7 @@ def test_every_form_is_taken(family: Family) -> None:
         ("-m addrtype --src-type MARS -j DROP", "unknown address type"),
         ("-j NFLOG --nflog-group 65536", "takes no '65536'"),
         ("-j DROP --nflog-group 1", "without NFLOG"),
+        ("-m conntrack --ctstatus SEEN -j DROP", "unknown ctstatus 'SEEN'"),
         ("-j REJECT --reject-with tcp-reset", "tcp-reset needs -p tcp"),
         ("-j REJECT --reject-with icmp6-port-unreachable", "unknown reject type"),
         ("-j DROP --reject-with tcp-reset", "without REJECT"),
