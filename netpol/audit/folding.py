@@ -14,14 +14,14 @@ from netpol.audit.packet import Fold, Packet
 from netpol.audit.throttle import Budget
 
 MOST_FOLDS = 4096
-"""Folds open at once: some 2 MB. A scan of two thousand ports within one window is told port by port."""
+"""Folds open at once: some 3 MB. A scan of two thousand ports within one window is told port by port."""
 
 FOLDS_PER_SECOND = 1000.0
 """Folds begun in a second on average, and so records written: at most some 800 kB/s for each outlet."""
 
 
 class _OpenFold:
-    """A fold whose window may still be open."""
+    """What is being counted, until it is given out; its window may have passed already."""
 
     __slots__ = ("closes", "count", "first", "last", "packet", "prefix")
 

@@ -97,7 +97,10 @@ class LogSocket:
 
     def receive(self) -> bytes | None:
         """The next datagram; None where there is none at this moment."""
-        return self._early.popleft() if self._early else self._read()
+        try:
+            return self._early.popleft() if self._early else self._read()
+        except OSError as refused:
+            raise KernelRefusal(f"{self._what()}: {refused.strerror}") from refused
 
     def take_overrun(self) -> bool:
         """True where the kernel has said since the last call that it had no room for packets."""
@@ -105,6 +108,7 @@ class LogSocket:
         return overran
 
     def _read(self) -> bytes | None:
+        """The next datagram of the kernel's. What it had no room for is no failure: the numbers tell of it."""
         while True:
             try:
                 datagram, (sender, _) = self._socket.recvfrom(_DATAGRAM_BYTES)
@@ -112,7 +116,7 @@ class LogSocket:
                 if refused.errno in _EMPTY:
                     return None
                 if refused.errno != errno.ENOBUFS:
-                    raise KernelRefusal(f"{self._what()}: {refused.strerror}") from refused
+                    raise
                 self._overran = True
             else:
                 # Any process may write to this address; only the kernel's is 0.

@@ -177,6 +177,11 @@ def test_a_kernel_that_does_not_answer_is_a_refusal(scripted: Callable[..., LogS
         scripted(answer(0), ready=False)
 
 
+def test_a_socket_that_dies_before_the_answer_is_a_refusal(scripted: Callable[..., LogSocket]) -> None:
+    with pytest.raises(KernelRefusal, match=r"^the packets .* group 7 cannot be read: Bad file descriptor"):
+        scripted(OSError(errno.EBADF, "Bad file descriptor"))
+
+
 def test_what_comes_before_the_answer_is_kept(scripted: Callable[..., LogSocket]) -> None:
     early = logged(b"a packet")
     nothing = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
