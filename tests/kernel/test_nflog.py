@@ -141,6 +141,23 @@ def test_loss_forced_by_a_tiny_buffer_adds_up_to_the_last_packet() -> None:
     assert fold.count + lost[Loss.KERNEL] == MANY
 
 
+def test_senders_on_every_processor_and_a_reader_meanwhile_add_up_to_the_last_packet() -> None:
+    write_ours()
+    refuse_arriving("-p udp -d 127.0.0.2", PREFIX)
+    counted, lost = 0, Counter[Loss]()
+    with Collector(100, 0.1, Bounds(receive_buffer_bytes=65_536)) as collector:
+        senders = [subprocess.Popen([sys.executable, "-c", FLOOD, str(MANY), "3"]) for _ in range(2)]
+        while any(sender.poll() is None for sender in senders):
+            harvest = collector.gather(0.05)
+            counted += sum(fold.count for fold in harvest.folds)
+            lost.update(harvest.lost)
+        harvest = collector.flush()
+    counted += sum(fold.count for fold in harvest.folds)
+    lost.update(harvest.lost)
+    assert set(lost) <= {Loss.KERNEL}
+    assert counted + lost[Loss.KERNEL] == logged_arriving() == 2 * MANY
+
+
 def test_without_our_rules_what_was_lost_last_shows_with_the_next_packet() -> None:
     refuse_arriving("-p udp -d 127.0.0.2", PREFIX)
     with Collector(100, 60.0, SMALL) as collector:
