@@ -86,12 +86,14 @@ def record_of(connection: Connection, decision: Decision, count: int) -> Record:
 
 
 def with_workloads(snapshot: Snapshot, chosen: Sequence[int]) -> Snapshot:
-    """Pods are of a workload by their labels, of one in which anything goes, or of none."""
+    """Pods are of a workload by their labels, of one that has a label of its own and any others, or of none."""
     pods = {}
     for number, (name, pod) in zip(cycle(chosen), snapshot.pods.items(), strict=False):
         alike = "Deployment/" + "-".join(f"{key}.{value}" for key, value in sorted(pod.labels.items()))
-        workload = (alike, alike, "DaemonSet/any", "")[number]
-        pods[name] = replace(pod, workload=workload, labels={**pod.labels, "pod-template-hash": str(number)})
+        workload, own = ((alike, {}), ("DaemonSet/any", {"name": "any"}), ("DaemonSet/any", {"name": "any"}), ("", {}))[
+            number
+        ]
+        pods[name] = replace(pod, workload=workload, labels={**pod.labels, **own, "pod-template-hash": str(number)})
     return replace(snapshot, pods=pods)
 
 

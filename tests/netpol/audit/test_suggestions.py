@@ -7,6 +7,7 @@ from builders import BOTH, EGRESS, beta, namespace, node, pod, policy, world
 from logged import party, refusal
 
 from netpol.audit.needs import Tally
+from netpol.audit.proof import Unproved
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, PodParty, Record
 from netpol.audit.suggestions import Breadth, Suggestions, suggest
 from netpol.model.objects import Namespace, Node, Pod
@@ -230,3 +231,11 @@ def test_nothing_is_suggested_of_nothing() -> None:
     assert suggest([], shop()) == Suggestions((), {}, Tally(), {})
     unknown = refusal(of(WEB[0]), of(DB), reason=Cause.UNKNOWN_POD)
     assert suggest([unknown], shop(CLOSED)).passed_over == {"unknown-pod": Tally(1, 1)}
+
+
+def test_an_object_that_would_not_be_understood_is_shown_to_nobody() -> None:
+    strange = Namespace("no name", {"kubernetes.io/metadata.name": "no name"})
+    client = pod("no name/client", "10.0.1.2", labels="app=client")
+    snapshot = world(namespace("shop"), strange, *WEB, client, CLOSED)
+    with pytest.raises(Unproved, match="'no name' is no label value"):
+        suggest([refusal(of(WEB[0]), of(client))], snapshot)
