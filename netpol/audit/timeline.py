@@ -88,7 +88,8 @@ class Timeline(Generic[Name, Value]):
         now = self._memory.now
         if now <= self._memory.since:
             return
-        formers = (*(former for former in self._formers(name) if former.until > self._memory.since), Former(value, now))
+        formers = self._formers(name)
+        formers = (*formers[bisect_right(formers, self._memory.since, key=_until) :], Former(value, now))
         if len(formers) > MOST_FORMER:
             self._memory.forget(formers[0].until)
             formers = formers[1:]
