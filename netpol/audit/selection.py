@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from netpol.audit.moments import Moment, rfc3339
+from netpol.audit.moments import Moment, parse_rfc3339
 from netpol.audit.record import Action, Cause, Party, PodParty, Record
 
 
@@ -52,11 +52,8 @@ class Selection:
     directions: frozenset[str] = frozenset()
 
     def reaches(self, record: Record) -> bool:
-        """True where the last packet of the record is not too old.
-
-        The texts are compared, as both are in UTC and to the microsecond.
-        """
-        return self.since is None or record.last >= rfc3339(self.since)
+        """True where the last packet of the record is not too old."""
+        return self.since is None or parse_rfc3339(record.last) >= self.since
 
     def chooses(self, record: Record) -> bool:
         """True where the record is of the kind that is asked for, however old."""
