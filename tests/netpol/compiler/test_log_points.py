@@ -1,0 +1,71 @@
+"""What rules log packets with, and what that is read back as, also by an agent that did not write it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netpol.compiler import names
+from netpol.compiler.log_points import LogPoint, Outcome, pod_digest, prefix
+from netpol.model.policies import Direction
+
+PREFIX_BYTES = 63
+"""What NFLOG holds."""
+OF_NODE = {
+    names.INVALID: Outcome.MIDSTREAM,
+    names.CUT: Outcome.CUT,
+    names.UNKNOWN: Outcome.UNKNOWN_ADDRESS,
+}
+OF_POD = {
+    names.pod_chain: Outcome.DENIED,
+    names.audited_chain: Outcome.WOULD_BE_DENIED,
+    names.allowing_chain: Outcome.ALLOWED,
+}
+WORDS = st.text(max_size=8)
+
+
+@pytest.mark.parametrize(("chain", "outcome"), OF_NODE.items())
+def test_a_chain_of_the_node_says_what_became_of_the_packet(chain: str, outcome: Outcome) -> None:
+    assert LogPoint.parse(prefix(chain)) == LogPoint(outcome)
+
+
+@given(WORDS, WORDS, st.sampled_from(Direction))
+def test_a_chain_of_a_pod_also_says_whose_it_is_and_of_which_direction(
+    namespace: str, pod: str, direction: Direction
+) -> None:
+    for chain_of, outcome in OF_POD.items():
+        text = prefix(chain_of(namespace, pod, direction))
+        assert len(text.encode()) <= PREFIX_BYTES
+        assert LogPoint.parse(text) == LogPoint(outcome, direction, pod_digest(namespace, pod))
+
+
+def test_every_outcome_is_logged_somewhere() -> None:
+    assert {*OF_NODE.values(), *OF_POD.values()} == set(Outcome)
+
+
+def test_what_was_written_before_is_read_the_same() -> None:
+    """The kernel's rules outlive the agent, and its records the cluster: the digest is a fixed one."""
+    found = LogPoint.parse("1:NETPOL-PI-A7RH7BDHHEKCCTK3")
+    assert found == LogPoint(Outcome.DENIED, Direction.INGRESS, "A7RH7BDHHEKCCTK3")
+    assert pod_digest("shop", "web") == "3TBAULGWG7OYEE26"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1:",
+        "2:NETPOL-INVALID",
+        "NETPOL-INVALID",
+        "1:NETPOL-FORWARD",
+        "1:NETPOL-PX-A7RH7BDHHEKCCTK3",
+        "1:NETPOL-LI-A7RH7BDHHEKCCTK3",
+        "1:NETPOL-PI-A7RH7BDHHEKCCTK",
+        "1:NETPOL-PI-A7RH7BDHHEKCCTK3 ",
+        "1:netpol-pi-a7rh7bdhhekcctk3",
+        "dropped: ",
+    ],
+)
+def test_what_nobody_of_ours_writes_is_nothing(text: str) -> None:
+    assert LogPoint.parse(text) is None
