@@ -30,23 +30,24 @@ class PodName:
                 return cls(name, namespace)
         raise ValueError(f"{text!r} is neither NAME nor NAMESPACE/NAME")
 
-    def names(self, pod: PodParty) -> bool:
-        """True where the pod is one of those that are meant."""
-        return pod.name == self.name and self.namespace in (None, pod.namespace)
+    def names(self, end: Party | None) -> bool:
+        """True where the end is one of the pods that are meant."""
+        return isinstance(end, PodParty) and end.name == self.name and self.namespace in (None, end.namespace)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What records must have in common with it; of each kind any one will do, and an empty kind asks nothing.
 
-    Namespaces, pods and addresses are those of one end, be it subject or peer. Addresses and
-    directions are as records write them.
+    Namespaces, pods and addresses are those of one end, be it subject or peer, and `peers` are pods
+    or addresses of the other. Addresses and directions are as records write them.
     """
 
     since: Moment | None = None
     namespaces: frozenset[str] = frozenset()
     pods: frozenset[PodName] = frozenset()
     addresses: frozenset[str] = frozenset()
+    peers: frozenset[PodName | str] = frozenset()
     actions: frozenset[Action] = frozenset()
     reasons: frozenset[Cause] = frozenset()
     directions: frozenset[str] = frozenset()
@@ -61,19 +62,20 @@ class Selection:
             _within(record.action, self.actions)
             and _within(record.reason, self.reasons)
             and _within(record.direction, self.directions)
-            and any(self._names(end) for end in (record.subject, record.peer))
+            and (self._is_between(record.subject, record.peer) or self._is_between(record.peer, record.subject))
         )
 
-    def _names(self, end: Party | None) -> bool:
-        if self.addresses and (end is None or end.ip not in self.addresses):
-            return False
-        if not (self.namespaces or self.pods):
-            return True
+    def _is_between(self, one: Party | None, other: Party | None) -> bool:
         return (
-            isinstance(end, PodParty)
-            and _within(end.namespace, self.namespaces)
-            and (not self.pods or any(pod.names(end) for pod in self.pods))
+            (not self.namespaces or (isinstance(one, PodParty) and one.namespace in self.namespaces))
+            and (not self.pods or any(pod.names(one) for pod in self.pods))
+            and (not self.addresses or (one is not None and one.ip in self.addresses))
+            and (not self.peers or any(_is_named(other, peer) for peer in self.peers))
         )
+
+
+def _is_named(end: Party | None, name: PodName | str) -> bool:
+    return name.names(end) if isinstance(name, PodName) else end is not None and end.ip == name
 
 
 def _within(value: object, wanted: AbstractSet[object]) -> bool:

@@ -52,6 +52,7 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
         ("--namespace", "NAMESPACE", str, "of which an end is a pod in this namespace"),
         ("--pod", "POD", _pod_name, "of which an end is this pod: NAME, or NAMESPACE/NAME"),
         ("--ip", "IP", _address, "of which an end has this address"),
+        ("--peer", "PEER", _peer, "whose other end is this pod or this address"),
     ):
         group.add_argument(
             flag, type=convert, action="append", metavar=metavar, help=f"only records {meaning}; may be repeated"
@@ -79,6 +80,7 @@ def selection_of(arguments: argparse.Namespace) -> Selection:
         frozenset(given.get("namespace", ())),
         frozenset(given.get("pod", ())),
         frozenset(given.get("ip", ())),
+        frozenset(given.get("peer", ())),
         frozenset(map(Action, given.get("action", ()))),
         frozenset(map(Cause, given.get("reason", ()))),
         frozenset(given.get("direction", ())),
@@ -168,3 +170,9 @@ def _address(text: str) -> str:
         return str(parse_address(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _peer(text: str) -> PodName | str:
+    with suppress(argparse.ArgumentTypeError):
+        return _address(text)
+    return _pod_name(text)

@@ -41,6 +41,9 @@ CHOOSING = [
     Selection(namespaces=frozenset({"ops"}), pods=frozenset({PodName("shell")})),
     Selection(addresses=frozenset({SHELL.ip})),
     Selection(addresses=frozenset({DB.ip}), pods=frozenset({PodName("db-1")})),
+    Selection(pods=frozenset({PodName("db-1")}), peers=frozenset({PodName("shell")})),
+    Selection(pods=frozenset({PodName("shell")}), peers=frozenset({"10.0.0.9", DB.ip})),
+    Selection(peers=frozenset({PodName("shell", "ops")})),
     Selection(actions=frozenset({Action.ALLOW, Action.DENY})),
     Selection(reasons=frozenset({Cause.IMPLICIT_ISOLATION})),
     Selection(directions=frozenset({"ingress"})),
@@ -54,6 +57,9 @@ REFUSING = [
     Selection(namespaces=frozenset({"shop"}), pods=frozenset({PodName("shell")})),
     Selection(addresses=frozenset({DB.ip}), pods=frozenset({PodName("shell")})),
     Selection(addresses=frozenset({WEB.ip})),
+    # Both are the same end's.
+    Selection(pods=frozenset({PodName("db-1")}), peers=frozenset({PodName("db-1"), DB.ip})),
+    Selection(namespaces=frozenset({"ops"}), peers=frozenset({PodName("shell")})),
     Selection(actions=frozenset({Action.ALLOW})),
     Selection(reasons=frozenset({Cause.RULE})),
     Selection(directions=frozenset({"egress"})),
@@ -84,4 +90,6 @@ def test_ends_that_are_no_pods_have_addresses_only() -> None:
 def test_what_only_counts_packets_is_nobodys() -> None:
     assert Selection(reasons=frozenset({Cause.LOST})).chooses(LOST)
     assert not Selection(addresses=frozenset({"10.0.0.9"})).chooses(LOST)
+    assert not Selection(peers=frozenset({"10.0.0.9"})).chooses(LOST)
+    assert not Selection(peers=frozenset({PodName("web-1")})).chooses(LOST)
     assert not Selection(namespaces=frozenset({"shop"})).chooses(LOST)

@@ -52,6 +52,7 @@ def test_nothing_is_asked_for_where_nothing_is_said() -> None:
 def test_each_flag_asks_for_something() -> None:
     arguments = parsed(
         *("--namespace", "shop", "--namespace=ops", "--pod", "web-1", "--pod=ops/shell", "--ip", "FD00::0:1"),
+        *("--peer", "db-1", "--peer=ops/shell", "--peer=10.0.0.1"),
         *("--action", "deny", "--action=would-deny", "--reason", "unknown-pod", "--direction", "egress"),
     )
     assert selection_of(arguments) == Selection(
@@ -59,6 +60,7 @@ def test_each_flag_asks_for_something() -> None:
         frozenset({"shop", "ops"}),
         frozenset({PodName("web-1"), PodName("shell", "ops")}),
         frozenset({"fd00::1"}),
+        frozenset({PodName("db-1"), PodName("shell", "ops"), "10.0.0.1"}),
         frozenset({Action.DENY, Action.WOULD_DENY}),
         frozenset({Cause.UNKNOWN_POD}),
         frozenset({"egress"}),
@@ -96,6 +98,7 @@ def test_before_the_epoch_there_is_nothing(text: str) -> None:
         (("--audit-log-path", "a", "--audit-log-path", "b"), "may be given only once"),
         (("--pod", "a/b/c"), "'a/b/c' is neither NAME nor NAMESPACE/NAME"),
         (("--ip", "10.0.0.0/8"), "10.0.0.0/8"),
+        (("--peer", "a/b/c"), "'a/b/c' is neither NAME nor NAMESPACE/NAME"),
         (("--action", "refuse"), "'refuse'"),
         (("--reason", "because"), "'because'"),
         (("--direction", "up"), "'up'"),
