@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +29,7 @@ from netpol.audit.record import (
 from netpol.model.policies import Direction
 from netpol.policy.judgement import Lack
 
+PAGE = Path(__file__).parents[3] / "docs/audit-log.md"
 AT = "2024-05-01T10:00:00.000001Z"
 RECORD = Record(
     ts=AT,
@@ -60,6 +63,24 @@ def test_a_record_of_nothing_but_losses_does_too() -> None:
     assert (record.action, record.reason, record.count, record.lost) == (Action.UNKNOWN, Cause.LOST, 0, 12)
 
 
+def test_the_record_that_the_page_shows_is_one() -> None:
+    shown = re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(shown) == 1
+    record = conforming(decode(shown[0].encode()))
+    assert list(msgspec.json.decode(shown[0])) == list(Record.__struct_fields__)
+    assert record.action is Action.DENY
+
+
+def test_the_page_explains_every_field_and_value() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    words = [*Record.__struct_fields__, *values(Action), *values(Cause), *values(Lack), ANNOTATION_KIND]
+    assert [word for word in words if f"`{word}`" not in page] == []
+
+
+def values(kind: Iterable[enum.Enum]) -> list[str]:
+    return [member.value for member in kind]
+
+
 def test_every_field_is_on_the_line_whatever_it_says() -> None:
     written = msgspec.json.decode(encode(Record.of_lost(AT, "n1", 0)))
     assert list(written) == list(Record.__struct_fields__)
@@ -90,10 +111,6 @@ def test_the_schema_has_the_fields_of(struct: type[msgspec.Struct], schema: dict
     if config.tag_field:
         assert schema["properties"][config.tag_field]["const"] == config.tag
     assert all("description" in each or "const" in each for each in schema["properties"].values())
-
-
-def values(kind: Iterable[enum.Enum]) -> list[str]:
-    return [member.value for member in kind]
 
 
 def test_the_schema_has_the_values_of_every_enum() -> None:
