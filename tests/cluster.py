@@ -23,7 +23,8 @@ from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
-from netpol.policy.judgement import Connection, End, NodeEnd
+from netpol.model.treatment import DenyAction
+from netpol.policy.judgement import Connection, End, NodeEnd, PodEnd
 from netpol.policy.verdict import Oracle
 from netpol.settings import PolicyOptions, Variant
 from netpol.source.manifests import load
@@ -70,7 +71,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Which probes reached whom they were meant for; all others met silence."""
+    """Which probes reached whom they were meant for; all others were refused."""
 
     reached: Mapping[Asked, bool]
 
@@ -217,12 +218,13 @@ class Cluster:
             self.question(asked.source, asked.destination, asked.port, asked.family): asked
             for asked in self._asked(ports, families, sources, destinations)
         }
-        allowed = {question for question in questions if self._allows(question)}
-        outcomes = probe(questions, expected=allowed, patience=PATIENCE)
+        right = {question: self._right_outcomes(question) for question in questions}
+        allowed = {question for question, outcomes in right.items() if Outcome.REACHED in outcomes}
+        found = probe(questions, expected=allowed, patience=PATIENCE)
         wrong = {
             str(questions[question]): f"{outcome.value}; the oracle {'allows' if question in allowed else 'refuses'} it"
-            for question, outcome in outcomes.items()
-            if outcome is not (Outcome.REACHED if question in allowed else Outcome.SILENT)
+            for question, outcome in found.items()
+            if outcome not in right[question]
         }
         assert wrong == {}, wrong
         return Table({asked: question in allowed for question, asked in questions.items()})
@@ -260,10 +262,21 @@ class Cluster:
     def _has(self, name: str, family: Family) -> bool:
         return any(family_of(address) is family for address in self.lab.addresses(name))
 
-    def _allows(self, question: Probe) -> bool:
+    def _right_outcomes(self, question: Probe) -> frozenset[Outcome]:
+        """What may come of it, by the oracle and how the namespace of the pod that refuses it tells of that (X17)."""
         place = question.place
         connection = Connection(self._end(question.source), self._end(place.endpoint), place.protocol, place.port)
-        return self._oracle.judge(connection).allowed
+        verdict = self._oracle.judge(connection)
+        if verdict.allowed:
+            return frozenset({Outcome.REACHED})
+        refusing = connection.destination if verdict.egress.allowed else connection.source
+        assert isinstance(refusing, PodEnd), f"{refusing} refuses {question}"
+        home = self._snapshot.namespaces.get(refusing.pod.namespace)
+        if home is None or home.deny_action is not DenyAction.REJECT:
+            return frozenset({Outcome.SILENT})
+        # The kernel sends one address only so many ICMP errors a second; a reset is no such error.
+        told = frozenset({Outcome.REFUSED})
+        return told if place.protocol is Protocol.TCP else told | {Outcome.SILENT}
 
     def _end(self, endpoint: Endpoint) -> End:
         """Who the oracle takes the endpoint for; a node is one even where no Node object tells of it (G8)."""

@@ -31,9 +31,10 @@ from netpol.dataplane.steps import WriteTable
 from netpol.model.facts import Fact, Kind, lists
 from netpol.model.networks import Address, family_of
 from netpol.model.objects import Namespace, Node, Pod
-from netpol.model.policies import Direction
+from netpol.model.policies import Direction, Policy
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
+from netpol.model.treatment import Enforcement
 from netpol.policy.judgement import Connection, End, NodeEnd, PodEnd
 from netpol.policy.verdict import Oracle
 from netpol.settings import NodeOptions
@@ -52,6 +53,9 @@ OPENINGS_PER_WORLD = 60
 # --- what happens to a cluster
 
 
+_OTHER = {Enforcement.ENFORCE: Enforcement.AUDIT, Enforcement.AUDIT: Enforcement.ENFORCE}
+
+
 @st.composite
 def facts(draw: st.DrawFn, worlds: Sequence[Snapshot]) -> Fact:
     """An object of some world, as it is there, a little different, or gone."""
@@ -68,8 +72,15 @@ def facts(draw: st.DrawFn, worlds: Sequence[Snapshot]) -> Fact:
             )
             return Fact(fact.key, draw(st.sampled_from((None, *changed))))
         case Namespace() as namespace:
-            changed_namespace = (namespace, replace(namespace, default_deny=not namespace.default_deny))
+            changed_namespace = (
+                namespace,
+                replace(namespace, default_deny=not namespace.default_deny),
+                replace(namespace, enforcement=_OTHER[namespace.enforcement]),
+            )
             return Fact(fact.key, draw(st.sampled_from((None, *changed_namespace))))
+        case Policy() as stated:
+            turned = replace(stated, enforcement=_OTHER[stated.enforcement])
+            return Fact(fact.key, draw(st.sampled_from((stated, turned, None))))
         case _:
             return Fact(fact.key, draw(st.sampled_from((fact.value, fact.value, None))))
 
