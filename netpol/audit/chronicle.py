@@ -24,7 +24,7 @@ MOST_NEAR = 8
 """How many changes near a moment are looked at."""
 MOST_SPANS = 10_000
 """How many changes are told apart; of what was before them nothing is said."""
-MOST_ORACLES = 8
+MOST_ORACLES = 2 * MOST_NEAR
 
 
 class _Span(NamedTuple):

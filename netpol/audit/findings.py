@@ -94,7 +94,8 @@ def _judged(outcome: Outcome, direction: Direction, digest: str, packet: Packet,
     connection = Connection(
         world.end_at(packet.source), world.end_at(packet.destination), protocol_of(packet), packet.destination_port
     )
-    decision = _agreeing(outcome, world.oracle.decide(direction, connection, Detail.FULL))
+    detail = Detail.REASONS if outcome is Outcome.ALLOWED else Detail.FULL
+    decision = _agreeing(outcome, world.oracle.decide(direction, connection, detail))
     if decision is None:
         return None
     return Finding(

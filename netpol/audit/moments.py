@@ -10,6 +10,7 @@ Moment = int
 SECOND: Moment = 1_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_START = _EPOCH.replace(tzinfo=None)
 
 
 def rfc3339(moment: Moment) -> str:
@@ -18,7 +19,7 @@ def rfc3339(moment: Moment) -> str:
     >>> rfc3339(1_700_000_000_000_005)
     '2023-11-14T22:13:20.000005Z'
     """
-    return (_EPOCH + timedelta(microseconds=moment)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (_START + timedelta(microseconds=moment)).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_rfc3339(text: str) -> Moment:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from netpol.model.labels import Labels, Selector
+from netpol.model.labels import Labels, Requirement, Selector
 from netpol.model.networks import IPBlock
 from netpol.model.policies import Peer, PodPeer, PolicyRule
 from netpol.model.ports import NamedPort, PortEntry
@@ -17,11 +17,14 @@ _EASE = {lack: rank for rank, lack in enumerate(Lack)}
 
 @dataclass(frozen=True, slots=True)
 class _Shortfall:
-    """What is missing for a match: the kinds, the number of single conditions, and the words for it."""
+    """What is missing for a match: the kinds, the number of single conditions, and how to say it.
+
+    Many are compared, and one is put into words.
+    """
 
     lacked: tuple[Lack, ...] = ()
     conditions: int = 0
-    words: tuple[str, ...] = ()
+    words: tuple[Callable[[], str], ...] = ()
 
     def __add__(self, other: _Shortfall) -> _Shortfall:
         return _Shortfall(self.lacked + other.lacked, self.conditions + other.conditions, self.words + other.words)
@@ -46,17 +49,22 @@ def nearest_miss(
     if not candidates:
         return None
     shortfall, reference = min(candidates, key=lambda candidate: candidate[0].distance)
-    return NearestMiss(reference, shortfall.lacked, "; ".join(shortfall.words))
+    return NearestMiss(reference, shortfall.lacked, "; ".join(words() for words in shortfall.words))
 
 
 def _port_shortfall(rule: PolicyRule, connection: Connection) -> _Shortfall:
     if ports_match(rule.ports, connection):
         return _Shortfall()
-    if not rule.ports:
-        return _Shortfall((Lack.PORT,), 1, ("it allows no port at all",))
-    allowed = ", ".join(_entry_words(entry, connection.destination) for entry in rule.ports)
+    entries = rule.ports
+    if not entries:
+        return _Shortfall((Lack.PORT,), 1, (lambda: "it allows no port at all",))
+    return _Shortfall((Lack.PORT,), 1, (lambda: _port_words(entries, connection),))
+
+
+def _port_words(entries: Iterable[PortEntry], connection: Connection) -> str:
+    allowed = ", ".join(_entry_words(entry, connection.destination) for entry in entries)
     need = "" if connection.protocol.has_ports else ", which needs a rule without ports"
-    return _Shortfall((Lack.PORT,), 1, (f"it allows {allowed}, not {connection.protocol_port}{need}",))
+    return f"it allows {allowed}, not {connection.protocol_port}{need}"
 
 
 def _entry_words(entry: PortEntry, destination: End) -> str:
@@ -74,7 +82,7 @@ def _peer_shortfall(rule: PolicyRule, end: End, namespaces: Namespaces) -> _Shor
     if peers_match(rule.peers, end, namespaces):
         return _Shortfall()
     if not rule.peers:
-        return _Shortfall((Lack.PEER,), 1, ("it allows no peer at all",))
+        return _Shortfall((Lack.PEER,), 1, (lambda: "it allows no peer at all",))
     who = "it wants" if len(rule.peers) == 1 else f"the closest of its {len(rule.peers)} peers wants"
     shortfalls = [_shortfall_of(peer, end, who, namespaces) for peer in rule.peers]
     return min(shortfalls, key=lambda shortfall: shortfall.distance)
@@ -82,9 +90,9 @@ def _peer_shortfall(rule: PolicyRule, end: End, namespaces: Namespaces) -> _Shor
 
 def _shortfall_of(peer: Peer, end: End, who: str, namespaces: Namespaces) -> _Shortfall:
     if isinstance(peer, IPBlock):
-        return _Shortfall((Lack.ADDRESS,), 1, (f"{who} an address in {peer}, and {_address_words(end)}",))
+        return _Shortfall((Lack.ADDRESS,), 1, (lambda: f"{who} an address in {peer}, and {_address_words(end)}",))
     if not isinstance(end, PodEnd):
-        return _Shortfall((Lack.ADDRESS,), 1, (f"{who} {peer}, and {end} is no pod",))
+        return _Shortfall((Lack.ADDRESS,), 1, (lambda: f"{who} {peer}, and {end} is no pod",))
     return _pod_shortfall(peer, end, who) + _namespace_shortfall(peer, end, who, namespaces)
 
 
@@ -95,10 +103,14 @@ def _address_words(end: End) -> str:
 
 
 def _pod_shortfall(peer: PodPeer, end: PodEnd, who: str) -> _Shortfall:
-    wanted, had, conditions = _unmet(peer.pods, end.pod.labels)
-    if not conditions:
+    unmet, labels = _unmet(peer.pods, end.pod.labels), end.pod.labels
+    if not unmet:
         return _Shortfall()
-    return _Shortfall((Lack.PEER_LABEL,), conditions, (f"{who} pods with {wanted}, and {end} has {had}",))
+    return _Shortfall(
+        (Lack.PEER_LABEL,),
+        len(unmet),
+        (lambda: f"{who} pods with {_wanted(unmet)}, and {end} has {_had(unmet, labels)}",),
+    )
 
 
 def _namespace_shortfall(peer: PodPeer, end: PodEnd, who: str, namespaces: Namespaces) -> _Shortfall:
@@ -106,19 +118,30 @@ def _namespace_shortfall(peer: PodPeer, end: PodEnd, who: str, namespaces: Names
         return _Shortfall()
     place = end.pod.namespace
     if peer.namespace_selector is None:
-        words = f"{who} pods of namespace {peer.namespace}, and {end} is in {place}"
-        return _Shortfall((Lack.NAMESPACE_LABEL,), 1, (words,))
+        return _of_namespace(1, lambda: f"{who} pods of namespace {peer.namespace}, and {end} is in {place}")
     if place not in namespaces:
-        words = f"{who} a namespace with labels, and no namespace {place} is known"
-        return _Shortfall((Lack.NAMESPACE_LABEL,), 1, (words,))
-    wanted, had, conditions = _unmet(peer.namespace_selector, namespaces[place].labels)
-    words = f"{who} namespaces with {wanted}, and {place} has {had}"
+        return _of_namespace(1, lambda: f"{who} a namespace with labels, and no namespace {place} is known")
+    labels = namespaces[place].labels
+    unmet = _unmet(peer.namespace_selector, labels)
+    return _of_namespace(
+        len(unmet), lambda: f"{who} namespaces with {_wanted(unmet)}, and {place} has {_had(unmet, labels)}"
+    )
+
+
+def _of_namespace(conditions: int, words: Callable[[], str]) -> _Shortfall:
     return _Shortfall((Lack.NAMESPACE_LABEL,), conditions, (words,))
 
 
-def _unmet(selector: Selector, labels: Labels) -> tuple[str, str, int]:
-    """The requirements that do not hold, what the object has instead, and how many they are."""
-    unmet = [requirement for requirement in selector.requirements if not requirement.matches(labels)]
+def _unmet(selector: Selector, labels: Labels) -> list[Requirement]:
+    """The requirements that do not hold."""
+    return [requirement for requirement in selector.requirements if not requirement.matches(labels)]
+
+
+def _wanted(unmet: Iterable[Requirement]) -> str:
+    return ",".join(map(str, unmet))
+
+
+def _had(unmet: Iterable[Requirement], labels: Labels) -> str:
+    """What the object has instead."""
     keys = dict.fromkeys(requirement.key for requirement in unmet)
-    had = ", ".join(f"{key}={labels[key]}" if key in labels else f"no {key}" for key in keys)
-    return ",".join(map(str, unmet)), had, len(unmet)
+    return ", ".join(f"{key}={labels[key]}" if key in labels else f"no {key}" for key in keys)
