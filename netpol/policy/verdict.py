@@ -8,16 +8,15 @@ judged as if it were not there, and then, where that allows, as if it were enfor
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, Self
+from typing import Protocol
 
 from netpol.model.networks import Address
 from netpol.model.objects import Namespace, Pod
-from netpol.model.policies import Direction, Policy, PolicyRule, Semantics, Tier
+from netpol.model.policies import Direction, PolicyRule, Semantics, Tier
 from netpol.model.snapshot import ObjectName, Snapshot
-from netpol.model.treatment import Extent
+from netpol.model.treatment import Enforcement, Extent
 from netpol.policy.ends import Ends
 from netpol.policy.judgement import (
     AnnotationReference,
@@ -54,16 +53,12 @@ class Question:
     peer: End
     connection: Connection
     detail: Detail
-    extent: Extent = Extent.ENFORCED
 
 
 class TierJudge(Protocol):
     """A tier: its decision where it is final for this side, None where the next tier is asked (C2-C4)."""
 
     def decide(self, question: Question) -> Decision | None: ...
-
-    def withholds(self, question: Question) -> bool:
-        """True where anything that applies to this side is under audit (X16)."""
 
 
 class Oracle:
@@ -75,11 +70,9 @@ class Oracle:
 
     def __init__(self, snapshot: Snapshot, lookups: Lookups | None = None, *, extent: Extent = Extent.ENFORCED) -> None:
         lookups = Lookups.of(snapshot) if lookups is None else lookups
-        self._extent = extent
         self._ends = Ends(snapshot, lookups)
-        # C1: the tiers that judge, in the order of Tier. Admin and Baseline have no judge yet.
-        judges: dict[Tier, TierJudge] = {Tier.NETWORK_POLICY: NetworkPolicyTier(snapshot, lookups)}
-        self._tiers = tuple(judges[tier] for tier in Tier if tier in judges)
+        self._tiers = _tiers(snapshot, lookups, extent)
+        self._enforcing = None if extent is Extent.ALL else _Enforcing(snapshot, lookups)
 
     def end_at(self, address: Address) -> End:
         """The newest actionable pod that holds the address (X1), else a node that has it, else the outside."""
@@ -127,21 +120,52 @@ class Oracle:
             return _OPEN[direction, Reason.OWN_ADDRESS]
         if direction is Direction.INGRESS and isinstance(peer, NodeEnd) and peer.node.name == own.pod.node:
             return _OPEN[direction, Reason.OWN_NODE]
-        question = Question(direction, own.pod, peer, connection, detail, self._extent)
-        decision = self._decide(question)
-        if self._extent is Extent.ALL or not decision.allowed:
-            return decision
-        if not any(tier.withholds(question) for tier in self._tiers):
-            return decision
-        enforcing = self._decide(replace(question, extent=Extent.ALL))
-        return decision if enforcing.allowed else replace(decision, would_deny=enforcing)
+        question = Question(direction, own.pod, peer, connection, detail)
+        decision = _decide(self._tiers, question)
+        if decision.allowed and self._enforcing is not None and self._enforcing.matters_to(own.pod):
+            return replace(decision, would_deny=self._enforcing.refusal(question))
+        return decision
 
-    def _decide(self, question: Question) -> Decision:
-        for tier in self._tiers:
-            decision = tier.decide(question)
-            if decision is not None:
-                return decision
-        return _OPEN[question.direction, Reason.NOT_ISOLATED]
+
+class _Enforcing:
+    """What would become of connections if everything that is under audit were enforced (X16)."""
+
+    def __init__(self, snapshot: Snapshot, lookups: Lookups) -> None:
+        self._namespaces = snapshot.namespaces
+        self._policies = lookups.policies_by_namespace
+        self._tiers = _tiers(snapshot, lookups, Extent.ALL)
+        self._audited: dict[str, bool] = {}
+
+    def matters_to(self, pod: Pod) -> bool:
+        """False where nothing in the pod's namespace is under audit, as in most."""
+        audited = self._audited.get(pod.namespace)
+        if audited is None:
+            audited = self._audited[pod.namespace] = self._is_audited(pod.namespace)
+        return audited
+
+    def refusal(self, question: Question) -> Decision | None:
+        """The refusal of this side; None where it would be allowed."""
+        decision = _decide(self._tiers, question)
+        return None if decision.allowed else decision
+
+    def _is_audited(self, name: str) -> bool:
+        namespace = self._namespaces.get(name)
+        stated = [policy.enforcement for policy in self._policies.get(name, {}).values()]
+        return Enforcement.AUDIT in stated or (namespace is not None and namespace.enforcement is Enforcement.AUDIT)
+
+
+def _tiers(snapshot: Snapshot, lookups: Lookups, extent: Extent) -> tuple[TierJudge, ...]:
+    """The tiers that judge, in the order of Tier (C1). Admin and Baseline have no judge yet."""
+    judges: dict[Tier, TierJudge] = {Tier.NETWORK_POLICY: NetworkPolicyTier(snapshot, lookups, extent)}
+    return tuple(judges[tier] for tier in Tier if tier in judges)
+
+
+def _decide(tiers: tuple[TierJudge, ...], question: Question) -> Decision:
+    for tier in tiers:
+        decision = tier.decide(question)
+        if decision is not None:
+            return decision
+    return _OPEN[question.direction, Reason.NOT_ISOLATED]
 
 
 def no_common_family(connection: Connection) -> Verdict:
@@ -171,21 +195,6 @@ class AppliedRules:
     isolating: tuple[Reference, ...]
     rules: tuple[tuple[PolicyReference, PolicyRule], ...]
 
-    @classmethod
-    def of(cls, annotations: Sequence[Reference], policies: Sequence[Policy], direction: Direction) -> Self:
-        """What these annotations and policies, which all apply to the pod, come to."""
-        v1 = (PolicyReference.to(policy) for policy in policies if policy.semantics is Semantics.V1)
-        rules = ((PolicyReference.to(each, rule.index), rule) for each in policies for rule in each.rules(direction))
-        return cls((*annotations, *v1), tuple(rules))
-
-
-@dataclass(frozen=True, slots=True)
-class RulesByExtent:
-    """What applies to one pod for one direction: what is enforced, and everything; one object where they are equal."""
-
-    enforced: AppliedRules
-    everything: AppliedRules
-
 
 class NetworkPolicyTier:
     """The tier of NetworkPolicies of both semantics and of the DefaultDeny annotation, judged together (M1, M4).
@@ -193,15 +202,15 @@ class NetworkPolicyTier:
     It is final for a pod and a direction iff the pod is isolated for it (C4).
     """
 
-    def __init__(self, snapshot: Snapshot, lookups: Lookups | None = None) -> None:
+    def __init__(self, snapshot: Snapshot, lookups: Lookups | None = None, extent: Extent = Extent.ENFORCED) -> None:
         self._namespaces = snapshot.namespaces
         self._policies = (Lookups.of(snapshot) if lookups is None else lookups).policies_by_namespace
-        self._rules: dict[tuple[Direction, ObjectName], RulesByExtent] = {}
+        self._extent = extent
+        self._applied: dict[tuple[Direction, ObjectName], AppliedRules] = {}
 
     def decide(self, question: Question) -> Decision | None:
         """Allowed iff some rule that applies allows it; None where nothing isolates the pod (V1)."""
-        rules = self._rules_for(question)
-        applied = rules.everything if question.extent is Extent.ALL else rules.enforced
+        applied = self._rules_for(question.pod, question.direction)
         if not applied.isolating:
             return None
         peer, connection = question.peer, question.connection
@@ -223,37 +232,38 @@ class NetworkPolicyTier:
             nearest_miss=miss,
         )
 
-    def withholds(self, question: Question) -> bool:
-        """True where a policy that selects the pod for this direction, or the annotation, is under audit (X16)."""
-        rules = self._rules_for(question)
-        return rules.enforced is not rules.everything
+    def _rules_for(self, pod: Pod, direction: Direction) -> AppliedRules:
+        key = direction, (pod.namespace, pod.name)
+        applied = self._applied.get(key)
+        if applied is None:
+            applied = self._applied[key] = self._apply(pod, direction)
+        return applied
 
-    def _rules_for(self, question: Question) -> RulesByExtent:
-        pod = question.pod
-        key = question.direction, (pod.namespace, pod.name)
-        rules = self._rules.get(key)
-        if rules is None:
-            rules = self._rules[key] = self._apply(pod, question.direction)
-        return rules
-
-    def _apply(self, pod: Pod, direction: Direction) -> RulesByExtent:
+    def _apply(self, pod: Pod, direction: Direction) -> AppliedRules:
         """The annotation isolates for ingress and lets beta policies count; v1 policies do both by themselves (M4).
 
-        A namespace that is not known has no annotation (X2).
+        All of them count by the extent only (X16). A namespace that is not known has no annotation (X2).
         """
         namespace = self._namespaces.get(pod.namespace) or Namespace(pod.namespace)
-        annotated = direction is Direction.INGRESS and namespace.default_deny
-        annotations = [AnnotationReference(pod.namespace)] if annotated else []
-        policies = [
+        counts = partial(self._extent.includes, namespace.enforcement)
+        annotated = direction is Direction.INGRESS and namespace.default_deny and counts()
+        applying = [
             policy
             for _, policy in sorted(self._policies.get(pod.namespace, {}).items())
             if direction in policy.directions
             and (policy.semantics is Semantics.V1 or annotated)
+            and counts(policy.enforcement)
             and policy.pods.matches(pod.labels)
         ]
-        is_enforced = partial(Extent.ENFORCED.includes, namespace.enforcement)
-        in_force = annotations if is_enforced() else [], [each for each in policies if is_enforced(each.enforcement)]
-        everything = AppliedRules.of(annotations, policies, direction)
-        if in_force == (annotations, policies):
-            return RulesByExtent(everything, everything)
-        return RulesByExtent(AppliedRules.of(*in_force, direction), everything)
+        annotation: list[Reference] = [AnnotationReference(pod.namespace)] if annotated else []
+        return AppliedRules(
+            isolating=(
+                *annotation,
+                *(PolicyReference.to(policy) for policy in applying if policy.semantics is Semantics.V1),
+            ),
+            rules=tuple(
+                (PolicyReference.to(policy, rule.index), rule)
+                for policy in applying
+                for rule in policy.rules(direction)
+            ),
+        )
