@@ -29,6 +29,12 @@ from netpol.policy.verdict import Detail
 
 _PROTOCOLS = {6: Protocol.TCP, 17: Protocol.UDP, 132: Protocol.SCTP}
 _ICMP = {Family.IPV4: 1, Family.IPV6: 58}
+_REASONS = {
+    Outcome.MIDSTREAM: Cause.INVALID,
+    Outcome.CUT: Cause.INVALID,
+    Outcome.UNKNOWN_ADDRESS: Cause.UNKNOWN_POD,
+}
+"""The reasons that the log point alone tells."""
 _NOBODY = ExternalEnd(IPv4Address(0))
 """What isolates a pod is the same whoever the other end is, but only nobody is neither its node nor itself."""
 
@@ -51,31 +57,20 @@ class Finding:
 
 def explained(point: LogPoint, packet: Packet, world: World) -> Finding | None:
     """What led to this verdict on the packet; None where the state of the cluster leads to another."""
-    match point:
-        case LogPoint(Outcome.MIDSTREAM | Outcome.CUT):
-            return _invalid(packet, world)
-        case LogPoint(Outcome.UNKNOWN_ADDRESS):
-            return _unknown_pod(packet, world)
-        case LogPoint(outcome, Direction() as direction, digest):
-            return _judged(outcome, direction, digest, packet, world)
-    return None
+    if point.direction is not None:
+        return _judged(point.outcome, point.direction, point.pod, packet, world)
+    if point.outcome is Outcome.UNKNOWN_ADDRESS:
+        return _unknown_pod(packet, world)
+    return _invalid(packet, world)
 
 
 def unexplained(point: LogPoint | None, packet: Packet, world: World) -> Finding:
     """What is certain of the verdict by the log point alone, with who the ends were."""
-    source, destination = (party_at(address, world) for address in packet[:2])
-    match point:
-        case LogPoint(_, Direction.EGRESS, digest):
-            subject = judged_party(digest, packet.source, world)
-            return Finding(Cause.UNKNOWN, Direction.EGRESS, subject, destination)
-        case LogPoint(_, Direction.INGRESS, digest):
-            subject = judged_party(digest, packet.destination, world)
-            return Finding(Cause.UNKNOWN, Direction.INGRESS, subject, source)
-        case LogPoint(Outcome.MIDSTREAM | Outcome.CUT):
-            return Finding(Cause.INVALID, None, source, destination)
-        case LogPoint(Outcome.UNKNOWN_ADDRESS):
-            return Finding(Cause.UNKNOWN_POD, None, source, destination)
-    return Finding(Cause.UNKNOWN, None, source, destination)
+    if point is not None and point.direction is not None:
+        own, peer = _sides(point.direction, packet)
+        return Finding(Cause.UNKNOWN, point.direction, judged_party(point.pod, own, world), party_at(peer, world))
+    reason = Cause.UNKNOWN if point is None else _REASONS[point.outcome]
+    return Finding(reason, None, party_at(packet.source, world), party_at(packet.destination, world))
 
 
 def protocol_of(packet: Packet) -> Protocol | OtherProtocol:
