@@ -14,6 +14,7 @@ from netpol.dataplane.kernel import KernelTable
 from netpol.model.facts import Fact, Kind, lists
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
+from netpol.model.treatment import Enforcement
 
 
 @pytest.fixture(name="live")
@@ -198,6 +199,16 @@ def test_the_size_of_the_ruleset_is_told(live: Live) -> None:
     assert live.metric("ruleset_chains") == sum(len(table.chains) for table in ruleset.tables.values())
     assert live.metric("pods_isolated", direction="ingress") == 1
     assert live.metric("pods_isolated", direction="egress") == 0
+
+
+def test_a_pod_whose_every_isolation_is_under_audit_is_not_counted_as_isolated(live: Live) -> None:
+    """X16. Its connections are cut once the policy is enforced."""
+    live.memory.flows.open(FOUR, flow(STRANGER, WEB.addresses[0]))
+    for enforcement, isolated, living in ((Enforcement.AUDIT, 0, 1), (Enforcement.ENFORCE, 1, 0)):
+        live.record(known(replace(SHUT, enforcement=enforcement)))
+        live.step(after_seconds=PERIOD_SECONDS)
+        assert live.metric("pods_isolated", direction="ingress") == isolated
+        assert len(list(live.memory.flows.read(FOUR))) == living
 
 
 def test_a_controller_that_stopped_is_not_missed(live: Live) -> None:
