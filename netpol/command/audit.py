@@ -13,7 +13,7 @@ import msgspec
 from netpol.audit.reading import Entry
 from netpol.audit.summary import Total, folded, is_of_packets, totals
 from netpol.command import audit_suggest
-from netpol.command.aligned import UNBOUNDED, Aligned, Row
+from netpol.command.aligned import UNBOUNDED
 from netpol.command.arguments import add_output_argument
 from netpol.command.audit_following import followed_entries, pause
 from netpol.command.audit_selection import add_selection_arguments, selected_entries
@@ -46,15 +46,29 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.follow:
         _print_as_they_come(followed_entries(arguments, pause), arguments.output)
         return 0
+    if arguments.output == "table":
+        lines = table_lines(arguments, _look())
+        _print_lines(lines)
+        if not lines:
+            print("netpol: no record is as asked for", file=sys.stderr)
+        return 0
+    entries = selected_entries(arguments)
+    _print_json(map(msgspec.json.encode, _totals(entries)) if arguments.summary else (each.text for each in entries))
+    return 0
+
+
+def table_lines(arguments: argparse.Namespace, look: Look) -> list[str]:
+    """The records that the flags ask for, or what they come to, as people read them; none where there is none."""
     entries = selected_entries(arguments)
     if arguments.summary:
-        _print_totals(totals(entry.record for entry in entries), arguments.output)
-    elif arguments.output == "json":
-        _print_json(entry.text for entry in entries)
+        table, rows = total_table(look), [total_row(total) for total in _totals(entries)]
     else:
-        rows = [record_row(record) for record in folded(entry.record for entry in entries)]
-        _print_table(record_table(_look()), rows)
-    return 0
+        table, rows = record_table(look), [record_row(each) for each in folded(entry.record for entry in entries)]
+    return list(table.lines(rows)) if rows else []
+
+
+def _totals(entries: Iterable[Entry]) -> Sequence[Total]:
+    return totals(entry.record for entry in entries)
 
 
 def _suggest(arguments: argparse.Namespace) -> int:
@@ -74,23 +88,10 @@ def _print_as_they_come(rounds: Iterable[list[Entry]], output: str) -> None:
         sys.stdout.flush()
 
 
-def _print_totals(found: Sequence[Total], output: str) -> None:
-    if output == "json":
-        _print_json(map(msgspec.json.encode, found))
-    else:
-        _print_table(total_table(_look()), [total_row(total) for total in found])
-
-
 def _print_json(texts: Iterable[bytes]) -> None:
     """A line each, as they are in the log, whatever the encoding of the terminal."""
     for text in texts:
         sys.stdout.buffer.write(text + b"\n")
-
-
-def _print_table(table: Aligned, rows: Sequence[Row]) -> None:
-    _print_lines(table.lines(rows))
-    if not rows:
-        print("netpol: no record is as asked for", file=sys.stderr)
 
 
 def _print_lines(lines: Iterable[str]) -> None:

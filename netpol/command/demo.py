@@ -60,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     look = look_of(sys.stdout, os.environ, shutil.get_terminal_size().columns)
     agents = partial(run_agents, flags=_agent_flags(arguments))
     with _terminated_like_interrupted(), tempfile.TemporaryDirectory(prefix="netpol-demo-") as directory:
-        stage = Stage(Path(directory), policy_options(arguments), agents, look)
+        manifests, log = Path(directory, "manifests"), Path(directory, "audit.log")
+        manifests.mkdir()
+        stage = Stage(manifests, log, policy_options(arguments), agents, look)
         if arguments.source is None:
             differences = walk(stage, ports or WALK_PORTS)
         else:

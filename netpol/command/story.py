@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from textwrap import fill
 
+from netpol.audit.moments import rfc3339
+from netpol.audit.recording import wall_clock
+from netpol.command import audit
 from netpol.command.look import Look, Paint
 from netpol.command.source_arguments import warn
 from netpol.command.table import CHANGED_MEANS, Outcomes, Panel, grids, legend, totals
+from netpol.demo.audit_log import LabRecorders, recorded
 from netpol.demo.completion import MOST_NAMES, complete
 from netpol.demo.measurement import Measurement, measure
 from netpol.demo.ports import MOST_PORTS, ports_worth_probing
@@ -38,15 +43,18 @@ EXPLAINED = (
     ("staging/client", "production/redis-1", REDIS),
     ("production/frontend-1", "production/toolbox", HTTP),
 )
+MOST_AUDITED = 16
 MOST_PODS = 100
+INDENT = "   "
 MOST_DIFFERENCES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where a story plays: `directory` is for the manifests that the agents are to read."""
+    """Where a story plays: `directory` is for the manifests that the agents are to read, `log` for the audit log."""
 
     directory: Path
+    log: Path
     options: PolicyOptions
     agents: Agents
     look: Look
@@ -59,7 +67,10 @@ def walk(stage: Stage, ports: Sequence[ProtocolPort]) -> int:
     apply(STEPS[0], stage.directory)
     snapshot = load(stage.directory, stage.options).snapshot
     begun = time.monotonic()
-    with Lab(snapshot.nodes.values(), snapshot.pods.values(), [VISITOR]) as lab:
+    with (
+        Lab(snapshot.nodes.values(), snapshot.pods.values(), [VISITOR]) as lab,
+        recorded(lab, stage.log) as recorders,
+    ):
         say(
             f"{len(lab.nodes)} nodes, {len(lab.pods)} pods on them and a host outside the cluster are network "
             f"namespaces of this machine, made in {time.monotonic() - begun:.1f} s.",
@@ -68,9 +79,10 @@ def walk(stage: Stage, ports: Sequence[ProtocolPort]) -> int:
         )
         for number, step in enumerate(STEPS, start=1):
             apply(step, stage.directory)
+            begun_at = wall_clock()
             snapshot = load(stage.directory, stage.options).snapshot
             _introduce(number, step, stage.look)
-            _program(lab, stage)
+            _program(lab, stage, recorders, snapshot)
             measurement = measure(lab, snapshot, ports, [str(VISITOR)])
             reached = {port: measurement.reachability(port) for port in ports}
             panels = [Panel(str(port), reached[port], before.get(port)) for port in ports]
@@ -80,6 +92,10 @@ def walk(stage: Stage, ports: Sequence[ProtocolPort]) -> int:
             before = reached
         say("")
         _explain(snapshot, stage.look)
+    say("", stage.look.painted("What was refused, and why", Paint.HEADING))
+    asking, asked, _ = EXPLAINED[1]
+    _read(stage, f"--pod={asked}", f"--peer={asking}", f"--since={rfc3339(begun_at)}")
+    _read(stage, "--summary")
     return differences
 
 
@@ -96,14 +112,15 @@ def carry_out(stage: Stage, source: Path, ports: Sequence[ProtocolPort]) -> int:
         ports, left_out = worth[:MOST_PORTS], worth[MOST_PORTS:]
         say(f"ports probed: {_words(ports)}{f'; left out: {_words(left_out)} (-p names others)' if left_out else ''}")
     say(*completed.additions, *_not_probed(snapshot))
-    with Lab(snapshot.nodes.values(), snapshot.pods.values()) as lab:
-        _program(lab, stage)
+    with Lab(snapshot.nodes.values(), snapshot.pods.values()) as lab, recorded(lab, stage.log) as recorders:
+        _program(lab, stage, recorders, snapshot)
         measurement = measure(lab, snapshot, ports)
     panels = [Panel(str(port), measurement.reachability(port)) for port in ports]
     say(
         *grids(panels, stage.look), "", totals(panels, Outcomes.PROBED, stage.look), legend(Outcomes.PROBED, stage.look)
     )
     compare(measurement)
+    _read(stage, "--summary")
     return len(measurement.differences)
 
 
@@ -131,8 +148,21 @@ def _introduce(number: int, step: Step, look: Look) -> None:
     say("", title, f"   $ {step.command}", f"   {step.meaning}", "")
 
 
-def _program(lab: Lab, stage: Stage) -> None:
+def _program(lab: Lab, stage: Stage, recorders: LabRecorders, snapshot: Snapshot) -> None:
+    recorders.expect()
     say(*(f"   the agent on {line}" for line in stage.agents(lab, stage.directory)), "")
+    recorders.follow(snapshot)
+
+
+def _read(stage: Stage, *flags: str) -> None:
+    """What `netpol audit` makes of all that the nodes recorded, where they refused anything."""
+    if not stage.log.exists():
+        return
+    parser = argparse.ArgumentParser()
+    audit.add_arguments(parser)
+    narrow = replace(stage.look, width=stage.look.width - len(INDENT))
+    lines = audit.table_lines(parser.parse_args([f"--audit-log-path={stage.log}", *flags]), narrow)
+    say("", f"   $ netpol audit {' '.join(flags)}", *(f"{INDENT}{line}" for line in first_lines(lines, MOST_AUDITED)))
 
 
 def _explain(snapshot: Snapshot, look: Look) -> None:

@@ -41,7 +41,7 @@ def idle(*_: object) -> tuple[str, ...]:
 
 def stage(directory: Path, agents: Agents = idle) -> Stage:
     directory.mkdir()
-    return Stage(directory, PolicyOptions(), agents, Look())
+    return Stage(directory, directory.parent / "audit.log", PolicyOptions(), agents, Look())
 
 
 @pytest.mark.kernel
