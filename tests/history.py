@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from builders import world
 
-from netpol.audit.chronicle import Chronicle
+from netpol.audit.history.chronicle import Chronicle
+from netpol.audit.history.world import World
 from netpol.audit.moments import SECOND, Moment
-from netpol.audit.world import World
 from netpol.model.facts import Fact, Key, Kind
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy

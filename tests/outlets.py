@@ -11,8 +11,8 @@ from typing import NamedTuple
 from following import wait_until
 from logged import refusal
 
-from netpol.audit.counters import OutletCounters
-from netpol.audit.outlet import Outlet, Sink
+from netpol.audit.outlets.counters import OutletCounters
+from netpol.audit.outlets.outlet import Outlet, Sink
 from netpol.audit.record import ExternalParty, PodParty, Record, decode
 from netpol.telemetry.metrics import Metrics
 

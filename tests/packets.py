@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from ipaddress import IPv4Address, IPv6Address
 
-from netpol.audit.frames import PACKET_MESSAGE
+from netpol.audit.capture.frames import PACKET_MESSAGE
 from netpol.audit.moments import SECOND, Moment
 from netpol.dataplane.netlink import attribute
 

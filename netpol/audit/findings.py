@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from netpol.audit.packet import Packet
+from netpol.audit.capture.packet import Packet
+from netpol.audit.history.world import World
 from netpol.audit.parties import judged_party, namespace_of, party_at, pod_party
 from netpol.audit.record import Cause, Party
-from netpol.audit.world import World
 from netpol.compiler.log_points import LogPoint, Outcome
 from netpol.model.networks import Address, Family, family_of
 from netpol.model.policies import Direction

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from netpol.audit.chronicle import Chronicle
+from netpol.audit.capture.packet import Fold
 from netpol.audit.entries import miss_entry, policy_entry
 from netpol.audit.findings import Finding, explained, protocol_of, unexplained
+from netpol.audit.history.chronicle import Chronicle
+from netpol.audit.history.world import World
 from netpol.audit.moments import Moment, rfc3339
-from netpol.audit.packet import Fold
 from netpol.audit.parties import namespace_of
 from netpol.audit.record import Action, Record
-from netpol.audit.world import World
 from netpol.compiler.log_points import LogPoint, Outcome
 from netpol.model.facts import Fact
 from netpol.model.treatment import AuditLevel

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from netpol.audit.history.world import World
 from netpol.audit.record import ExternalParty, NodeParty, Party, PodParty
-from netpol.audit.world import World
 from netpol.model.networks import Address
 from netpol.model.objects import Pod
 from netpol.policy.judgement import NodeEnd, PodEnd

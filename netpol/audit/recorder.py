@@ -10,11 +10,11 @@ from typing import Protocol
 
 import msgspec
 
-from netpol.audit.collector import Harvest
-from netpol.audit.counters import count_record
-from netpol.audit.losses import Loss
+from netpol.audit.capture.collector import Harvest
+from netpol.audit.capture.losses import Loss
+from netpol.audit.capture.packet import Fold
 from netpol.audit.moments import Moment, rfc3339
-from netpol.audit.packet import Fold
+from netpol.audit.outlets.counters import count_record
 from netpol.audit.record import Record
 from netpol.errors import KernelRefusal
 from netpol.model.facts import Fact

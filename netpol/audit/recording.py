@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
-from netpol.audit.chronicle import Chronicle
-from netpol.audit.collector import Collector
-from netpol.audit.destinations import outlets
+from netpol.audit.capture.collector import Collector
+from netpol.audit.history.chronicle import Chronicle
 from netpol.audit.judge import Judge
 from netpol.audit.moments import Moment
+from netpol.audit.outlets.destinations import outlets
 from netpol.audit.recorder import Recorder
 from netpol.settings import AuditSettings, NodeOptions
 from netpol.telemetry.metrics import Metrics

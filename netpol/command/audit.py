@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from netpol.audit.reading import Entry
-from netpol.audit.summary import Total, folded, is_of_packets, totals
+from netpol.audit.reader.reading import Entry
+from netpol.audit.reader.summary import Total, folded, is_of_packets, totals
 from netpol.command import audit_suggest
 from netpol.command.aligned import UNBOUNDED
 from netpol.command.arguments import add_output_argument

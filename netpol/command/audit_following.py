@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from netpol.audit.following import FollowedLog
 from netpol.audit.moments import Moment
-from netpol.audit.reading import Entry, Tally, chosen
+from netpol.audit.reader.following import FollowedLog
+from netpol.audit.reader.reading import Entry, Tally, chosen
 from netpol.command.audit_selection import is_stream, path_of, say, selection_of, stream_lines
 
 FIRST_SHOWN = 10

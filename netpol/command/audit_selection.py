@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from netpol.audit.following import FollowedLog
 from netpol.audit.moments import SECOND, Moment, parse_rfc3339
-from netpol.audit.reading import Entry, Tally, chosen
+from netpol.audit.reader.following import FollowedLog
+from netpol.audit.reader.reading import Entry, Tally, chosen
+from netpol.audit.reader.selection import PodName, Selection
 from netpol.audit.record import Action, Cause, Record
-from netpol.audit.selection import PodName, Selection
 from netpol.command.arguments import Once
 from netpol.command.durations import duration
 from netpol.errors import InputError

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from netpol.audit.needs import REFUSALS, Tally
-from netpol.audit.policy_yaml import policy_yaml
-from netpol.audit.suggestions import Breadth, Suggestions, suggest
 from netpol.command.audit_selection import add_selection_arguments, selected_records
 from netpol.command.source_arguments import add_source_arguments, load_snapshot
 from netpol.command.switches import Switch, add_switch
+from netpol.suggest.needs import REFUSALS, Tally
+from netpol.suggest.policy_yaml import policy_yaml
+from netpol.suggest.suggestions import Breadth, Suggestions, suggest
 
 HELP = "print the smallest policies to add so that what was refused, or would be, is allowed"
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from logging_rules import logged_arriving, refuse_arriving, write_ours
 
-from netpol.audit.collector import Collector, Harvest
+from netpol.audit.capture.collector import Collector, Harvest
 
 GROUP = 100
 PREFIX = "1:NETPOL-PI-A7RH7BDHHEKCCTK3"

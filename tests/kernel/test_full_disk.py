@@ -13,8 +13,8 @@ from following import wait_until
 from outlets import decoded, packets, records, running, ticking
 from private_network import missing
 
-from netpol.audit.log_file import RotatedFile
-from netpol.audit.reading import put_aside
+from netpol.audit.outlets.log_file import RotatedFile
+from netpol.audit.reader.reading import put_aside
 from netpol.settings import LogFile
 
 pytestmark = pytest.mark.kernel

@@ -12,10 +12,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import pytest
 from logging_rules import logged_arriving, refuse_arriving, write_ours
 
-from netpol.audit.collector import Bounds, Collector
-from netpol.audit.losses import Loss
+from netpol.audit.capture.collector import Bounds, Collector
+from netpol.audit.capture.losses import Loss
+from netpol.audit.capture.packet import Fold, Packet
 from netpol.audit.moments import SECOND
-from netpol.audit.packet import Fold, Packet
 from netpol.errors import KernelRefusal
 from netpol.lab import sctp
 from netpol.model.networks import Family

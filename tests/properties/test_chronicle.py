@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import all_addresses, snapshots
 
-from netpol.audit.chronicle import Chronicle
+from netpol.audit.history.chronicle import Chronicle
 from netpol.audit.moments import SECOND, Moment
 from netpol.compiler.log_points import pod_digest
 from netpol.model.networks import family_of

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from record_schema import conforming
 from worlds import all_addresses, snapshots
 
-from netpol.audit.chronicle import Chronicle
+from netpol.audit.capture.packet import Fold, Packet
 from netpol.audit.entries import miss_entry, policy_entry
+from netpol.audit.history.chronicle import Chronicle
 from netpol.audit.judge import Judge
-from netpol.audit.packet import Fold, Packet
 from netpol.audit.record import Action, NodeParty, PodParty, Record, encode
 from netpol.command.explain import explanation_json
 from netpol.compiler import log_points, names

@@ -1,6 +1,6 @@
 """What is suggested of a log, in random worlds: it allows what was refused, isolates nobody, and nothing of it is idle.
 
-None of it is asked of `netpol.audit.proof`, which suggestions have passed: objects are read as
+None of it is asked of `netpol.suggest.proof`, which suggestions have passed: objects are read as
 a cluster would, and pods told apart by what they state.
 """
 
@@ -18,11 +18,7 @@ from hypothesis import strategies as st
 from logged import party, refusal
 from worlds import all_addresses, snapshots
 
-from netpol.audit.drafts import Dialect
-from netpol.audit.needs import Tally
-from netpol.audit.policy_yaml import policy_yaml
 from netpol.audit.record import Action, ExternalParty, NodeParty, PodParty, Record
-from netpol.audit.suggestions import Breadth, Suggestions, suggest
 from netpol.model.networks import parse_address
 from netpol.model.objects import Namespace, Pod
 from netpol.model.policies import Direction, Policy, Semantics
@@ -32,6 +28,10 @@ from netpol.model.treatment import Enforcement, Extent
 from netpol.policy.judgement import Connection, Decision, End, PodEnd
 from netpol.policy.verdict import Oracle
 from netpol.source.policies import decode_policy
+from netpol.suggest.drafts import Dialect
+from netpol.suggest.needs import Tally
+from netpol.suggest.policy_yaml import policy_yaml
+from netpol.suggest.suggestions import Breadth, Suggestions, suggest
 
 PORTS = tuple(map(ProtocolPort.parse, ("80/TCP", "81/TCP", "53/UDP", "80/SCTP", "ICMP")))
 RECORDS_PER_WORLD = 30

@@ -6,8 +6,8 @@ import pytest
 from builders import address, namespace, node, pod, policy
 from history import NODE, Told
 
+from netpol.audit.capture.packet import Packet
 from netpol.audit.findings import Finding, explained, protocol_of, unexplained
-from netpol.audit.packet import Packet
 from netpol.audit.parties import pod_party
 from netpol.audit.record import Cause, ExternalParty
 from netpol.compiler.log_points import LogPoint, Outcome, pod_digest

@@ -10,10 +10,10 @@ from builders import BOTH, EGRESS, address, namespace, node, pod, pods, policy, 
 from history import BEGAN, NODE, Told, facts
 from record_schema import conforming
 
-from netpol.audit.chronicle import Chronicle
+from netpol.audit.capture.packet import Fold, Packet
+from netpol.audit.history.chronicle import Chronicle
 from netpol.audit.judge import Judge
 from netpol.audit.moments import SECOND, rfc3339
-from netpol.audit.packet import Fold, Packet
 from netpol.audit.record import Action, Cause, ExternalParty, MissEntry, NodeParty, PodParty, PolicyEntry, Record
 from netpol.compiler import log_points, names
 from netpol.model.policies import Direction

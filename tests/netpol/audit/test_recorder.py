@@ -13,10 +13,10 @@ from builders import address, namespace
 from live_node import wait_until
 from prometheus_client import CollectorRegistry
 
-from netpol.audit.collector import Harvest
-from netpol.audit.losses import Loss
+from netpol.audit.capture.collector import Harvest
+from netpol.audit.capture.losses import Loss
+from netpol.audit.capture.packet import Fold, Packet
 from netpol.audit.moments import Moment, rfc3339
-from netpol.audit.packet import Fold, Packet
 from netpol.audit.record import Action, Cause, Record
 from netpol.audit.recorder import Recorder
 from netpol.errors import KernelRefusal

@@ -18,8 +18,8 @@ import msgspec
 import pytest
 from audit_records import SHELL, allowance, lines, put_aside, record, write
 
+from netpol.audit.reader.summary import Total, totals
 from netpol.audit.record import Record, encode
-from netpol.audit.summary import Total, totals
 from netpol.cli import INTERRUPTED, main
 from netpol.command import audit_suggest
 

@@ -12,8 +12,8 @@ import pytest
 from audit_records import SHELL, allowance, at, lines, put_aside, record, write
 
 from netpol.audit.moments import SECOND, rfc3339
+from netpol.audit.reader.selection import PodName, Selection
 from netpol.audit.record import Action, Cause, Record
-from netpol.audit.selection import PodName, Selection
 from netpol.command.audit_selection import (
     DEFAULT_PATH,
     add_selection_arguments,

@@ -1,0 +1,148 @@
+"""What the kernel's rules logged, gathered and folded: by one thread, and never faster than it may be."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+from netpol.audit.capture.folding import FOLDS_PER_SECOND, MOST_FOLDS, Folding
+from netpol.audit.capture.frames import decode_frames
+from netpol.audit.capture.losses import Gaps, Loss
+from netpol.audit.capture.nflog import RECEIVE_BUFFER_BYTES, LogSocket
+from netpol.audit.capture.packet import Fold
+from netpol.audit.capture.sounding import Soundings
+from netpol.audit.capture.throttle import Budget
+from netpol.audit.moments import SECOND, Moment
+from netpol.errors import KernelRefusal
+
+PACKETS_PER_SECOND = 40_000.0
+"""Read on average: what is above it stays in the kernel, and is lost there once its room is used up."""
+
+_AT_ONCE_SECONDS = 0.02
+"""After a pause; a thread that waits for the interpreter waits this out, so it is little."""
+_SOUNDING_SECONDS = 1.0
+"""A packet of our own arrives within a tenth of that, a batch's longest wait; later it was never logged."""
+_END_SECONDS = 5.0
+"""All that the kernel has room for is read in that time, even on a busy machine; a flood that goes on has no end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is done for the audit log, however much there is to log; what is beyond is only counted."""
+
+    packets_per_second: float = PACKETS_PER_SECOND
+    folds_per_second: float = FOLDS_PER_SECOND
+    most_folds: int = MOST_FOLDS
+    receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """Folds whose window has passed, and how many packets were lost since the last harvest, by the reason."""
+
+    folds: tuple[Fold, ...]
+    lost: Mapping[Loss, int]
+
+
+class Collector:
+    """The reader of one NFLOG group, in the network namespace of the thread that makes it; for one thread.
+
+    Each packet that was logged is in one fold of one harvest, or lost in one. `clock` stamps the
+    packets that the kernel does not, and closes windows. KernelRefusal where the group cannot
+    be read.
+    """
+
+    def __init__(
+        self,
+        group: int,
+        window_seconds: float,
+        bounds: Bounds | None = None,
+        clock: Callable[[], Moment] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        bounds = bounds or Bounds()
+        self._log = LogSocket(group, bounds.receive_buffer_bytes)
+        self._folding = Folding(round(window_seconds * SECOND), bounds.most_folds, bounds.folds_per_second)
+        self._budget = Budget(bounds.packets_per_second, bounds.packets_per_second * _AT_ONCE_SECONDS)
+        self._clock = clock
+        self._gaps = Gaps()
+        self._soundings = Soundings()
+        self._sounded_at = 0.0
+        self._lost_told = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the group back; what was not gathered is gone."""
+        self._log.close()
+
+    def gather(self, timeout_seconds: float) -> Harvest:
+        """What is due once the time has passed; KernelRefusal where nothing can be read any more."""
+        self._read_until(time.monotonic() + timeout_seconds)
+        return self._harvest(self._folding.due(self._clock()))
+
+    def flush(self) -> Harvest:
+        """All there is still; packets that are logged later are nobody's, and nothing can be gathered any more.
+
+        Where the group cannot be read to its end, what was read of it is there all the same.
+        """
+        with suppress(KernelRefusal):
+            self._read_to_the_end(time.monotonic() + _END_SECONDS)
+        self._soundings.give_up()
+        return self._harvest(self._folding.flush())
+
+    def _read_to_the_end(self, deadline: float) -> None:
+        """Nothing more is logged to us, and all that was is folded or known to be lost."""
+        while (left := deadline - time.monotonic()) > 0:
+            if not self._read_one():
+                self._sound()
+                if not self._soundings.awaited:
+                    break
+                self._log.wait(min(left, _SOUNDING_SECONDS))
+        self._log.stop()
+        while self._read_one():
+            pass
+
+    def _read_until(self, deadline: float) -> None:
+        while (left := deadline - time.monotonic()) > 0:
+            if (overdrawn := self._budget.overdrawn_seconds(time.monotonic())) > 0:
+                time.sleep(min(overdrawn, left))
+            elif not self._read_one():
+                self._sound()
+                self._log.wait(left)
+
+    def _read_one(self) -> bool:
+        """One datagram is read and folded; False where there was none."""
+        datagram = self._log.receive()
+        if datagram is None:
+            return False
+        now = self._clock()
+        frames = decode_frames(datagram, now)
+        self._budget.spend(len(frames), time.monotonic())
+        self._gaps.count(frames)
+        self._folding.add(self._soundings.take_out(frames), now)
+        return True
+
+    def _sound(self) -> None:
+        """Nothing is there to be read: what was lost last shows by no number yet, where anything was."""
+        if self._log.take_overrun():
+            self._soundings.send()
+            self._sounded_at = time.monotonic()
+        elif self._soundings.awaited and time.monotonic() > self._sounded_at + _SOUNDING_SECONDS:
+            self._soundings.give_up()
+
+    def _harvest(self, folds: list[Fold]) -> Harvest:
+        lost = Counter(self._folding.take_lost())
+        # One of ours that is still awaited may be among the missing: it is nobody's loss.
+        known = self._gaps.lost - self._soundings.lost - self._soundings.awaited
+        if known > self._lost_told:
+            lost[Loss.KERNEL] = known - self._lost_told
+            self._lost_told = known
+        return Harvest(tuple(folds), lost)
