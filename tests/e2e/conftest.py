@@ -10,6 +10,7 @@ from private_network import missing
 from testbed.agent import Agent, netpol_command
 from testbed.agent_image import TAG, NoImage, make_image
 from testbed.binaries import directory
+from testbed.daemonset import rolled_out
 from testbed.live_cluster import LiveCluster
 from testbed.node_rules import kube_rules, own_state
 from testbed.pod_images import pod_images
@@ -35,6 +36,13 @@ def own_image(live_cluster: LiveCluster) -> str:
         missing(str(refusal))
     live_cluster.import_image(image)
     return TAG
+
+
+@pytest.fixture(scope="module")
+def firewall(live_cluster: LiveCluster, own_image: str) -> Iterator[None]:
+    """The manifests are rolled out; the node is as it was when the tests are over."""
+    with rolled_out(live_cluster):
+        yield
 
 
 @pytest.fixture

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
+from testbed.daemonset import agents, rollout_ends
 from testbed.live_cluster import LiveCluster
-from testbed.node_rules import kube_rules, own_state
 from testbed.waiting import wait_for
 from testbed.workloads import (
     ANNOTATION,
@@ -24,44 +20,7 @@ from testbed.workloads import (
     until_silent,
 )
 
-pytestmark = pytest.mark.e2e
-
-MANIFESTS = Path(__file__).parents[2] / "manifests"
-FIREWALL, CLEANUP = str(MANIFESTS / "netpol-firewall.yaml"), str(MANIFESTS / "netpol-cleanup.yaml")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def rolled_out(live_cluster: LiveCluster, own_image: str) -> Iterator[None]:
-    """The firewall is rolled out; it leaves the node as it was when it is taken away."""
-    kubectl = live_cluster.kubectl
-    before = kube_rules(live_cluster)
-    kubectl("apply", "-f", FIREWALL)
-    rollout_ends(live_cluster, "netpol")
-    yield
-    kubectl("delete", "-f", FIREWALL, "--wait")
-    wait_for("the agent has ended", lambda: not agents(live_cluster))
-    assert own_state(live_cluster)
-    kubectl("apply", "-f", CLEANUP)
-    rollout_ends(live_cluster, "netpol-cleanup")
-    kubectl("delete", "-f", CLEANUP, "--wait")
-    assert not own_state(live_cluster)
-    assert set(before) <= set(kube_rules(live_cluster))
-
-
-def rollout_ends(cluster: LiveCluster, name: str) -> None:
-    cluster.kubectl("-n", "kube-system", "rollout", "status", f"daemonset/{name}", "--timeout=90s")
-
-
-def agents(cluster: LiveCluster) -> list[dict[str, object]]:
-    """The agent's pods; each says how often it was restarted, which one that was made a moment ago has no word on."""
-    found = json.loads(cluster.kubectl("-n", "kube-system", "get", "pods", "-l", "k8s-app=netpol", "-o", "json"))
-    return [
-        {
-            "name": pod["metadata"]["name"],
-            "restarts": sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ())),
-        }
-        for pod in found["items"]
-    ]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("firewall")]
 
 
 def connecting(address: str, seconds: str) -> str:

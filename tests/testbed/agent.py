@@ -40,7 +40,7 @@ class Agent:
 
         def ready() -> bool:
             process.must_run()
-            return self._answer(HEALTH_PORT, "readyz") is not None
+            return answer(self._cluster, HEALTH_PORT, "readyz") is not None
 
         wait_for("netpol is ready", ready, READY_SECONDS)
 
@@ -60,14 +60,10 @@ class Agent:
 
     def metric(self, name: str) -> float:
         """The sum of a metric over its labels."""
-        text = self._answer(METRICS_PORT, "metrics")
+        text = answer(self._cluster, METRICS_PORT, "metrics")
         assert text is not None
         lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
         return sum(float(value) for _, value in lines)
-
-    def _answer(self, port: int, path: str) -> str | None:
-        done = self._cluster.attempt(sys.executable, "-c", _GET, f"http://127.0.0.1:{port}/{path}")
-        return done.stdout if done.returncode == 0 else None
 
     def __enter__(self) -> Self:
         self.start()
@@ -77,6 +73,12 @@ class Agent:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def answer(cluster: LiveCluster, port: int, path: str) -> str | None:
+    """What the agent on the node answers; None where it does not, or with an error."""
+    done = cluster.attempt(sys.executable, "-c", _GET, f"http://127.0.0.1:{port}/{path}")
+    return done.stdout if done.returncode == 0 else None
 
 
 def netpol_command(*arguments: str) -> list[str]:

@@ -38,6 +38,9 @@ class LivePod:
     namespace: str
     name: str
 
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
     @cached_property
     def addresses(self) -> tuple[str, ...]:
         """Its addresses, IPv4 first."""

@@ -1,0 +1,54 @@
+"""The agent as the manifests roll it out, in a pod on every node."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from testbed.live_cluster import LiveCluster
+from testbed.node_rules import kube_rules, own_state
+from testbed.waiting import wait_for
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+FIREWALL, CLEANUP = str(MANIFESTS / "netpol-firewall.yaml"), str(MANIFESTS / "netpol-cleanup.yaml")
+
+
+@contextmanager
+def rolled_out(cluster: LiveCluster) -> Iterator[None]:
+    """Inside, the firewall is rolled out; it leaves the node as it was when it is taken away."""
+    before = kube_rules(cluster)
+    cluster.kubectl("apply", "-f", FIREWALL)
+    rollout_ends(cluster, "netpol")
+    yield
+    cluster.kubectl("delete", "-f", FIREWALL, "--wait")
+    wait_for("the agent has ended", lambda: not agents(cluster))
+    assert own_state(cluster)
+    cluster.kubectl("apply", "-f", CLEANUP)
+    rollout_ends(cluster, "netpol-cleanup")
+    cluster.kubectl("delete", "-f", CLEANUP, "--wait")
+    assert not own_state(cluster)
+    assert set(before) <= set(kube_rules(cluster))
+
+
+def rollout_ends(cluster: LiveCluster, name: str) -> None:
+    """Every pod of the DaemonSet is today's, and ready."""
+    cluster.kubectl("-n", "kube-system", "rollout", "status", f"daemonset/{name}", "--timeout=90s")
+
+
+def agents(cluster: LiveCluster) -> list[dict[str, object]]:
+    """The agent's pods; each says how often it was restarted, which one that was made a moment ago has no word on."""
+    found = json.loads(cluster.kubectl("-n", "kube-system", "get", "pods", "-l", "k8s-app=netpol", "-o", "json"))
+    return [
+        {
+            "name": pod["metadata"]["name"],
+            "restarts": sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ())),
+        }
+        for pod in found["items"]
+    ]
+
+
+def netpol(cluster: LiveCluster, *arguments: str) -> str:
+    """What a command of netpol printed in the agent's pod; a failure is KubectlFailed."""
+    return cluster.kubectl("-n", "kube-system", "exec", "ds/netpol", "--", "netpol", *arguments)
