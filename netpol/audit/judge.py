@@ -7,8 +7,6 @@ that the reason is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from netpol.audit.capture.packet import Fold
 from netpol.audit.entries import miss_entry, policy_entry
 from netpol.audit.findings import Finding, explained, protocol_of, unexplained
@@ -18,7 +16,6 @@ from netpol.audit.moments import Moment, rfc3339
 from netpol.audit.parties import namespace_of
 from netpol.audit.record import Action, Record
 from netpol.compiler.log_points import LogPoint, Outcome
-from netpol.model.facts import Fact
 from netpol.model.treatment import AuditLevel
 from netpol.settings import NodeOptions
 
@@ -38,15 +35,6 @@ class Judge:
     def __init__(self, chronicle: Chronicle, options: NodeOptions) -> None:
         self._chronicle = chronicle
         self._node = options.name
-
-    @property
-    def is_known(self) -> bool:
-        """True once anything of the cluster is known."""
-        return self._chronicle.is_known
-
-    def follow(self, facts: Iterable[Fact], began: Moment, ended: Moment) -> None:
-        """The kernel has held these facts since a moment between the two."""
-        self._chronicle.follow(facts, began, ended)
 
     def record(self, fold: Fold, now: Moment) -> Record | None:
         """The record of the fold; None where nothing is recorded of the subject (X17)."""

@@ -130,6 +130,7 @@ class Recorder:
             finally:
                 self._metrics.audit_listening.set(0)
             self._stop.wait(REOPEN_SECONDS)
+            self._hear()
 
     def _collect(self, collector: Collecting) -> None:
         try:
@@ -141,10 +142,14 @@ class Recorder:
             self._take(collector.flush())
             self._write()
 
-    def _take(self, harvest: Harvest) -> None:
-        """What was told of the cluster is known, what was gathered is to be written."""
+    def _hear(self) -> None:
+        """What was told of the cluster is known; where nobody listens it must not pile up."""
         while self._news:
             self._chronicle.follow(*self._news.popleft())
+
+    def _take(self, harvest: Harvest) -> None:
+        """What was told of the cluster is known, what was gathered is to be written."""
+        self._hear()
         self._held += harvest.folds
         for where, lost in harvest.lost.items():
             self._metrics.audit_lost_packets.labels(where.value).inc(lost)

@@ -12,11 +12,11 @@ that it depends on has changed.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeGuard, TypeVar
 
 from netpol.compiler.desired import Desired
-from netpol.compiler.gates import cut_set, pod_cidrs
+from netpol.compiler.gates import cut_set, own_node, pod_cidrs
 from netpol.compiler.judged import JudgedPod, is_local
 from netpol.compiler.known_pods import KnownPods
 from netpol.compiler.local_pods import LocalPods
@@ -185,19 +185,11 @@ class Engine:
                 case Kind.NAMESPACE, Namespace() | None:
                     batch.namespaces.extend(_replace(self._namespaces, key.name, value))
                 case Kind.NODE, Node() | None:
-                    batch.nodes.extend(_replace(self._nodes, key.name, self._kept(key.name, value)))
+                    node = own_node(self._nodes.get(key.name), value) if key.name == self._options.name else value
+                    batch.nodes.extend(_replace(self._nodes, key.name, node))
                 case Kind.NETWORK_POLICY, Policy() | None:
                     batch.policies.extend(_replace(self._policies, key.object_name, value))
         return batch
-
-    def _kept(self, name: str, node: Node | None) -> Node | None:
-        """The node, with what is not forgotten of the own one."""
-        known = self._nodes.get(name)
-        if name != self._options.name or known is None:
-            return node
-        if node is None:
-            return known
-        return node if node.pod_cidrs else replace(node, pod_cidrs=known.pod_cidrs)
 
     def _follow_own_node(self, nodes: Iterable[Change[Node]]) -> None:
         """The unknown addresses are those of the ranges that the node states now."""

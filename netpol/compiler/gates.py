@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from netpol.compiler import names
@@ -49,6 +49,16 @@ def pod_cidrs(node: Node | None, options: NodeOptions) -> tuple[Network, ...]:
     stated = () if node is None else node.pod_cidrs
     families = {family_of(cidr) for cidr in stated}
     return (*stated, *(cidr for cidr in options.pod_cidrs if family_of(cidr) not in families))
+
+
+def own_node(known: Node | None, told: Node | None) -> Node | None:
+    """The node's own Node object as it is told of now; neither it nor its pod ranges are forgotten.
+
+    Else whoever deletes it, or has it come back without a range, opens the range to unknown addresses (G12).
+    """
+    if known is None or told is None:
+        return told or known
+    return told if told.pod_cidrs else replace(told, pod_cidrs=known.pod_cidrs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Self
 from netpol.audit.capture.folding import FOLDS_PER_SECOND, MOST_FOLDS, Folding
 from netpol.audit.capture.frames import decode_frames
 from netpol.audit.capture.losses import Gaps, Loss
-from netpol.audit.capture.nflog import RECEIVE_BUFFER_BYTES, LogSocket
+from netpol.audit.capture.nflog import RECEIVE_BUFFER_BYTES, PacketLog
 from netpol.audit.capture.packet import Fold
 from netpol.audit.capture.sounding import Soundings
 from netpol.audit.capture.throttle import Budget
@@ -64,7 +64,7 @@ class Collector:
         clock: Callable[[], Moment] = lambda: time.time_ns() // 1000,
     ) -> None:
         bounds = bounds or Bounds()
-        self._log = LogSocket(group, bounds.receive_buffer_bytes)
+        self._log = PacketLog(group, bounds.receive_buffer_bytes)
         self._folding = Folding(round(window_seconds * SECOND), bounds.most_folds, bounds.folds_per_second)
         self._budget = Budget(bounds.packets_per_second, bounds.packets_per_second * _AT_ONCE_SECONDS)
         self._clock = clock

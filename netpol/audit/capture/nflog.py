@@ -47,7 +47,7 @@ _EMPTY = frozenset({errno.EAGAIN, errno.EINTR})
 _READERS = Path("/proc/thread-self/net/netfilter/nfnetlink_log")
 
 
-class LogSocket:
+class PacketLog:
     """The only reader of one group, in the network namespace of the thread that opens it; for one thread.
 
     Packets come in batches, up to a tenth of a second after they were logged, and numbered, so

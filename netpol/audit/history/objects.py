@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from netpol.audit.history.timeline import Memory, Timeline
 from netpol.audit.history.world import PoliciesByName, Timelines
+from netpol.compiler.gates import own_node
 from netpol.compiler.log_points import pod_digest
 from netpol.model.change import Change
 from netpol.model.facts import Fact, Kind
@@ -82,19 +83,11 @@ class Objects:
                 case Kind.POD, Pod() | None:
                     batch.pods |= _put(self._pods, key.object_name, value, to.pods)
                 case Kind.NODE, Node() | None:
-                    batch.nodes |= _put(self._nodes, key.name, self._kept(key.name, value), to.nodes)
+                    node = own_node(self._nodes.get(key.name), value) if key.name == self._node else value
+                    batch.nodes |= _put(self._nodes, key.name, node, to.nodes)
                 case Kind.NETWORK_POLICY, Policy() | None:
                     batch.policies |= _put(self._policies, key.object_name, value, to.policies)
         return batch
-
-    def _kept(self, name: str, node: Node | None) -> Node | None:
-        """The node, with what is not forgotten of the own one."""
-        known = self._nodes.get(name)
-        if name != self._node or known is None:
-            return node
-        if node is None:
-            return known
-        return node if node.pod_cidrs else replace(node, pod_cidrs=known.pod_cidrs)
 
     def _group(self, policies: Mapping[ObjectName, Change[Policy]], to: Timelines) -> None:
         """Each namespace's policies are a new dict where any has changed: the old one is what they were."""

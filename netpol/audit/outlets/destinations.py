@@ -9,7 +9,7 @@ from netpol.audit.moments import Moment
 from netpol.audit.outlets.counters import OutletCounters
 from netpol.audit.outlets.log_file import RotatedFile
 from netpol.audit.outlets.outlet import Outlet, Sink
-from netpol.audit.outlets.sockets import LogSocket
+from netpol.audit.outlets.sockets import RecordSocket
 from netpol.audit.outlets.stream import Stream
 from netpol.settings import STANDARD_OUTPUT, AuditSettings
 from netpol.telemetry.logs import Log
@@ -36,4 +36,4 @@ def _sinks(settings: AuditSettings, now: Callable[[], Moment]) -> Iterator[tuple
             # Closed by whoever started this process; by now its number may be that of any other file.
             log.warning("the audit log has no standard output to go to")
     for address in settings.addresses:
-        yield str(address), LogSocket(address)
+        yield str(address), RecordSocket(address)

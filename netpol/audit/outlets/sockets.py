@@ -11,7 +11,7 @@ from netpol.audit.record import Record, encode
 from netpol.settings import LogAddress, LogFormat, Transport
 
 
-class LogSocket:
+class RecordSocket:
     """Sends to one address, and connects to it whenever it is not connected; a host is looked up each time.
 
     A reader that does not read is waited for. Whoever was written to and went away took along what

@@ -6,19 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from builders import BOTH, EGRESS, address, namespace, node, pod, pods, policy, rule, world
-from history import BEGAN, NODE, Told, facts
+from builders import BOTH, EGRESS, address, namespace, node, pod, pods, policy, rule
+from history import BEGAN, NODE, Told
 from record_schema import conforming
 
 from netpol.audit.capture.packet import Fold, Packet
-from netpol.audit.history.chronicle import Chronicle
 from netpol.audit.judge import Judge
 from netpol.audit.moments import SECOND, rfc3339
 from netpol.audit.record import Action, Cause, ExternalParty, MissEntry, NodeParty, PodParty, PolicyEntry, Record
 from netpol.compiler import log_points, names
 from netpol.model.policies import Direction
 from netpol.model.treatment import AuditLevel, Enforcement, Treatment
-from netpol.policy.judgement import PodEnd
 from netpol.settings import NodeOptions
 
 DB = replace(pod("shop/db", "10.0.0.2", "fd00::2", labels="app=db", node=NODE), workload="StatefulSet/db")
@@ -310,12 +308,3 @@ class TestSilence:
         told = Told(replace(SHOP, audit=AuditLevel.DENIES), OWN, DB, JOB, FROM_WEB, options=options)
         assert recorded(told, fold(), options) is not None
         assert recorded(told, fold(names.UNKNOWN, packet(destination="10.0.0.77")), options) is None
-
-
-def test_the_judge_passes_on_what_it_is_told() -> None:
-    chronicle = Chronicle(NodeOptions(NODE))
-    judge = Judge(chronicle, NodeOptions(NODE))
-    assert not judge.is_known
-    judge.follow(facts(world(), world(DB)), BEGAN, BEGAN)
-    assert judge.is_known
-    assert chronicle.at(BEGAN).end_at(address("10.0.0.2")) == PodEnd(DB, address("10.0.0.2"))

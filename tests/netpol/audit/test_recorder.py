@@ -188,3 +188,13 @@ def test_a_group_that_cannot_be_read_is_tried_again(error: Exception, monkeypatc
     assert script.metric("audit_listening") == 1
     recorder.stop(DEADLINE_SECONDS)
     assert script.metric("audit_listening") == 0
+
+
+def test_what_is_told_of_the_cluster_is_heard_though_nobody_can_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netpol.audit.recorder.REOPEN_SECONDS", 0.01)
+    script = Script()
+    script.refusals.extend([KernelRefusal("somebody else has it")] * 100_000)
+    recorder = started(script)
+    wait_until(lambda: script.told, "it is heard")
+    recorder.stop(DEADLINE_SECONDS)
+    assert script.told == [(FACTS, 0, 1)]

@@ -6,7 +6,7 @@ import pytest
 from builders import address, node
 
 from netpol.compiler import names
-from netpol.compiler.gates import CUT_SECONDS, PodRange, cut_set, enforced_set, isolated_set, pod_cidrs
+from netpol.compiler.gates import CUT_SECONDS, PodRange, cut_set, enforced_set, isolated_set, own_node, pod_cidrs
 from netpol.compiler.ruleset import NetworkMember, SetType
 from netpol.model.networks import Family, parse_network
 from netpol.model.objects import Node
@@ -69,3 +69,24 @@ def test_an_address_is_in_the_ranges_or_not() -> None:
     here = PodRange.of(FOUR, map(parse_network, ("10.0.0.0/24", "10.2.0.0/24")))
     inside = {text: address(text).packed in here for text in ("10.0.0.255", "10.2.0.0", "10.1.255.255", "10.0.1.0")}
     assert inside == {"10.0.0.255": True, "10.2.0.0": True, "10.1.255.255": False, "10.0.1.0": False}
+
+
+RANGED, BARE = node("n1", "192.0.2.1", pod_cidrs=["10.0.0.0/24"]), node("n1", "192.0.2.9")
+MOVED = node("n1", "192.0.2.1", pod_cidrs=["10.9.0.0/24"])
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "kept"),
+    [
+        (None, None, None),
+        (None, BARE, BARE),
+        (RANGED, None, RANGED),
+        (RANGED, MOVED, MOVED),
+        (RANGED, BARE, node("n1", "192.0.2.9", pod_cidrs=["10.0.0.0/24"])),
+    ],
+)
+def test_neither_the_own_node_nor_its_ranges_are_forgotten(
+    known: Node | None, told: Node | None, kept: Node | None
+) -> None:
+    """G12."""
+    assert own_node(known, told) == kept

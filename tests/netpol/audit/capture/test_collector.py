@@ -63,7 +63,7 @@ class ScriptedLog:
 def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A group of a script for the kernel's, and a clock that goes on by a millisecond whenever it is looked at."""
     ticks = count()
-    monkeypatch.setattr(collector, "LogSocket", ScriptedLog)
+    monkeypatch.setattr(collector, "PacketLog", ScriptedLog)
     monkeypatch.setattr(time, "monotonic", lambda: next(ticks) / 1000)
     monkeypatch.setattr(time, "sleep", slept.append)
     slept.clear()

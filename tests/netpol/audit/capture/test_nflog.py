@@ -18,7 +18,7 @@ from packets import logged
 
 from netpol.audit.capture import nflog
 from netpol.audit.capture.frames import Frame, decode_frames
-from netpol.audit.capture.nflog import LogSocket
+from netpol.audit.capture.nflog import PacketLog
 from netpol.errors import KernelRefusal
 
 REFUSED = ("127.0.0.2", 9)
@@ -30,7 +30,7 @@ def send(packets: int) -> None:
             sender.sendto(b"x" * 500, REFUSED)
 
 
-def read(log: LogSocket, packets: int) -> list[Frame]:
+def read(log: PacketLog, packets: int) -> list[Frame]:
     """The next frames, that many at least unless they take ten seconds."""
     frames: list[Frame] = []
     deadline = time.monotonic() + 10
@@ -45,7 +45,7 @@ def read(log: LogSocket, packets: int) -> list[Frame]:
 def test_packets_come_numbered_stamped_and_no_longer_than_their_headers(private_network: None) -> None:
     refuse_arriving("-p udp -d 127.0.0.2", "1:NETPOL-INVALID")
     before = time.time()
-    with LogSocket(100) as log:
+    with PacketLog(100) as log:
         assert log.receive() is None
         send(150)
         frames = read(log, 150)
@@ -58,7 +58,7 @@ def test_packets_come_numbered_stamped_and_no_longer_than_their_headers(private_
 @pytest.mark.kernel
 def test_what_the_kernel_holds_at_the_end_is_received(private_network: None) -> None:
     refuse_arriving("-p udp -d 127.0.0.2", "p")
-    with LogSocket(100) as log:
+    with PacketLog(100) as log:
         send(3)
         log.stop()
         send(5)
@@ -69,7 +69,7 @@ def test_what_the_kernel_holds_at_the_end_is_received(private_network: None) -> 
 @pytest.mark.kernel
 def test_an_overrun_is_told_once(private_network: None) -> None:
     refuse_arriving("-p udp -d 127.0.0.2", "p")
-    with LogSocket(100, receive_buffer_bytes=1) as log:
+    with PacketLog(100, receive_buffer_bytes=1) as log:
         send(1000)
         received = len(read(log, 1))
         assert 0 < received < 1000
@@ -83,9 +83,9 @@ def test_an_overrun_is_told_once(private_network: None) -> None:
 
 @pytest.mark.kernel
 def test_a_second_reader_is_refused_and_told_why(private_network: None) -> None:
-    with LogSocket(100), pytest.raises(KernelRefusal, match=r"^the packets logged to NFLOG .*another program"):
-        LogSocket(100)
-    with LogSocket(100), LogSocket(101):
+    with PacketLog(100), pytest.raises(KernelRefusal, match=r"^the packets logged to NFLOG .*another program"):
+        PacketLog(100)
+    with PacketLog(100), PacketLog(101):
         pass
 
 
@@ -94,7 +94,7 @@ def test_without_rights_the_refusal_says_so(private_network: None) -> None:
     os.seteuid(65534)
     try:
         with pytest.raises(KernelRefusal, match="it takes root"):
-            LogSocket(100)
+            PacketLog(100)
     finally:
         os.seteuid(0)
 
@@ -145,13 +145,13 @@ class _Poll:
 
 
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., LogSocket]:
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., PacketLog]:
     """Opens a reader of group 7 of whose socket this is received."""
 
-    def opened(*script: Received, ready: bool = True) -> LogSocket:
+    def opened(*script: Received, ready: bool = True) -> PacketLog:
         monkeypatch.setattr(socket, "socket", partial(_ScriptedSocket, list(script)))
         monkeypatch.setattr(select, "poll", lambda: _Poll([7] if ready else []))
-        return LogSocket(7)
+        return PacketLog(7)
 
     return opened
 
@@ -165,36 +165,36 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., LogSocket]:
     ],
 )
 def test_refusals_in_words(
-    number: int, says: str, scripted: Callable[..., LogSocket], monkeypatch: pytest.MonkeyPatch
+    number: int, says: str, scripted: Callable[..., PacketLog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nflog, "_READERS", Path("/proc/thread-self/no/such/file"))
     with pytest.raises(KernelRefusal, match=rf"^the packets logged to NFLOG group 7 cannot be read: .*{says}"):
         scripted((NO_ANSWER, KERNEL), answer(number))
 
 
-def test_a_kernel_that_does_not_answer_is_a_refusal(scripted: Callable[..., LogSocket]) -> None:
+def test_a_kernel_that_does_not_answer_is_a_refusal(scripted: Callable[..., PacketLog]) -> None:
     with pytest.raises(KernelRefusal, match="the kernel did not answer"):
         scripted(answer(0), ready=False)
 
 
-def test_a_socket_that_dies_before_the_answer_is_a_refusal(scripted: Callable[..., LogSocket]) -> None:
+def test_a_socket_that_dies_before_the_answer_is_a_refusal(scripted: Callable[..., PacketLog]) -> None:
     with pytest.raises(KernelRefusal, match=r"^the packets .* group 7 cannot be read: Bad file descriptor"):
         scripted(OSError(errno.EBADF, "Bad file descriptor"))
 
 
-def test_what_comes_before_the_answer_is_kept(scripted: Callable[..., LogSocket]) -> None:
+def test_what_comes_before_the_answer_is_kept(scripted: Callable[..., PacketLog]) -> None:
     early = logged(b"a packet")
     nothing = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
     with scripted((early, KERNEL), nothing, (NO_ANSWER, KERNEL), answer(0), nothing) as log:
         assert [log.receive(), log.receive(), log.receive()] == [early, NO_ANSWER, None]
 
 
-def test_what_is_not_the_kernels_is_passed_over(scripted: Callable[..., LogSocket]) -> None:
+def test_what_is_not_the_kernels_is_passed_over(scripted: Callable[..., PacketLog]) -> None:
     with scripted(answer(0), (logged(b"forged"), STRANGER), (logged(b"real"), KERNEL)) as log:
         assert log.receive() == logged(b"real")
 
 
-def test_a_socket_that_dies_is_a_refusal_in_words(scripted: Callable[..., LogSocket]) -> None:
+def test_a_socket_that_dies_is_a_refusal_in_words(scripted: Callable[..., PacketLog]) -> None:
     with scripted(answer(0), OSError(errno.EBADF, "Bad file descriptor")) as log:
         with pytest.raises(KernelRefusal, match=r"^the packets .* group 7 cannot be read: Bad file descriptor"):
             log.receive()
@@ -208,4 +208,4 @@ def test_without_a_socket_the_refusal_says_what_for(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(socket, "socket", refuse)
     with pytest.raises(KernelRefusal, match=r"^no netlink socket for the packet log: Protocol not supported"):
-        LogSocket(7)
+        PacketLog(7)

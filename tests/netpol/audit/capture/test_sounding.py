@@ -12,7 +12,7 @@ from packets import UDP, ipv4, ipv6, ports
 
 from netpol.audit.capture import sounding
 from netpol.audit.capture.frames import Frame, decode_frames
-from netpol.audit.capture.nflog import LogSocket
+from netpol.audit.capture.nflog import PacketLog
 from netpol.audit.capture.sounding import Soundings
 from netpol.compiler import log_points, names
 from netpol.model.networks import Family
@@ -70,7 +70,7 @@ def test_nobody_else_can_make_one(sent: list[bytes]) -> None:
 def test_our_rules_log_and_drop_it_and_nothing_of_it_stays(families: Sequence[Family], private_network: None) -> None:
     write_ours(families)
     soundings = Soundings()
-    with LogSocket(100) as log:
+    with PacketLog(100) as log:
         soundings.send()
         assert soundings.awaited == 1
         log.stop()

@@ -15,7 +15,7 @@ import pytest
 from following import wait_until
 from outlets import decoded, packets, records, running
 
-from netpol.audit.outlets.sockets import LogSocket
+from netpol.audit.outlets.sockets import RecordSocket
 from netpol.audit.record import MissEntry, Record, decode
 from netpol.settings import LogAddress, LogFormat, Transport
 
@@ -31,12 +31,12 @@ def path() -> Iterator[Path]:
         yield Path(place) / "log"
 
 
-def to_path(path: Path, log_format: LogFormat = LogFormat.JSON) -> LogSocket:
-    return LogSocket(LogAddress(log_format, Transport.UNIX, path=str(path)))
+def to_path(path: Path, log_format: LogFormat = LogFormat.JSON) -> RecordSocket:
+    return RecordSocket(LogAddress(log_format, Transport.UNIX, path=str(path)))
 
 
-def to_port(listener: socket.socket, host: str = "127.0.0.1", log_format: LogFormat = LogFormat.JSON) -> LogSocket:
-    return LogSocket(LogAddress(log_format, Transport.UDP, host=host, port=listener.getsockname()[1]))
+def to_port(listener: socket.socket, host: str = "127.0.0.1", log_format: LogFormat = LogFormat.JSON) -> RecordSocket:
+    return RecordSocket(LogAddress(log_format, Transport.UDP, host=host, port=listener.getsockname()[1]))
 
 
 def listening(kind: socket.SocketKind, path: Path) -> socket.socket:
@@ -209,7 +209,7 @@ def test_a_host_is_looked_up_for_each_connection(monkeypatch: pytest.MonkeyPatch
         unreachable = (first.family, first.type, 17, "", ("255.255.255.255", 9))
         lookup = Mock(side_effect=[[_answer(first)], [unreachable, _answer(second)]])
         monkeypatch.setattr(socket, "getaddrinfo", lookup)
-        with closing(LogSocket(LogAddress(LogFormat.JSON, Transport.UDP, host="log.example", port=9))) as sink:
+        with closing(RecordSocket(LogAddress(LogFormat.JSON, Transport.UDP, host="log.example", port=9))) as sink:
             sink.write(record)
             sink.write(record)
             assert datagrams(first, 2) == [record, record]
@@ -224,7 +224,7 @@ def test_a_host_that_is_not_found_is_looked_up_again(monkeypatch: pytest.MonkeyP
         not_found = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         lookup = Mock(side_effect=[not_found, not_found, [_answer(listener)]])
         monkeypatch.setattr(socket, "getaddrinfo", lookup)
-        with running(LogSocket(LogAddress(LogFormat.JSON, Transport.UDP, host="log.example", port=9))) as work:
+        with running(RecordSocket(LogAddress(LogFormat.JSON, Transport.UDP, host="log.example", port=9))) as work:
             work.put(records(3))
             assert datagrams(listener, 3) == records(3)
 
