@@ -8,6 +8,7 @@ import sys
 from netpol.command.audit_selection import add_selection_arguments, selected_records
 from netpol.command.source_arguments import add_source_arguments, load_snapshot
 from netpol.command.switches import Switch, add_switch
+from netpol.model.policies import Semantics
 from netpol.suggest.needs import REFUSALS, Tally
 from netpol.suggest.policy_yaml import policy_yaml
 from netpol.suggest.suggestions import Breadth, Suggestions, suggest
@@ -29,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 once what there is to suggest is printed, be it nothing."""
-    snapshot = load_snapshot(arguments).snapshot
+    loaded = load_snapshot(arguments)
     breadth = Breadth.ALL_PORTS if arguments.all_ports else Breadth.NAMED_PORTS
     asked = argparse.Namespace(**{"action": [action.value for action in REFUSALS], **vars(arguments)})
-    suggestions = suggest(selected_records(asked), snapshot, breadth)
+    suggestions = suggest(selected_records(asked), loaded.snapshot, breadth, loaded.semantics or Semantics.V1)
     print(policy_yaml(suggestions), end="")
     for line in remarks(suggestions):
         print(f"netpol: {line}", file=sys.stderr)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from netpol.errors import InputError
 from netpol.model.notices import Notice
+from netpol.model.policies import Semantics
 from netpol.model.snapshot import Snapshot
 from netpol.settings import PolicyOptions
 from netpol.source.catalogue import Catalogue
@@ -16,11 +17,15 @@ from netpol.source.files import FileReading, files, shown_path
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What manifests hold: the snapshot, what of it was not understood (M7), and lines for a person."""
+    """What a source holds: the snapshot, what of it was not understood (M7), and lines for a person.
+
+    `semantics` are those that an API server's policies follow, be there one or none; None for manifests.
+    """
 
     snapshot: Snapshot
     notices: tuple[Notice, ...]
     warnings: tuple[str, ...]
+    semantics: Semantics | None = None
 
 
 def load(path: Path, options: PolicyOptions) -> Loaded:

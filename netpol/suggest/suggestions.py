@@ -50,13 +50,21 @@ class Suggestions:
     """What is no refusal, or one that no NetworkPolicy can lift; by the records' reason."""
 
 
-def suggest(records: Iterable[Record], snapshot: Snapshot, breadth: Breadth = Breadth.NAMED_PORTS) -> Suggestions:
-    """What to add to the cluster's policies; each is proved to do what it is for, and to be needed to its last part."""
+def suggest(
+    records: Iterable[Record],
+    snapshot: Snapshot,
+    breadth: Breadth = Breadth.NAMED_PORTS,
+    semantics: Semantics = Semantics.V1,
+) -> Suggestions:
+    """What to add to the cluster's policies; each is proved to do what it is for, and to be needed to its last part.
+
+    `semantics` are those that policies of the cluster would follow, for one that has none.
+    """
     lookups = Lookups.of(snapshot)
     workloads = Workloads(snapshot, lookups)
     views = {extent: View(snapshot, extent, lookups) for extent in Extent}
     needs = needs_of(records, workloads, Ends(snapshot, lookups), views)
-    naming = _Naming(snapshot, workloads, views, breadth)
+    naming = _Naming(snapshot, workloads, views, breadth, semantics)
     wanted: dict[_Subject, list[tuple[Term, Need]]] = {}
     left_out = dict(needs.gone)
     for need in needs.refused:
@@ -108,7 +116,12 @@ class _Naming:
     """How policies name what the needs of one snapshot are of."""
 
     def __init__(
-        self, snapshot: Snapshot, workloads: Workloads, views: Mapping[Extent, View], breadth: Breadth
+        self,
+        snapshot: Snapshot,
+        workloads: Workloads,
+        views: Mapping[Extent, View],
+        breadth: Breadth,
+        semantics: Semantics,
     ) -> None:
         self._snapshot = snapshot
         self._workloads = workloads
@@ -117,6 +130,7 @@ class _Naming:
         self._semantics: dict[str, set[Semantics]] = {}
         for policy in snapshot.policies.values():
             self._semantics.setdefault(policy.namespace, set()).add(policy.semantics)
+        self._semantics_elsewhere = set().union(*self._semantics.values()) or {semantics}
 
     def require_subject(self, subject: _Subject) -> None:
         """_Unnameable where a policy for the subject would select others, or isolate a pod."""
@@ -187,11 +201,11 @@ class _Naming:
     def _dialect(self, workload: Workload, direction: Direction) -> Dialect:
         """The older API where the namespace's annotation isolates and its policies are all of that (M4).
 
-        A namespace without policies is taken to be as the others are.
+        A namespace without policies is taken to be as the others are, and a cluster without any as it was said to be.
         """
         if direction is Direction.EGRESS or not self._namespace(workload).default_deny:
             return Dialect.V1
-        semantics = self._semantics.get(workload.namespace) or set().union(*self._semantics.values())
+        semantics = self._semantics.get(workload.namespace, self._semantics_elsewhere)
         return Dialect.BETA if semantics == {Semantics.ANNOTATION} else Dialect.V1
 
     def _namespace(self, workload: Workload) -> Namespace:

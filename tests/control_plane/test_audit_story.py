@@ -66,6 +66,10 @@ class Audited:
         ingress: dict[str, Any] = json.loads(printed)["ingress"]
         return ingress
 
+    def suggestion(self) -> str:
+        """What `netpol audit suggest` prints by the log."""
+        return self.netpol("audit", "suggest", f"--audit-log-path={self.log}")
+
     def stored(self, path: str) -> Object:
         """The metadata that the server has of an object."""
         metadata: Object = self.cluster.client.get(path)["metadata"]
@@ -179,22 +183,36 @@ def test_a_dry_run_begins_and_ends_with_kubectl(audited: Audited) -> None:
 
 def test_what_is_suggested_is_taken_by_the_server_that_it_is_for(audited: Audited) -> None:
     cluster = audited.cluster
-    kubectl = Kubectl(cluster.server.kubeconfig())
     cluster.assert_reached({PLACE: set()}, sources=[BATCH, CLIENT])
     for peer in (BATCH, CLIENT):
         audited.record(peer)
-    suggestion = audited.netpol("audit", "suggest", f"--audit-log-path={audited.log}")
+    suggestion = audited.suggestion()
     (document,) = yaml.safe_load_all(suggestion)
     assert document["apiVersion"] == POLICIES[cluster.release].removeprefix("/apis/")
     # The older API names pods of another namespace only all together (B10).
     allowed = {BATCH} if cluster.release is BETA else {BATCH, CLIENT}
     assert ("# Nothing is suggested for:" in suggestion) == (CLIENT not in allowed)
-    # A release of before 1.27 knows nothing of the validation that kubectl asks for.
-    create = ("create", "--validate=false", "-f", "-")
-    kubectl(*create, "--dry-run=server", given=suggestion)
+    create(cluster, suggestion, "--dry-run=server")
     assert len(cluster.client.get(cluster.policies("production"))["items"]) == 1
     with audited.agent.bringing(f"NetworkPolicy changed name=production/{document['metadata']['name']}"):
-        kubectl(*create, given=suggestion)
+        create(cluster, suggestion)
     frontends = {"production/frontend", "production/front-two"}
     opened = {PLACE: allowed | frontends | NOBODY, f"{BACKEND} 80/TCP": NOBODY}
     cluster.assert_reached({**opened, "production/batch 80/TCP": NOBODY, f"{CLIENT} 80/TCP": EVERYBODY})
+
+
+def test_the_first_policy_of_a_cluster_is_of_the_api_that_its_server_has(audited: Audited) -> None:
+    cluster = audited.cluster
+    with audited.agent.bringing(f"NetworkPolicy gone name={POLICY}"):
+        cluster.delete_policy(POLICY)
+    cluster.assert_reached({PLACE: set()}, sources=[BATCH])
+    audited.record(BATCH)
+    with audited.agent.hearing():
+        create(cluster, audited.suggestion())
+    cluster.assert_reached({PLACE: {BATCH}}, sources=[BATCH, CLIENT])
+
+
+def create(cluster: LabCluster, documents: str, *flags: str) -> None:
+    """What the documents say exists, as far as kubectl and the server agree to it."""
+    # A release of before 1.27 knows nothing of the validation that kubectl asks for.
+    Kubectl(cluster.server.kubeconfig())("create", "--validate=false", "-f", "-", *flags, given=documents)

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from netpol.errors import NetpolError
+from netpol.model.facts import Kind
 from netpol.model.notices import Notice
 from netpol.model.objects import Namespace, Node, Pod
-from netpol.model.policies import Policy
+from netpol.model.policies import Policy, Semantics
 from netpol.model.snapshot import Snapshot
 from netpol.settings import NetworkPolicyApi, PolicyOptions
+from netpol.source.kinds import semantics_of
 from netpol.source.kube import discovery
 from netpol.source.kube.connection import ApiConnection
 from netpol.source.kube.cursor import Cursor
@@ -41,6 +43,7 @@ def load(
     """
     found: list[Found] = []
     warnings: list[str] = []
+    semantics: Semantics | None = None
     table = resources(options, policy_api, synthesise_name_label=synthesise_name_label)
     for kind, candidates in table.items():
         resource = discovery.served(candidates, connection)
@@ -50,12 +53,14 @@ def load(
         listed, unnamed = _list_again(connection, resource)
         if not listed and resource.never_empty:
             raise NetpolError(f"{connection.server} lists no {kind.value}: it is not ready, or no cluster's")
+        if kind is Kind.NETWORK_POLICY:
+            semantics = semantics_of(resource.api_version, options)
         warnings += [f"{resource}: {each}: passed over" for each in unnamed]
         found += listed
     notices: tuple[Notice, ...] = tuple(notice for each in found for notice in each.notices)
     values = [each.value for each in found]
     snapshot = Snapshot.of(_of(Namespace, values), _of(Pod, values), _of(Node, values), _of(Policy, values))
-    return Loaded(snapshot, notices, tuple(warnings))
+    return Loaded(snapshot, notices, tuple(warnings), semantics)
 
 
 def list_objects(connection: Getting, resource: Resource, cursor: Cursor) -> tuple[list[Found], list[Garbled]]:

@@ -8,7 +8,7 @@ from logged import party, refusal
 
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, PodParty, Record
 from netpol.model.objects import Namespace, Node, Pod
-from netpol.model.policies import Direction, Policy
+from netpol.model.policies import Direction, Policy, Semantics
 from netpol.model.snapshot import Snapshot
 from netpol.policy.judgement import PodEnd
 from netpol.suggest.needs import Tally
@@ -173,6 +173,17 @@ def test_m4_where_all_policies_are_of_the_older_api_so_is_the_suggestion() -> No
 )
 def test_a_namespace_without_policies_is_taken_to_be_as_others_are(policies: tuple[Policy, ...], expected: str) -> None:
     assert document(of_beta(refusal(of(WEB[0]), of(DB)), *policies))["apiVersion"] == expected
+
+
+@pytest.mark.parametrize(
+    ("policies", "expected"), [((), "extensions/v1beta1"), ((policy("ops/new"),), "networking.k8s.io/v1")]
+)
+def test_a_cluster_without_policies_is_taken_to_be_as_its_server_is(
+    policies: tuple[Policy, ...], expected: str
+) -> None:
+    cluster = world(ANNOTATED, namespace("ops"), *WEB, DB, *policies)
+    suggestions = suggest([refusal(of(WEB[0]), of(DB))], cluster, semantics=Semantics.ANNOTATION)
+    assert document(suggestions)["apiVersion"] == expected
 
 
 @pytest.mark.parametrize(

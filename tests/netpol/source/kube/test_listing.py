@@ -46,7 +46,7 @@ def _connection(server: ApiServer) -> Iterator[ApiConnection]:
 def test_the_cluster_is_the_world_that_it_was_made_from(connection: ApiConnection) -> None:
     loaded = load(connection, PolicyOptions())
     assert loaded.snapshot == WORLD
-    assert (loaded.notices, loaded.warnings) == ((), ())
+    assert (loaded.notices, loaded.warnings, loaded.semantics) == ((), (), Semantics.V1)
 
 
 def test_what_was_not_understood_is_told(server: ApiServer, connection: ApiConnection) -> None:
@@ -108,3 +108,13 @@ def test_an_old_server() -> None:
         loaded = load(connection, PolicyOptions(), NetworkPolicyApi.V1BETA1, synthesise_name_label=True)
         assert loaded.snapshot.namespaces == only_one.namespaces
         assert loaded.snapshot.policies["x", "allow"].semantics is Semantics.ANNOTATION
+        assert loaded.semantics is Semantics.ANNOTATION
+
+
+def test_what_policies_would_follow_is_known_where_there_are_none() -> None:
+    with ApiServer(Age.OLD) as old, connect(ApiSource(master=old.url)) as connection:
+        old.store.load(manifests(world(namespace("x"), node("one"))))
+        loaded = load(connection, PolicyOptions(), NetworkPolicyApi.V1BETA1)
+        assert (dict(loaded.snapshot.policies), loaded.semantics) == ({}, Semantics.ANNOTATION)
+        as_today = PolicyOptions(v1beta1_semantics=Semantics.V1)
+        assert load(connection, as_today, NetworkPolicyApi.V1BETA1).semantics is Semantics.V1
