@@ -25,7 +25,7 @@ from netpol.audit.record import Action, Cause, PodParty, PolicyEntry, Record, de
 pytestmark = pytest.mark.control_plane
 
 GROUNDS = ("reason", "policies", "isolating", "nearest_miss")
-BACKEND, BATCH, CLIENT = "production/backend", "production/batch", "staging/client"
+BACKEND, BATCH, FRONTEND, CLIENT = "production/backend", "production/batch", "production/frontend", "staging/client"
 PLACE = f"{BACKEND} 6379/TCP"
 POLICY = "production/frontends"
 NAMESPACE_CHANGED, POLICY_CHANGED = "Namespace changed name=production", f"NetworkPolicy changed name={POLICY}"
@@ -155,6 +155,13 @@ def test_each_state_of_a_policy_has_its_generation_and_a_new_one_of_the_name_its
     changed = audited.entry()
     assert (changed.uid, changed.generation) == (first.uid, 2)
     assert miss_of(audited.record(CLIENT)) == (changed, 0)
+    # The same in other words: the kernel has nothing to change, and the policy has another generation.
+    with agent.hearing():
+        cluster.patch_policy(POLICY, ingress=[{"ports": [{"protocol": "TCP", "port": 80}] * 2}])
+    cluster.assert_reached({PLACE: set()}, sources=[FRONTEND])
+    reworded = audited.entry()
+    assert (reworded.uid, reworded.generation) == (first.uid, 3)
+    assert miss_of(audited.record(FRONTEND)) == (reworded, 0)
     with agent.bringing(f"NetworkPolicy gone name={POLICY}"):
         cluster.delete_policy(POLICY)
     with agent.bringing(POLICY_CHANGED):
