@@ -23,6 +23,8 @@ from netpol.telemetry.metrics import Metrics
 
 GATHER_SECONDS = 0.2
 """How long the thread waits for packets before it looks whether a window has passed."""
+PAUSE_SECONDS = 0.0002
+"""After each record: who writes to the kernel waits a record's time for the interpreter then, not a turn's."""
 REOPEN_SECONDS = 5.0
 MOST_HELD = 10_000
 """How many folds wait for the first list of the cluster's objects."""
@@ -162,6 +164,7 @@ class Recorder:
             record = self._judged(fold)
             if record is not None:
                 self._put(record)
+            self._stop.wait(PAUSE_SECONDS)
         if self._lost:
             self._put(Record.of_lost(rfc3339(self._now()), self._node, 0))
 

@@ -18,30 +18,31 @@ MOST_IDLE_PERCENT = 1.0
 def report(size: Size) -> bool:
     """Print a line for each figure, beside its goal; True where every one is met."""
     print(f"\nnetpol run, {size}", flush=True)
-    figures = _measured("bench.live_agent", size)
-    met = [_line("cold start", figures["cold_s"], MOST_START_SECONDS, "s")]
-    met.append(_line("start with nothing changed", figures["again_s"], MOST_START_SECONDS, "s"))
-    met.append(_line("  tables it wrote", figures["again_writes"], 0, ""))
+    figures = measured("bench.live_agent", size)
+    met = [line("cold start", figures["cold_s"], MOST_START_SECONDS, "s")]
+    met.append(line("start with nothing changed", figures["again_s"], MOST_START_SECONDS, "s"))
+    met.append(line("  tables it wrote", figures["again_writes"], 0, ""))
     met += [_events_line(name, each) for name, each in figures["events"].items()]
     roll = figures["roll"]
-    met.append(_line("1,000 pods roll: kernel right after", roll["right_after_s"], MOST_AFTER_ROLL_SECONDS, "s"))
-    met.append(_line("  processor time", roll["cpu_s"], MOST_ROLL_CPU_SECONDS, "s"))
-    met.append(_line("idle", figures["idle_percent"], MOST_IDLE_PERCENT, "% of a core"))
-    met.append(_line("peak memory", figures["peak_mb"], MOST_MEGABYTES, "MB"))
-    met.append(_line("steps from the right kernel at the end", figures["drift"], 0, ""))
+    met.append(line("1,000 pods roll: kernel right after", roll["right_after_s"], MOST_AFTER_ROLL_SECONDS, "s"))
+    met.append(line("  processor time", roll["cpu_s"], MOST_ROLL_CPU_SECONDS, "s"))
+    met.append(line("idle", figures["idle_percent"], MOST_IDLE_PERCENT, "% of a core"))
+    met.append(line("peak memory", figures["peak_mb"], MOST_MEGABYTES, "MB"))
+    met.append(line("steps from the right kernel at the end", figures["drift"], 0, ""))
     return all(met)
 
 
 def report_stages(size: Size) -> None:
     """Print where the time of each event goes inside the agent."""
     print(f"\ninside the agent, median ms, {size}", flush=True)
-    stages = _measured("bench.live_stages", size)
+    stages = measured("bench.live_stages", size)
     print(" " * 22 + "".join(f"{stage:>12}" for stage in next(iter(stages.values()))))
     for name, spent in stages.items():
         print(f"{name:22}" + "".join(f"{milliseconds:12.1f}" for milliseconds in spent.values()))
 
 
-def _measured(module: str, size: Size) -> dict[str, Any]:
+def measured(module: str, size: Size) -> dict[str, Any]:
+    """What the module prints when it is run for this size in a network namespace of its own."""
     words = [str(number) for number in (size.local, size.pods, size.policies)]
     script = 'ip link set lo up && exec "$@"'
     command = ["unshare", "--net", "--kill-child", "sh", "-c", script, "sh", sys.executable, "-m", module, *words]
@@ -49,7 +50,8 @@ def _measured(module: str, size: Size) -> dict[str, Any]:
     return figures
 
 
-def _line(what: str, figure: float, goal: float, unit: str) -> bool:
+def line(what: str, figure: float, goal: float, unit: str) -> bool:
+    """Print the figure beside its goal; True where it is met."""
     met = figure <= goal
     print(f"  {what:38} {figure:8.2f} {unit:12} goal {goal:g}{'' if met else '   MISSED'}")
     return met

@@ -41,11 +41,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Agent:
     """The agent as a process, from its start to `stop`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *flags: str) -> None:
         self.began = time.monotonic()
         command = [sys.executable, "-m", "netpol", "run", "--run-firewall", "--master", url]
         self._process = subprocess.Popen(
-            [*command, "--hostname-override", NODE, "--iptables-variant", "nft"], stderr=subprocess.DEVNULL
+            [*command, "--hostname-override", NODE, "--iptables-variant", "nft", *flags],
+            stderr=subprocess.DEVNULL,
         )
 
     def wait_until_ready(self) -> float:
@@ -69,6 +70,11 @@ class Agent:
         lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
+    def kill(self) -> None:
+        """The agent is gone, if it was not before."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self) -> None:
         """The agent has ended as it was told to."""
         self._process.send_signal(signal.SIGTERM)
@@ -90,7 +96,7 @@ def measure(size: Size) -> dict[str, Any]:
             agent = Agent(server.url)
             agent.wait_until_ready()
             events = Events(objects)
-            figures["events"] = {name: _latencies(make(), server, mirror) for name, make in events.kinds().items()}
+            figures["events"] = {name: latencies(make(), server, mirror) for name, make in events.kinds().items()}
             figures["roll"] = _roll(events.roll(ROLLED), server, mirror, agent)
             figures["drift"] = _drift(mirror)
             before = agent.cpu_seconds()
@@ -119,7 +125,7 @@ def _restart(url: str, mirror: Mirror) -> tuple[float, int]:
     return seconds, mirror.transactions
 
 
-def _latencies(events: Iterator[Event], server: ApiChild, mirror: Mirror) -> dict[str, float]:
+def latencies(events: Iterator[Event], server: ApiChild, mirror: Mirror) -> dict[str, float]:
     """Of events that change this node's kernel: p50, p99 and the longest, in milliseconds."""
     times: list[float] = []
     for event in islice(events, ROUNDS * 20):
