@@ -92,7 +92,7 @@ def walk(stage: Stage, ports: Sequence[ProtocolPort]) -> int:
             before = reached
         say("")
         _explain(snapshot, stage.look)
-    say("", stage.look.painted("What was refused, and why", Paint.HEADING))
+    say("", stage.look.painted("What was refused, and why: the audit log of this run, kept until its end", Paint.HEADING))
     asking, asked, _ = EXPLAINED[1]
     _read(stage, f"--pod={asked}", f"--peer={asking}", f"--since={rfc3339(begun_at)}")
     _read(stage, "--summary")
