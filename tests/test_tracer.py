@@ -10,8 +10,7 @@ from builders import address
 from tracer import Outcome, Packet, State, Trace, Tracer, trace
 
 from netpol.compiler import names
-from netpol.compiler.log_points import LogPoint, pod_digest, prefix
-from netpol.compiler.log_points import Outcome as Logged
+from netpol.compiler.log_points import LoggedOutcome, LogPoint, pod_digest, prefix
 from netpol.compiler.ruleset import (
     Action,
     AddressPort,
@@ -146,9 +145,9 @@ def test_it_tells_what_the_rules_that_logged_say() -> None:
     logs = (Log(7, prefix(names.UNKNOWN)), Log(7, "of somebody else"), Log(7, prefix(chain)))
     points = walk(TO_WEB, {"A": rules_to(*logs)}).points
     assert points == (
-        LogPoint(Logged.UNKNOWN_ADDRESS),
+        LogPoint(LoggedOutcome.UNKNOWN_ADDRESS),
         None,
-        LogPoint(Logged.DENIED, Direction.EGRESS, pod_digest("x", "web")),
+        LogPoint(LoggedOutcome.DENIED, Direction.EGRESS, pod_digest("x", "web")),
     )
 
 

@@ -10,7 +10,7 @@ from netpol.audit.capture.packet import Packet
 from netpol.audit.history.world import World
 from netpol.audit.parties import judged_party, namespace_of, party_at, pod_party
 from netpol.audit.record import Cause, Party
-from netpol.compiler.log_points import LogPoint, Outcome
+from netpol.compiler.log_points import LoggedOutcome, LogPoint
 from netpol.model.networks import Address, Family, family_of
 from netpol.model.policies import Direction
 from netpol.model.ports import OtherProtocol, Protocol
@@ -30,9 +30,9 @@ from netpol.policy.verdict import Detail
 _PROTOCOLS = {6: Protocol.TCP, 17: Protocol.UDP, 132: Protocol.SCTP}
 _ICMP = {Family.IPV4: 1, Family.IPV6: 58}
 _REASONS = {
-    Outcome.MIDSTREAM: Cause.INVALID,
-    Outcome.CUT: Cause.INVALID,
-    Outcome.UNKNOWN_ADDRESS: Cause.UNKNOWN_POD,
+    LoggedOutcome.MIDSTREAM: Cause.INVALID,
+    LoggedOutcome.CUT: Cause.INVALID,
+    LoggedOutcome.UNKNOWN_ADDRESS: Cause.UNKNOWN_POD,
 }
 """The reasons that the log point alone tells."""
 _NOBODY = ExternalEnd(IPv4Address(0))
@@ -59,7 +59,7 @@ def explained(point: LogPoint, packet: Packet, world: World) -> Finding | None:
     """What led to this verdict on the packet; None where the state of the cluster leads to another."""
     if point.direction is not None:
         return _judged(point.outcome, point.direction, point.pod, packet, world)
-    if point.outcome is Outcome.UNKNOWN_ADDRESS:
+    if point.outcome is LoggedOutcome.UNKNOWN_ADDRESS:
         return _unknown_pod(packet, world)
     return _invalid(packet, world)
 
@@ -80,7 +80,7 @@ def protocol_of(packet: Packet) -> Protocol | OtherProtocol:
     return _PROTOCOLS.get(packet.protocol) or OtherProtocol(packet.protocol)
 
 
-def _judged(outcome: Outcome, direction: Direction, digest: str, packet: Packet, world: World) -> Finding | None:
+def _judged(outcome: LoggedOutcome, direction: Direction, digest: str, packet: Packet, world: World) -> Finding | None:
     """By the policies of the pod that has this digest, where it also had the address."""
     own, peer = _sides(direction, packet)
     end = world.end_at(own)
@@ -89,7 +89,7 @@ def _judged(outcome: Outcome, direction: Direction, digest: str, packet: Packet,
     connection = Connection(
         world.end_at(packet.source), world.end_at(packet.destination), protocol_of(packet), packet.destination_port
     )
-    detail = Detail.REASONS if outcome is Outcome.ALLOWED else Detail.FULL
+    detail = Detail.REASONS if outcome is LoggedOutcome.ALLOWED else Detail.FULL
     decision = _agreeing(outcome, world.oracle.decide(direction, connection, detail))
     if decision is None:
         return None
@@ -104,12 +104,12 @@ def _judged(outcome: Outcome, direction: Direction, digest: str, packet: Packet,
     )
 
 
-def _agreeing(outcome: Outcome, decision: Decision) -> Decision | None:
+def _agreeing(outcome: LoggedOutcome, decision: Decision) -> Decision | None:
     """The decision that led to this outcome; None where it led to another."""
     match outcome:
-        case Outcome.DENIED:
+        case LoggedOutcome.DENIED:
             return None if decision.allowed else decision
-        case Outcome.WOULD_BE_DENIED:
+        case LoggedOutcome.WOULD_BE_DENIED:
             return decision.would_deny
         case _:
             return decision if decision.reason is Reason.RULE else None

@@ -15,17 +15,17 @@ from netpol.audit.history.world import World
 from netpol.audit.moments import Moment, rfc3339
 from netpol.audit.parties import namespace_of
 from netpol.audit.record import Action, Record
-from netpol.compiler.log_points import LogPoint, Outcome
+from netpol.compiler.log_points import LoggedOutcome, LogPoint
 from netpol.model.treatment import AuditLevel
 from netpol.settings import NodeOptions
 
 _ACTIONS = {
-    Outcome.DENIED: Action.DENY,
-    Outcome.WOULD_BE_DENIED: Action.WOULD_DENY,
-    Outcome.ALLOWED: Action.ALLOW,
-    Outcome.MIDSTREAM: Action.DENY,
-    Outcome.CUT: Action.DENY,
-    Outcome.UNKNOWN_ADDRESS: Action.DENY,
+    LoggedOutcome.DENIED: Action.DENY,
+    LoggedOutcome.WOULD_BE_DENIED: Action.WOULD_DENY,
+    LoggedOutcome.ALLOWED: Action.ALLOW,
+    LoggedOutcome.MIDSTREAM: Action.DENY,
+    LoggedOutcome.CUT: Action.DENY,
+    LoggedOutcome.UNKNOWN_ADDRESS: Action.DENY,
 }
 
 

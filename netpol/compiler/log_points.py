@@ -4,7 +4,7 @@ It is a version and the name of a chain, and so the same for the same pod whenev
 whichever process it is written.
 
 >>> point = LogPoint.parse(prefix(names.pod_chain("web", "front", Direction.INGRESS)))
->>> point == LogPoint(Outcome.DENIED, Direction.INGRESS, pod_digest("web", "front"))
+>>> point == LogPoint(LoggedOutcome.DENIED, Direction.INGRESS, pod_digest("web", "front"))
 True
 """
 
@@ -21,7 +21,7 @@ VERSION = "1"
 """Opens every prefix: a reader that finds another version says so and does not guess."""
 
 
-class Outcome(enum.Enum):
+class LoggedOutcome(enum.Enum):
     """What becomes of a packet at a rule that logs it."""
 
     DENIED = "denied"
@@ -40,7 +40,7 @@ class Outcome(enum.Enum):
 class LogPoint:
     """What a logged packet met; `direction` and `pod` are of the pod whose chain it was, None and "" for no pod's."""
 
-    outcome: Outcome
+    outcome: LoggedOutcome
     direction: Direction | None = None
     pod: str = ""
 
@@ -67,7 +67,11 @@ def pod_digest(namespace: str, pod: str) -> str:
     return names.digest(namespace, pod)
 
 
-_OF_NODE = {names.INVALID: Outcome.MIDSTREAM, names.CUT: Outcome.CUT, names.UNKNOWN: Outcome.UNKNOWN_ADDRESS}
-_OUTCOMES = {"P": Outcome.DENIED, "W": Outcome.WOULD_BE_DENIED, "A": Outcome.ALLOWED}
+_OF_NODE = {
+    names.INVALID: LoggedOutcome.MIDSTREAM,
+    names.CUT: LoggedOutcome.CUT,
+    names.UNKNOWN: LoggedOutcome.UNKNOWN_ADDRESS,
+}
+_OUTCOMES = {"P": LoggedOutcome.DENIED, "W": LoggedOutcome.WOULD_BE_DENIED, "A": LoggedOutcome.ALLOWED}
 _DIRECTIONS = {"I": Direction.INGRESS, "E": Direction.EGRESS}
 _OF_POD = re.compile(rf"{names.PREFIX}(?P<outcome>[PWA])(?P<direction>[IE])-(?P<pod>[A-Z2-7]{{16}})")

@@ -20,8 +20,7 @@ from tracer import Outcome, Packet, State, Trace, Tracer, trace
 from worlds import NODE_NAMES, all_addresses, own_addresses, snapshots
 
 from netpol.compiler.compile import compile_ruleset
-from netpol.compiler.log_points import LogPoint, pod_digest
-from netpol.compiler.log_points import Outcome as Logged
+from netpol.compiler.log_points import LoggedOutcome, LogPoint, pod_digest
 from netpol.compiler.ruleset import Hook
 from netpol.model.networks import Address, family_of, parse_network
 from netpol.model.objects import Namespace, Pod
@@ -184,19 +183,19 @@ def fate(cluster: Cluster, probe: Probe, hop: Hop, verdict: Verdict) -> tuple[Ou
             return _REFUSED[treatment.deny_action], points
     from_node = hop.hook is Hook.OUTPUT and probe.source in cluster.local[hop.node]
     if not from_node and any(cluster.unknown(hop.node, each) for each in (probe.source, probe.destination)):
-        return Outcome.DROPPED, [*points, LogPoint(Logged.UNKNOWN_ADDRESS)]
+        return Outcome.DROPPED, [*points, LogPoint(LoggedOutcome.UNKNOWN_ADDRESS)]
     return Outcome.ACCEPTED, points
 
 
-def logged(decision: Decision, level: AuditLevel) -> Logged | None:
+def logged(decision: Decision, level: AuditLevel) -> LoggedOutcome | None:
     """What is recorded of the decision (X16, X17); None for nothing."""
     if level is AuditLevel.NONE:
         return None
     if not decision.allowed:
-        return Logged.DENIED
+        return LoggedOutcome.DENIED
     if decision.would_deny is not None:
-        return Logged.WOULD_BE_DENIED
-    return Logged.ALLOWED if decision.reason is Reason.RULE and level is AuditLevel.ALLOWS else None
+        return LoggedOutcome.WOULD_BE_DENIED
+    return LoggedOutcome.ALLOWED if decision.reason is Reason.RULE and level is AuditLevel.ALLOWS else None
 
 
 _REFUSED = {DenyAction.DROP: Outcome.DROPPED, DenyAction.REJECT: Outcome.REJECTED}

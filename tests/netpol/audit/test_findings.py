@@ -10,7 +10,7 @@ from netpol.audit.capture.packet import Packet
 from netpol.audit.findings import Finding, explained, protocol_of, unexplained
 from netpol.audit.parties import pod_party
 from netpol.audit.record import Cause, ExternalParty
-from netpol.compiler.log_points import LogPoint, Outcome, pod_digest
+from netpol.compiler.log_points import LoggedOutcome, LogPoint, pod_digest
 from netpol.model.policies import Direction
 from netpol.model.ports import OtherProtocol, Protocol
 from netpol.policy.judgement import PolicyReference
@@ -20,7 +20,7 @@ CLUSTER = (namespace("shop"), DB, node(NODE, "192.168.0.1", pod_cidrs=["10.0.0.0
 CLOSED = policy("shop/closed")
 TO_DB = Packet(address("8.8.8.8"), address("10.0.0.2"), 6, 40000, 80)
 DB_PARTY, OUTSIDER = pod_party(DB, TO_DB.destination), ExternalParty("8.8.8.8")
-DENIED = LogPoint(Outcome.DENIED, Direction.INGRESS, pod_digest("shop", "db"))
+DENIED = LogPoint(LoggedOutcome.DENIED, Direction.INGRESS, pod_digest("shop", "db"))
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_a_state_that_leads_to_the_verdict_explains_it() -> None:
     "point",
     [
         DENIED,
-        LogPoint(Outcome.ALLOWED, Direction.INGRESS, pod_digest("shop", "db")),
-        LogPoint(Outcome.WOULD_BE_DENIED, Direction.INGRESS, pod_digest("shop", "db")),
-        LogPoint(Outcome.MIDSTREAM),
-        LogPoint(Outcome.CUT),
-        LogPoint(Outcome.UNKNOWN_ADDRESS),
+        LogPoint(LoggedOutcome.ALLOWED, Direction.INGRESS, pod_digest("shop", "db")),
+        LogPoint(LoggedOutcome.WOULD_BE_DENIED, Direction.INGRESS, pod_digest("shop", "db")),
+        LogPoint(LoggedOutcome.MIDSTREAM),
+        LogPoint(LoggedOutcome.CUT),
+        LogPoint(LoggedOutcome.UNKNOWN_ADDRESS),
     ],
     ids=lambda point: point.outcome.value,
 )
@@ -68,9 +68,9 @@ def test_a_state_that_leads_elsewhere_explains_nothing(point: LogPoint) -> None:
     ("point", "finding"),
     [
         (DENIED, Finding(Cause.UNKNOWN, Direction.INGRESS, DB_PARTY, OUTSIDER)),
-        (LogPoint(Outcome.CUT), Finding(Cause.INVALID, None, OUTSIDER, DB_PARTY)),
-        (LogPoint(Outcome.MIDSTREAM), Finding(Cause.INVALID, None, OUTSIDER, DB_PARTY)),
-        (LogPoint(Outcome.UNKNOWN_ADDRESS), Finding(Cause.UNKNOWN_POD, None, OUTSIDER, DB_PARTY)),
+        (LogPoint(LoggedOutcome.CUT), Finding(Cause.INVALID, None, OUTSIDER, DB_PARTY)),
+        (LogPoint(LoggedOutcome.MIDSTREAM), Finding(Cause.INVALID, None, OUTSIDER, DB_PARTY)),
+        (LogPoint(LoggedOutcome.UNKNOWN_ADDRESS), Finding(Cause.UNKNOWN_POD, None, OUTSIDER, DB_PARTY)),
         (None, Finding(Cause.UNKNOWN, None, OUTSIDER, DB_PARTY)),
     ],
 )

@@ -7,26 +7,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netpol.compiler import names
-from netpol.compiler.log_points import LogPoint, Outcome, pod_digest, prefix
+from netpol.compiler.log_points import LoggedOutcome, LogPoint, pod_digest, prefix
 from netpol.model.policies import Direction
 
 PREFIX_BYTES = 63
 """What NFLOG holds."""
 OF_NODE = {
-    names.INVALID: Outcome.MIDSTREAM,
-    names.CUT: Outcome.CUT,
-    names.UNKNOWN: Outcome.UNKNOWN_ADDRESS,
+    names.INVALID: LoggedOutcome.MIDSTREAM,
+    names.CUT: LoggedOutcome.CUT,
+    names.UNKNOWN: LoggedOutcome.UNKNOWN_ADDRESS,
 }
 OF_POD = {
-    names.pod_chain: Outcome.DENIED,
-    names.audited_chain: Outcome.WOULD_BE_DENIED,
-    names.allowing_chain: Outcome.ALLOWED,
+    names.pod_chain: LoggedOutcome.DENIED,
+    names.audited_chain: LoggedOutcome.WOULD_BE_DENIED,
+    names.allowing_chain: LoggedOutcome.ALLOWED,
 }
 WORDS = st.text(max_size=8)
 
 
 @pytest.mark.parametrize(("chain", "outcome"), OF_NODE.items())
-def test_a_chain_of_the_node_says_what_became_of_the_packet(chain: str, outcome: Outcome) -> None:
+def test_a_chain_of_the_node_says_what_became_of_the_packet(chain: str, outcome: LoggedOutcome) -> None:
     assert LogPoint.parse(prefix(chain)) == LogPoint(outcome)
 
 
@@ -41,13 +41,13 @@ def test_a_chain_of_a_pod_also_says_whose_it_is_and_of_which_direction(
 
 
 def test_every_outcome_is_logged_somewhere() -> None:
-    assert {*OF_NODE.values(), *OF_POD.values()} == set(Outcome)
+    assert {*OF_NODE.values(), *OF_POD.values()} == set(LoggedOutcome)
 
 
 def test_what_was_written_before_is_read_the_same() -> None:
     """The kernel's rules outlive the agent, and its records the cluster: the digest is a fixed one."""
     found = LogPoint.parse("1:NETPOL-PI-A7RH7BDHHEKCCTK3")
-    assert found == LogPoint(Outcome.DENIED, Direction.INGRESS, "A7RH7BDHHEKCCTK3")
+    assert found == LogPoint(LoggedOutcome.DENIED, Direction.INGRESS, "A7RH7BDHHEKCCTK3")
     assert pod_digest("shop", "web") == "3TBAULGWG7OYEE26"
 
 
