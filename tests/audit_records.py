@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 
 from netpol.audit.entries import ANNOTATION_KIND
-from netpol.audit.moments import SECOND, Moment, parse_rfc3339, rfc3339
 from netpol.audit.record import Action, Cause, MissEntry, PodParty, PolicyEntry, Record, encode
+from netpol.model.moments import SECOND, Moment, parse_rfc3339, rfc3339
 
 START = parse_rfc3339("2026-01-02T03:04:05.678901Z")
 

@@ -6,8 +6,8 @@ from builders import world
 
 from netpol.audit.history.chronicle import Chronicle
 from netpol.audit.history.world import World
-from netpol.audit.moments import SECOND, Moment
 from netpol.model.facts import Fact, Key, Kind
+from netpol.model.moments import SECOND, Moment
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy
 from netpol.model.snapshot import Snapshot

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from netpol.audit.moments import rfc3339
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, Party, PodParty, Record
+from netpol.model.moments import rfc3339
 from netpol.model.policies import Direction
 from netpol.policy.judgement import End, ExternalEnd, NodeEnd, PodEnd
 

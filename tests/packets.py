@@ -6,8 +6,8 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 
 from netpol.audit.capture.frames import PACKET_MESSAGE
-from netpol.audit.moments import SECOND, Moment
 from netpol.dataplane.netlink import attribute
+from netpol.model.moments import SECOND, Moment
 
 ICMP, TCP, UDP, DCCP, ICMPV6, SCTP, UDP_LITE = 1, 6, 17, 33, 58, 132, 136
 CLIENT, SERVER = IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2")

@@ -12,10 +12,10 @@ from netpol.audit.entries import miss_entry, policy_entry
 from netpol.audit.findings import Finding, explained, protocol_of, unexplained
 from netpol.audit.history.chronicle import Chronicle
 from netpol.audit.history.world import World
-from netpol.audit.moments import Moment, rfc3339
 from netpol.audit.parties import namespace_of
 from netpol.audit.record import Action, Record
 from netpol.compiler.log_points import LoggedOutcome, LogPoint
+from netpol.model.moments import Moment, rfc3339
 from netpol.model.treatment import AuditLevel
 from netpol.settings import NodeOptions
 

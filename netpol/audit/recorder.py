@@ -13,11 +13,11 @@ import msgspec
 from netpol.audit.capture.collector import Harvest
 from netpol.audit.capture.losses import Loss
 from netpol.audit.capture.packet import Fold
-from netpol.audit.moments import Moment, rfc3339
 from netpol.audit.outlets.counters import count_record
 from netpol.audit.record import Record
 from netpol.errors import KernelRefusal
 from netpol.model.facts import Fact
+from netpol.model.moments import Moment, rfc3339
 from netpol.telemetry.logs import Log
 from netpol.telemetry.metrics import Metrics
 

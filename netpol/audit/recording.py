@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from netpol.audit.capture.collector import Collector
 from netpol.audit.history.chronicle import Chronicle
 from netpol.audit.judge import Judge
-from netpol.audit.moments import Moment
 from netpol.audit.outlets.destinations import outlets
 from netpol.audit.recorder import Recorder
+from netpol.model.moments import Moment
 from netpol.settings import AuditSettings, NodeOptions
 from netpol.telemetry.metrics import Metrics
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from netpol.audit.moments import Moment
 from netpol.audit.reader.following import FollowedLog
 from netpol.audit.reader.reading import Entry, Tally, chosen
 from netpol.command.audit_selection import is_stream, path_of, say, selection_of, stream_lines
+from netpol.model.moments import Moment
 
 FIRST_SHOWN = 10
 """So many of the records that were there before are shown where no time is asked for, as `journalctl` does."""

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from netpol.audit.moments import SECOND, Moment, parse_rfc3339
 from netpol.audit.reader.following import FollowedLog
 from netpol.audit.reader.reading import Entry, Tally, chosen
 from netpol.audit.reader.selection import PodName, Selection
@@ -18,6 +17,7 @@ from netpol.audit.record import Action, Cause, Record
 from netpol.command.arguments import Once
 from netpol.command.durations import duration
 from netpol.errors import InputError
+from netpol.model.moments import SECOND, Moment, parse_rfc3339
 from netpol.model.networks import parse_address
 from netpol.model.policies import Direction
 

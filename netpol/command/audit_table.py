@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from netpol.audit.moments import SECOND, Moment, parse_rfc3339
 from netpol.audit.reader.summary import Total
 from netpol.audit.reader.wording import end_words, grounds, port_words, why
 from netpol.audit.record import Action, Record
 from netpol.command.aligned import Aligned, Cell, Column, Fit, Row
 from netpol.command.look import Look, Paint
+from netpol.model.moments import SECOND, Moment, parse_rfc3339
 
 _PAINTS = {
     Action.ALLOW: Paint.ALLOWED,

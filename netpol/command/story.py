@@ -10,7 +10,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from textwrap import fill
 
-from netpol.audit.moments import rfc3339
 from netpol.audit.recording import wall_clock
 from netpol.command import audit
 from netpol.command.look import Look, Paint
@@ -25,6 +24,7 @@ from netpol.errors import NetpolError
 from netpol.lab.lab import Lab
 from netpol.lab.topology import Outside
 from netpol.listing import first_lines, listed
+from netpol.model.moments import rfc3339
 from netpol.model.ports import Protocol, ProtocolPort
 from netpol.model.snapshot import Snapshot
 from netpol.policy.explanation import explain
@@ -92,7 +92,10 @@ def walk(stage: Stage, ports: Sequence[ProtocolPort]) -> int:
             before = reached
         say("")
         _explain(snapshot, stage.look)
-    say("", stage.look.painted("What was refused, and why: the audit log of this run, kept until its end", Paint.HEADING))
+    say(
+        "",
+        stage.look.painted("What was refused, and why: the audit log of this run, kept until its end", Paint.HEADING),
+    )
     asking, asked, _ = EXPLAINED[1]
     _read(stage, f"--pod={asked}", f"--peer={asking}", f"--since={rfc3339(begun_at)}")
     _read(stage, "--summary")

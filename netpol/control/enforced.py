@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from netpol.audit.moments import Moment
 from netpol.model.facts import Fact, Key
+from netpol.model.moments import Moment
 
 Follow = Callable[[Sequence[Fact], Moment, Moment], None]
 """Told facts, of several about one object the latest, which the kernel has held since a moment between the two."""

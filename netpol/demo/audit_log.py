@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from netpol.audit.moments import Moment
 from netpol.audit.recorder import Recorder
 from netpol.audit.recording import recording, wall_clock
 from netpol.bus import Bus
 from netpol.lab.lab import Lab
 from netpol.model.facts import Kind, lists
+from netpol.model.moments import Moment
 from netpol.model.snapshot import Snapshot
 from netpol.settings import AuditSettings, LogFile, NodeOptions
 from netpol.telemetry.metrics import Metrics

@@ -15,9 +15,9 @@ from logging_rules import logged_arriving, refuse_arriving, write_ours
 from netpol.audit.capture.collector import Bounds, Collector
 from netpol.audit.capture.losses import Loss
 from netpol.audit.capture.packet import Fold, Packet
-from netpol.audit.moments import SECOND
 from netpol.errors import KernelRefusal
 from netpol.lab import sctp
+from netpol.model.moments import SECOND
 from netpol.model.networks import Family
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("private_network")]

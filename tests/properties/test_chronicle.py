@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from worlds import all_addresses, snapshots
 
 from netpol.audit.history.chronicle import Chronicle
-from netpol.audit.moments import SECOND, Moment
 from netpol.compiler.log_points import pod_digest
+from netpol.model.moments import SECOND, Moment
 from netpol.model.networks import family_of
 from netpol.model.objects import Pod
 from netpol.model.ports import Protocol

@@ -16,8 +16,8 @@ from netpol.audit.capture.nflog import RECEIVE_BUFFER_BYTES, PacketLog
 from netpol.audit.capture.packet import Fold
 from netpol.audit.capture.sounding import Soundings
 from netpol.audit.capture.throttle import Budget
-from netpol.audit.moments import SECOND, Moment
 from netpol.errors import KernelRefusal
+from netpol.model.moments import SECOND, Moment
 
 PACKETS_PER_SECOND = 40_000.0
 """Read on average: what is above it stays in the kernel, and is lost there once its room is used up."""

@@ -11,7 +11,7 @@ from netpol.audit.capture.headers import decode_packet, distinction
 from netpol.audit.capture.losses import Loss
 from netpol.audit.capture.packet import Fold, Packet
 from netpol.audit.capture.throttle import Budget
-from netpol.audit.moments import SECOND, Moment
+from netpol.model.moments import SECOND, Moment
 
 MOST_FOLDS = 4096
 """Folds open at once: some 3 MB. A scan of two thousand ports within one window is told port by port."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from netpol.audit.moments import SECOND, Moment
+from netpol.model.moments import SECOND, Moment
 
 PACKET_MESSAGE = 4 << 8
 """The kind of a message that holds a packet: subsystem 4 of netfilter's, command 0."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from netpol.audit.moments import Moment
+from netpol.model.moments import Moment
 from netpol.model.networks import Address
 
 

@@ -13,8 +13,8 @@ from cachetools import LRUCache
 from netpol.audit.history.objects import Objects
 from netpol.audit.history.timeline import Memory
 from netpol.audit.history.world import Timelines, World
-from netpol.audit.moments import SECOND, Moment
 from netpol.model.facts import Fact
+from netpol.model.moments import SECOND, Moment
 from netpol.policy.verdict import Oracle
 from netpol.settings import NodeOptions
 

@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from cachetools import TTLCache
 
-from netpol.audit.moments import SECOND, Moment
+from netpol.model.moments import SECOND, Moment
 
 NAMED_FOR: Moment = 600 * SECOND
 """For how long the pod that had an address, or a chain, is named after it is gone."""

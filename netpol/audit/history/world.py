@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Self, TypeVar
 
 from netpol.audit.history.timeline import NAMED_FOR, Memory, Timeline, TimelineAt
-from netpol.audit.moments import Moment
 from netpol.compiler.gates import pod_cidrs
+from netpol.model.moments import Moment
 from netpol.model.networks import Address
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 
-from netpol.audit.moments import Moment
 from netpol.audit.outlets.counters import OutletCounters
 from netpol.audit.outlets.log_file import RotatedFile
 from netpol.audit.outlets.outlet import Outlet, Sink
 from netpol.audit.outlets.sockets import RecordSocket
 from netpol.audit.outlets.stream import Stream
+from netpol.model.moments import Moment
 from netpol.settings import STANDARD_OUTPUT, AuditSettings
 from netpol.telemetry.logs import Log
 from netpol.telemetry.metrics import Metrics

@@ -9,10 +9,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from netpol.audit.moments import SECOND, Moment
 from netpol.audit.outlets.stream import written_of
 from netpol.audit.reader.reading import put_aside
 from netpol.audit.record import Record, encode
+from netpol.model.moments import SECOND, Moment
 from netpol.settings import LogFile
 from netpol.telemetry.logs import Log
 

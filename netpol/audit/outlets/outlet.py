@@ -9,10 +9,10 @@ from typing import Protocol
 
 import msgspec
 
-from netpol.audit.moments import Moment, rfc3339
 from netpol.audit.outlets.counters import OutletCounters
 from netpol.audit.record import Record
 from netpol.errors import NetpolError
+from netpol.model.moments import Moment, rfc3339
 from netpol.telemetry.logs import Log
 
 MOST_WAITING = 10_000

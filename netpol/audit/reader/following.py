@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 
-from netpol.audit.moments import SECOND, Moment
 from netpol.audit.reader.reading import PutAside, put_aside
+from netpol.model.moments import SECOND, Moment
 
 _CHUNK_BYTES = 1 << 16
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from netpol.audit.moments import Moment, parse_rfc3339
 from netpol.audit.reader.selection import Selection
 from netpol.audit.record import Record, decode
+from netpol.model.moments import Moment, parse_rfc3339
 
 _MILLISECOND: Moment = 1000
 

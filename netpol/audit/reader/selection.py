@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from netpol.audit.moments import Moment, parse_rfc3339
 from netpol.audit.record import Action, Cause, Party, PodParty, Record
+from netpol.model.moments import Moment, parse_rfc3339
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from record_schema import conforming
 
 from netpol.audit.capture.packet import Fold, Packet
 from netpol.audit.judge import Judge
-from netpol.audit.moments import SECOND, rfc3339
 from netpol.audit.record import Action, Cause, ExternalParty, MissEntry, NodeParty, PodParty, PolicyEntry, Record
 from netpol.compiler import log_points, names
+from netpol.model.moments import SECOND, rfc3339
 from netpol.model.policies import Direction
 from netpol.model.treatment import AuditLevel, Enforcement, Treatment
 from netpol.settings import NodeOptions

@@ -16,11 +16,11 @@ from prometheus_client import CollectorRegistry
 from netpol.audit.capture.collector import Harvest
 from netpol.audit.capture.losses import Loss
 from netpol.audit.capture.packet import Fold, Packet
-from netpol.audit.moments import Moment, rfc3339
 from netpol.audit.record import Action, Cause, Record
 from netpol.audit.recorder import Recorder
 from netpol.errors import KernelRefusal
 from netpol.model.facts import Fact, Key, Kind
+from netpol.model.moments import Moment, rfc3339
 from netpol.telemetry.metrics import Metrics
 
 FACTS = (Fact(Key(Kind.NAMESPACE, "", "x"), namespace("x")),)

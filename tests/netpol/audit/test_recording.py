@@ -13,10 +13,10 @@ from live_node import wait_until
 from logging_rules import logged_arriving, refuse_arriving
 from prometheus_client import CollectorRegistry
 
-from netpol.audit.moments import SECOND
 from netpol.audit.record import Cause, Record, decode
 from netpol.audit.recording import recording, wall_clock
 from netpol.model.facts import Fact, Key, Kind
+from netpol.model.moments import SECOND
 from netpol.settings import AuditSettings, LogFile, NodeOptions
 from netpol.telemetry.metrics import Metrics
 

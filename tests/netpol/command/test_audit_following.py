@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from audit_records import allowance, at, lines, put_aside, record, write
 
-from netpol.audit.moments import rfc3339
 from netpol.audit.record import Record
 from netpol.command import audit_following
 from netpol.command.audit_following import FIRST_SHOWN, followed_entries
 from netpol.command.audit_selection import add_selection_arguments
+from netpol.model.moments import rfc3339
 
 Step = Callable[[], object]
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from audit_records import SHELL, allowance, at, lines, put_aside, record, write
 
-from netpol.audit.moments import SECOND, rfc3339
 from netpol.audit.reader.selection import PodName, Selection
 from netpol.audit.record import Action, Cause, Record
 from netpol.command.audit_selection import (
@@ -23,6 +22,7 @@ from netpol.command.audit_selection import (
     selection_of,
 )
 from netpol.errors import InputError
+from netpol.model.moments import SECOND, rfc3339
 
 
 def parsed(*words: str) -> argparse.Namespace:

@@ -7,12 +7,12 @@ import re
 import pytest
 from audit_records import ANNOTATION, POLICY, allowance, record
 
-from netpol.audit.moments import SECOND
 from netpol.audit.reader.summary import totals
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, PodParty
 from netpol.command.aligned import UNBOUNDED
 from netpol.command.audit_table import record_row, record_table, span, total_row, total_table
 from netpol.command.look import ASCII, Look
+from netpol.model.moments import SECOND
 
 RECORDS = [
     allowance(60),

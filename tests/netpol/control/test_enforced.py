@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from builders import namespace
 
-from netpol.audit.moments import Moment
 from netpol.control.enforced import Enforcing
 from netpol.model.facts import Fact, Key, Kind
+from netpol.model.moments import Moment
 
 Told = list[tuple[Sequence[Fact], Moment, Moment]]
 

@@ -15,8 +15,8 @@ from netpol.audit.capture import collector, sounding
 from netpol.audit.capture.collector import Bounds, Collector, Harvest
 from netpol.audit.capture.losses import Loss
 from netpol.audit.capture.packet import Packet
-from netpol.audit.moments import SECOND, Moment
 from netpol.errors import KernelRefusal
+from netpol.model.moments import SECOND, Moment
 from netpol.model.networks import Family
 
 START = 1_700_000_000 * SECOND

@@ -13,7 +13,7 @@ from netpol.audit.capture.folding import Folding
 from netpol.audit.capture.frames import Frame
 from netpol.audit.capture.losses import Loss
 from netpol.audit.capture.packet import Fold, Packet
-from netpol.audit.moments import SECOND, Moment
+from netpol.model.moments import SECOND, Moment
 
 START = 1_700_000_000 * SECOND
 WINDOW = 5 * SECOND

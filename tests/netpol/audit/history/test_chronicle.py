@@ -10,9 +10,9 @@ from history import BEGAN, NODE, Told, facts
 
 from netpol.audit.history import chronicle as subject
 from netpol.audit.history.chronicle import Chronicle
-from netpol.audit.moments import SECOND
 from netpol.compiler.log_points import pod_digest
 from netpol.model.facts import Fact, Key, Kind
+from netpol.model.moments import SECOND
 from netpol.policy.judgement import ExternalEnd, NodeEnd, PodEnd
 from netpol.settings import NodeOptions
 

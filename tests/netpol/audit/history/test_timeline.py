@@ -6,7 +6,7 @@ import pytest
 
 from netpol.audit.history import timeline as subject
 from netpol.audit.history.timeline import LATENESS, NAMED_FOR, Former, Memory, Timeline, TimelineAt
-from netpol.audit.moments import SECOND, Moment
+from netpol.model.moments import SECOND, Moment
 
 REMEMBERED = NAMED_FOR + LATENESS
 

@@ -12,10 +12,10 @@ from following import wait_until
 from full_disk import most_bytes_of_files
 from outlets import NOW, decoded, packets, records, running, ticking
 
-from netpol.audit.moments import SECOND
 from netpol.audit.outlets.log_file import RotatedFile
 from netpol.audit.reader.reading import put_aside
 from netpol.audit.record import Record, encode
+from netpol.model.moments import SECOND
 from netpol.settings import LogFile
 
 DAY = 24 * 60 * 60 * SECOND

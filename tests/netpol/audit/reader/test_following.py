@@ -12,10 +12,10 @@ from audit_records import put_aside
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netpol.audit.moments import Moment, parse_rfc3339
 from netpol.audit.reader import following, reading
 from netpol.audit.reader.following import FollowedLog
 from netpol.audit.reader.reading import PutAside
+from netpol.model.moments import Moment, parse_rfc3339
 
 FIRST, SECOND, THIRD = (f"2026-01-02T03-04-0{second}.000" for second in (1, 2, 3))
 

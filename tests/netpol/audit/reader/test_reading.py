@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from audit_records import allowance, at, lines, put_aside, record, write
 
-from netpol.audit.moments import parse_rfc3339
 from netpol.audit.reader import reading
 from netpol.audit.reader.reading import Entry, PutAside, Tally, chosen, entry_of
 from netpol.audit.reader.selection import Selection
 from netpol.audit.record import Action, Record, encode
+from netpol.model.moments import parse_rfc3339
 
 REFUSAL = record()
 LINE = encode(REFUSAL)

@@ -5,9 +5,9 @@ from audit_records import ANNOTATION, DB, POLICY, RULE, SHELL, WEB, allowance, a
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netpol.audit.moments import rfc3339
 from netpol.audit.reader.summary import Total, folded, is_of_packets, totals
 from netpol.audit.record import Action, Cause, ExternalParty, Record
+from netpol.model.moments import rfc3339
 
 WEB_2 = msgspec.structs.replace(WEB, name="web-2", uid="uid-of-web-2", ip="10.0.0.3")
 LOST = Record.of_lost(rfc3339(at(9)), "n1", 12)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netpol.audit.moments import SECOND, parse_rfc3339, rfc3339
+from netpol.model.moments import SECOND, parse_rfc3339, rfc3339
 
 MOMENTS = st.integers(0, 250_000_000_000 * SECOND // 1000)
 
