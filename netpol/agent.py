@@ -20,7 +20,8 @@ from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
-from netpol.audit.recording import recording, wall_clock
+from netpol.audit.clock import wall_clock
+from netpol.audit.recording import recording
 from netpol.bus import Bus
 from netpol.compiler.engine import Engine
 from netpol.compiler.gates import pod_cidrs

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 from netpol.audit.capture.collector import Collector
+from netpol.audit.clock import wall_clock
 from netpol.audit.history.chronicle import Chronicle
 from netpol.audit.judge import Judge
 from netpol.audit.outlets.destinations import outlets
 from netpol.audit.recorder import Recorder
-from netpol.model.moments import Moment
 from netpol.settings import AuditSettings, NodeOptions
 from netpol.telemetry.metrics import Metrics
 
 RECORDER_SECONDS, OUTLET_SECONDS = 5.0, 3.0
 """How long the end of the agent waits for what was logged to be judged, and then for each outlet to write it."""
-
-
-def wall_clock() -> Moment:
-    """The moment it is."""
-    return time.time_ns() // 1000
 
 
 @contextmanager

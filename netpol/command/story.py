@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from textwrap import fill
 
-from netpol.audit.recording import wall_clock
+from netpol.audit.clock import wall_clock
 from netpol.command import audit
 from netpol.command.look import Look, Paint
 from netpol.command.source_arguments import warn

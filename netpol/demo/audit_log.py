@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from netpol.audit.clock import wall_clock
 from netpol.audit.recorder import Recorder
-from netpol.audit.recording import recording, wall_clock
+from netpol.audit.recording import recording
 from netpol.bus import Bus
 from netpol.lab.lab import Lab
 from netpol.model.facts import Kind, lists

@@ -13,18 +13,14 @@ from live_node import wait_until
 from logging_rules import logged_arriving, refuse_arriving
 from prometheus_client import CollectorRegistry
 
+from netpol.audit.clock import wall_clock
 from netpol.audit.record import Cause, Record, decode
-from netpol.audit.recording import recording, wall_clock
+from netpol.audit.recording import recording
 from netpol.model.facts import Fact, Key, Kind
-from netpol.model.moments import SECOND
 from netpol.settings import AuditSettings, LogFile, NodeOptions
 from netpol.telemetry.metrics import Metrics
 
 FACTS = (Fact(Key(Kind.NAMESPACE, "", "x"), namespace("x")),)
-
-
-def test_the_wall_clock_counts_microseconds_since_1970() -> None:
-    assert 1_700_000_000 * SECOND < wall_clock() <= wall_clock()
 
 
 def records(path: Path) -> list[Record]:
