@@ -74,7 +74,8 @@ class Strangers:
         """Inside, so many of them send to the pod, together at this rate."""
         command = [sys.executable, "-m", "bench.strangers", victim, str(rate // max(1, senders)), likeness.value]
         with self._namespace.entered():
-            children = [subprocess.Popen(command, start_new_session=True) for _ in range(senders)]
+            # Without a bound they would leave nothing to the kernel's own threads, were their session put before these.
+            children = [subprocess.Popen(command, start_new_session=not rate) for _ in range(senders)]
         try:
             yield
         finally:
