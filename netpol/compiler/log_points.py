@@ -11,10 +11,10 @@ True
 from __future__ import annotations
 
 import enum
-import re
 from dataclasses import dataclass
 
 from netpol.compiler import names
+from netpol.compiler.names import PodChainKind
 from netpol.model.policies import Direction
 
 VERSION = "1"
@@ -52,8 +52,8 @@ class LogPoint:
             return None
         if outcome := _OF_NODE.get(chain):
             return cls(outcome)
-        if found := _OF_POD.fullmatch(chain):
-            return cls(_OUTCOMES[found["outcome"]], _DIRECTIONS[found["direction"]], found["pod"])
+        if found := names.parse_pod_chain(chain):
+            return cls(_OF_POD[found.kind], found.direction, found.pod)
         return None
 
 
@@ -72,6 +72,8 @@ _OF_NODE = {
     names.CUT: LoggedOutcome.CUT,
     names.UNKNOWN: LoggedOutcome.UNKNOWN_ADDRESS,
 }
-_OUTCOMES = {"P": LoggedOutcome.DENIED, "W": LoggedOutcome.WOULD_BE_DENIED, "A": LoggedOutcome.ALLOWED}
-_DIRECTIONS = {"I": Direction.INGRESS, "E": Direction.EGRESS}
-_OF_POD = re.compile(rf"{names.PREFIX}(?P<outcome>[PWA])(?P<direction>[IE])-(?P<pod>[A-Z2-7]{{16}})")
+_OF_POD = {
+    PodChainKind.REFUSING: LoggedOutcome.DENIED,
+    PodChainKind.AUDITING: LoggedOutcome.WOULD_BE_DENIED,
+    PodChainKind.ALLOWING: LoggedOutcome.ALLOWED,
+}

@@ -7,8 +7,10 @@ taken of a plain concatenation, so that no two identities share a name.
 from __future__ import annotations
 
 import base64
+import enum
 import hashlib
 import re
+from typing import NamedTuple
 
 from netpol.compiler.ruleset import Hook
 from netpol.model.networks import Family, Network
@@ -29,6 +31,25 @@ UNKNOWN = PREFIX + "UNKNOWN"
 """The chain that refuses addresses of the pod range that no known pod has (G12)."""
 ICMPV6 = PREFIX + "ICMPV6"
 """The chain of ICMPv6, some of which is always accepted (G10)."""
+
+
+class PodChainKind(enum.Enum):
+    """What a chain of a pod's does with packets of one direction; the value is its letter in names."""
+
+    REFUSING = "P"
+    """It judges them, and refuses."""
+    AUDITING = "W"
+    """It judges them as if policies under audit were enforced, and refuses none (X16)."""
+    ALLOWING = "A"
+    """It records what the pod's rules allow."""
+
+
+class PodChain(NamedTuple):
+    """What the name of a pod's chain says; `pod` is the digest of the pod's namespace and name."""
+
+    kind: PodChainKind
+    direction: Direction
+    pod: str
 
 
 def is_ours(name: str) -> bool:
@@ -68,29 +89,22 @@ def group_set(namespace: str, pod: str, direction: Direction, allowance: str, ex
     return f"{PREFIX}{_LISTS[extent]}{_LETTERS[direction]}-{digest(namespace, pod, allowance)}"
 
 
-def pod_chain(namespace: str, pod: str, direction: Direction) -> str:
-    """The name of the chain that judges one direction of a pod, and refuses."""
-    return f"{PREFIX}P{_LETTERS[direction]}-{digest(namespace, pod)}"
+def pod_chain(namespace: str, pod: str, direction: Direction, kind: PodChainKind = PodChainKind.REFUSING) -> str:
+    """The name of the chain of this kind for one direction of a pod."""
+    return f"{PREFIX}{kind.value}{_LETTERS[direction]}-{digest(namespace, pod)}"
 
 
-def audited_chain(namespace: str, pod: str, direction: Direction) -> str:
-    """The name of the chain that judges one direction of a pod as if policies under audit were enforced (X16)."""
-    return f"{PREFIX}W{_LETTERS[direction]}-{digest(namespace, pod)}"
+def parse_pod_chain(name: str) -> PodChain | None:
+    """What the name of a pod's chain says; None where the name is another's.
 
-
-def allowing_chain(namespace: str, pod: str, direction: Direction) -> str:
-    """The name of the chain that records what a pod's rules allow."""
-    return f"{PREFIX}A{_LETTERS[direction]}-{digest(namespace, pod)}"
-
-
-def direction_judged(chain: str) -> Direction | None:
-    """The direction of a pod in which this chain may refuse; None where it is no pod's chain, or refuses nothing.
-
-    >>> direction_judged(pod_chain("web", "front", Direction.INGRESS))
-    <Direction.INGRESS: 'ingress'>
+    >>> found = parse_pod_chain(pod_chain("web", "front", Direction.INGRESS))
+    >>> found == PodChain(PodChainKind.REFUSING, Direction.INGRESS, digest("web", "front"))
+    True
     """
-    starts = {f"{PREFIX}P{letter}-": direction for direction, letter in _LETTERS.items()}
-    return next((direction for start, direction in starts.items() if chain.startswith(start)), None)
+    found = _POD_CHAIN.fullmatch(name)
+    if found is None:
+        return None
+    return PodChain(PodChainKind(found["kind"]), _DIRECTIONS[found["direction"]], found["pod"])
 
 
 def branch_chain(prefix: Network, direction: Direction) -> str:
@@ -124,6 +138,7 @@ def judging_chain(direction: Direction) -> str:
 
 
 _LETTERS = {Direction.INGRESS: "I", Direction.EGRESS: "E"}
+_DIRECTIONS = {letter: direction for direction, letter in _LETTERS.items()}
 _LISTS = {Extent.ENFORCED: "L", Extent.ALL: "LW"}
 
 BASE_CHAINS = (
@@ -139,6 +154,10 @@ BASE_CHAINS = (
 )
 """The chains that every ruleset may have, whatever its pods."""
 
+_POD_CHAIN = re.compile(
+    rf"{PREFIX}(?P<kind>[{''.join(kind.value for kind in PodChainKind)}])"
+    rf"(?P<direction>[{''.join(_DIRECTIONS)}])-(?P<pod>[A-Z2-7]{{16}})"
+)
 _OURS = re.compile(
     rf"{'|'.join(BASE_CHAINS)}|{PREFIX}(?:[A-Z]{{1,3}}[46]?-[A-Z2-7]{{16}}|(?:ISO-IN|ISO-EG|ENFORCED|UNKNOWN|CUT)-[46])"
 )

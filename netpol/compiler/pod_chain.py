@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from netpol.compiler import log_points, names
 from netpol.compiler.allowances import Allowance, allowances
+from netpol.compiler.names import PodChainKind
 from netpol.compiler.ruleset import (
     Action,
     FirstPacket,
@@ -81,7 +82,7 @@ def enforcing_program(
     What a rule allows goes on to a chain of its own where that is logged too, once a connection (X17).
     """
     chain = names.pod_chain(pod.namespace, pod.name, direction)
-    allowing = names.allowing_chain(pod.namespace, pod.name, direction)
+    allowing = names.pod_chain(pod.namespace, pod.name, direction, PodChainKind.ALLOWING)
     logs_allowed = treatment.audit is AuditLevel.ALLOWS
     rules, groups = _allowing(
         pod, direction, standing, Extent.ENFORCED, Goto(allowing) if logs_allowed else Action.RETURN
@@ -106,7 +107,7 @@ def auditing_program(pod: Pod, direction: Direction, standing: Standing, log_gro
 
     What they would allow is not logged: a rule under audit allows nothing (X17).
     """
-    chain = names.audited_chain(pod.namespace, pod.name, direction)
+    chain = names.pod_chain(pod.namespace, pod.name, direction, PodChainKind.AUDITING)
     rules, groups = _allowing(pod, direction, standing, Extent.ALL, Action.RETURN)
     chains = {chain: (*rules, _log(chain, log_group, f"{direction.value} of {pod}: would be refused"))}
     return PodProgram(direction, Enforcement.AUDIT, chain, chains, groups)

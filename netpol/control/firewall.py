@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from netpol.bus import Subscription
 from netpol.compiler.engine import Engine, Touched
-from netpol.compiler.names import cut_set, direction_judged, unknown_set
+from netpol.compiler.names import PodChainKind, cut_set, parse_pod_chain, unknown_set
 from netpol.compiler.ruleset import Ruleset
 from netpol.control.batches import Batch, batches, one_batch
 from netpol.control.changelog import tell
@@ -221,9 +221,10 @@ class Firewall:
         self._metrics.ruleset_members.set(sum(len(each.members) for each in ruleset.sets.values()))
         self._metrics.ruleset_chains.set(sum(len(table.chains) for table in tables))
         self._metrics.ruleset_rules.set(sum(len(rules) for table in tables for rules in table.chains.values()))
-        judging = Counter(direction_judged(name) for name in {name for table in tables for name in table.chains})
+        chains = map(parse_pod_chain, {name for table in tables for name in table.chains})
+        refusing = Counter(each.direction for each in chains if each and each.kind is PodChainKind.REFUSING)
         for direction in Direction:
-            self._metrics.pods_isolated.labels(direction.value).set(judging[direction])
+            self._metrics.pods_isolated.labels(direction.value).set(refusing[direction])
 
     def _sweep(self) -> bool:
         """True where a set was destroyed that nothing asks for: there may be more."""

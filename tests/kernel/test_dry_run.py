@@ -10,6 +10,7 @@ from cluster import EVERYBODY, Cluster, Object
 from kernel_text import packets_logged
 
 from netpol.compiler import names
+from netpol.compiler.names import PodChainKind
 from netpol.lab.flows import Flow, Speaker
 from netpol.model.networks import Family
 from netpol.model.policies import Direction
@@ -29,7 +30,7 @@ DRY_RUNS: dict[str, list[Object]] = {
 
 def would_be_refused(cluster: Cluster, direction: Direction, family: Family) -> int:
     """How many packets of x/web the kernel has logged as such."""
-    return packets_logged(cluster, names.audited_chain("x", "web", direction), family)
+    return packets_logged(cluster, names.pod_chain("x", "web", direction, PodChainKind.AUDITING), family)
 
 
 @pytest.mark.parametrize("objects", DRY_RUNS.values(), ids=DRY_RUNS)

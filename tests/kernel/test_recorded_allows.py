@@ -12,6 +12,7 @@ from cluster import Cluster
 from kernel_text import packets_logged
 
 from netpol.compiler import names
+from netpol.compiler.names import PodChainKind
 from netpol.lab.listeners import open_socket
 from netpol.model.networks import Family
 from netpol.model.policies import Direction
@@ -26,7 +27,7 @@ WEB = policy("x/web", "app=web", ingress=[API], egress=[API], directions=BOTH)
 
 def allowed(cluster: Cluster, direction: Direction, family: Family) -> int:
     """How many packets of x/web the kernel has logged as such."""
-    return packets_logged(cluster, names.allowing_chain("x", "web", direction), family)
+    return packets_logged(cluster, names.pod_chain("x", "web", direction, PodChainKind.ALLOWING), family)
 
 
 @pytest.mark.parametrize("family", Family, ids=lambda family: f"IPv{family.value}")

@@ -23,6 +23,7 @@ from netpol.audit.judge import Judge
 from netpol.audit.record import Action, NodeParty, PodParty, Record, encode
 from netpol.command.explain import explanation_json
 from netpol.compiler import log_points, names
+from netpol.compiler.names import PodChainKind
 from netpol.model.networks import Address, family_of
 from netpol.model.objects import Pod
 from netpol.model.policies import Direction
@@ -39,9 +40,9 @@ PORTS = (
 )
 NUMBERS = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}
 CHAINS = {
-    Action.DENY: names.pod_chain,
-    Action.WOULD_DENY: names.audited_chain,
-    Action.ALLOW: names.allowing_chain,
+    Action.DENY: PodChainKind.REFUSING,
+    Action.WOULD_DENY: PodChainKind.AUDITING,
+    Action.ALLOW: PodChainKind.ALLOWING,
 }
 
 
@@ -67,7 +68,7 @@ def packet(source: Address, destination: Address, port: ProtocolPort) -> Packet:
 
 
 def record_of(judge: Judge, action: Action, pod: Pod, direction: Direction, of: Packet) -> Record | None:
-    prefix = log_points.prefix(CHAINS[action](pod.namespace, pod.name, direction))
+    prefix = log_points.prefix(names.pod_chain(pod.namespace, pod.name, direction, CHAINS[action]))
     found = judge.record(Fold(prefix, of, 1, BEGAN, BEGAN), BEGAN)
     return None if found is None else conforming(found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,6 +13,7 @@ from netpol.audit.capture.packet import Fold, Packet
 from netpol.audit.judge import Judge
 from netpol.audit.record import Action, Cause, ExternalParty, MissEntry, NodeParty, PodParty, PolicyEntry, Record
 from netpol.compiler import log_points, names
+from netpol.compiler.names import PodChainKind
 from netpol.model.moments import SECOND, rfc3339
 from netpol.model.policies import Direction
 from netpol.model.treatment import AuditLevel, Enforcement, Treatment
@@ -84,7 +84,7 @@ def test_a_refusal_by_isolation() -> None:
 
 def test_what_is_allowed_names_every_rule_that_allows_it() -> None:
     other = policy("shop/any", "app=db", ingress=[rule(ports=["80/TCP"]), rule()])
-    chain = names.allowing_chain("shop", "db", Direction.INGRESS)
+    chain = names.pod_chain("shop", "db", Direction.INGRESS, PodChainKind.ALLOWING)
     found = record(Told(*CLUSTER, FROM_WEB, other), fold(chain, packet("10.0.1.1")))
     assert (found.action, found.reason) == (Action.ALLOW, Cause.RULE)
     assert [(each.name, each.rule) for each in found.policies] == [("any", 1), ("db", 0)]
@@ -93,7 +93,7 @@ def test_what_is_allowed_names_every_rule_that_allows_it() -> None:
 
 
 def test_x16_what_would_be_refused_says_by_what() -> None:
-    chain = names.audited_chain("shop", "db", Direction.INGRESS)
+    chain = names.pod_chain("shop", "db", Direction.INGRESS, PodChainKind.AUDITING)
     found = record(Told(*CLUSTER, replace(FROM_WEB, enforcement=Enforcement.AUDIT)), fold(chain))
     assert (found.action, found.reason) == (Action.WOULD_DENY, Cause.IMPLICIT_ISOLATION)
     assert (found.policies, found.isolating) == ((), ISOLATING)
@@ -143,7 +143,7 @@ def test_names_are_those_of_the_packets_moment() -> None:
     gone = PodParty("shop", "job", "uid-of-shop-job", "10.0.1.9", "", gone=True)
     assert record(told, fold(seconds=5)).peer == JOB_PARTY
     assert record(told, fold(seconds=15)).peer == gone
-    allowed = record(told, fold(names.allowing_chain("shop", "db", Direction.INGRESS), seconds=25))
+    allowed = record(told, fold(names.pod_chain("shop", "db", Direction.INGRESS, PodChainKind.ALLOWING), seconds=25))
     assert allowed.peer == PodParty("shop", "thief", "uid-of-shop-thief", "10.0.1.9", "")
 
 
@@ -165,10 +165,10 @@ def test_what_no_state_near_explains_is_unknown() -> None:
     assert (found.policies, found.isolating, found.nearest_miss) == ((), (), None)
 
 
-@pytest.mark.parametrize("chain", [names.allowing_chain, names.audited_chain], ids=["allowed", "would be denied"])
-def test_another_verdict_than_the_kernels_explains_nothing(chain: Callable[[str, str, Direction], str]) -> None:
+@pytest.mark.parametrize("kind", [PodChainKind.ALLOWING, PodChainKind.AUDITING], ids=["allowed", "would be denied"])
+def test_another_verdict_than_the_kernels_explains_nothing(kind: PodChainKind) -> None:
     """X16, X17: not isolated, it is allowed by no rule; enforced, it is no dry run."""
-    logged = fold(chain("shop", "db", Direction.INGRESS))
+    logged = fold(names.pod_chain("shop", "db", Direction.INGRESS, kind))
     assert record(Told(*CLUSTER), logged).reason is Cause.UNKNOWN
     assert record(Told(*CLUSTER, FROM_WEB), logged).reason is Cause.UNKNOWN
 

@@ -12,6 +12,7 @@ from builders import address, beta, block, namespace, node, pod, pods, policy, r
 from netpol.compiler import names
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.gates import CUT_SECONDS
+from netpol.compiler.names import PodChainKind
 from netpol.compiler.ruleset import Hook, Jump, Member, NetworkMember, Ruleset, SetReference, SetType
 from netpol.model.networks import Family, parse_network
 from netpol.model.objects import Node, Pod
@@ -85,7 +86,7 @@ def test_a_pod_whose_every_isolation_is_under_audit_is_judged_and_not_enforced()
     """X16."""
     found = compiled(HERE, policies=[replace(policy("x/p"), enforcement=Enforcement.AUDIT)])
     assert pod_chains(found) == set()
-    assert names.audited_chain("x", "here", IN) in found.tables[FOUR].chains
+    assert names.pod_chain("x", "here", IN, PodChainKind.AUDITING) in found.tables[FOUR].chains
     assert members(found, names.isolated_set(IN, FOUR)) == packed("10.0.0.2")
     assert members(found, names.enforced_set(FOUR)) == members(found, names.enforced_set(SIX)) == set()
 
@@ -102,7 +103,7 @@ def test_pods_are_treated_as_the_options_say() -> None:
     """X17."""
     options = replace(OPTIONS, treatment=Treatment(AuditLevel.ALLOWS))
     found = compiled(HERE, policies=[policy("x/p", ingress=[rule()])], options=options)
-    assert names.allowing_chain("x", "here", IN) in found.tables[FOUR].chains
+    assert names.pod_chain("x", "here", IN, PodChainKind.ALLOWING) in found.tables[FOUR].chains
 
 
 def test_beta_policies_isolate_nobody() -> None:

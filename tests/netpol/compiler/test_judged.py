@@ -9,6 +9,7 @@ from builders import EGRESS, address, namespace, pod, policy, rule, world
 
 from netpol.compiler import names
 from netpol.compiler.judged import JudgedPod, chains_by_address, is_local
+from netpol.compiler.names import PodChainKind
 from netpol.compiler.ruleset import Action, Log, Reject
 from netpol.model.networks import Family
 from netpol.model.objects import Namespace
@@ -78,7 +79,7 @@ def test_a_pod_whom_nothing_enforced_isolates_is_refused_nothing(home: Namespace
     assert set(found.programs) == set(Direction)
     for direction, program in found.programs.items():
         assert program.enforcement is Enforcement.AUDIT
-        assert program.chain == names.audited_chain("x", "here", direction)
+        assert program.chain == names.pod_chain("x", "here", direction, PodChainKind.AUDITING)
     assert [*found.enforced_addresses(FOUR), *found.enforced_addresses(SIX)] == []
 
 

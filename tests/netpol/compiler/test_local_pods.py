@@ -9,6 +9,7 @@ from builders import address, namespace, pod, pods, policy, rule
 from netpol.compiler import names
 from netpol.compiler.desired import Desired
 from netpol.compiler.local_pods import LocalPods
+from netpol.compiler.names import PodChainKind
 from netpol.compiler.peer_sets import PeerSets
 from netpol.model.change import Change
 from netpol.model.networks import Family
@@ -111,12 +112,12 @@ def test_what_is_enforced_and_was_under_audit_takes_its_place_in_the_table_alone
     node = Node(audited)
     node.pod(None, HERE)
     sets, chains = node.changed()
-    assert chains == {names.audited_chain("x", "here", IN), names.judging_chain(IN)}
+    assert chains == {names.pod_chain("x", "here", IN, PodChainKind.AUDITING), names.judging_chain(IN)}
     assert node.desired.ruleset().sets[GATE].members == {address("10.0.0.1").packed}
     assert node.desired.ruleset().sets[ENFORCED].members == set()
     assert node.policy(audited, OPEN_TO_WEB)
     sets, chains = node.changed()
-    assert chains == {names.audited_chain("x", "here", IN), CHAIN, names.judging_chain(IN)}
+    assert chains == {names.pod_chain("x", "here", IN, PodChainKind.AUDITING), CHAIN, names.judging_chain(IN)}
     lists = {names.group_set("x", "here", IN, "TCP 80", extent) for extent in Extent}
     assert sets == {ENFORCED, *lists}
     assert node.desired.ruleset().sets.keys() & lists == {names.group_set("x", "here", IN, "TCP 80")}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from netpol.compiler import names
 from netpol.compiler.log_points import LoggedOutcome, LogPoint, pod_digest, prefix
+from netpol.compiler.names import PodChainKind
 from netpol.model.policies import Direction
 
 PREFIX_BYTES = 63
@@ -18,9 +19,9 @@ OF_NODE = {
     names.UNKNOWN: LoggedOutcome.UNKNOWN_ADDRESS,
 }
 OF_POD = {
-    names.pod_chain: LoggedOutcome.DENIED,
-    names.audited_chain: LoggedOutcome.WOULD_BE_DENIED,
-    names.allowing_chain: LoggedOutcome.ALLOWED,
+    PodChainKind.REFUSING: LoggedOutcome.DENIED,
+    PodChainKind.AUDITING: LoggedOutcome.WOULD_BE_DENIED,
+    PodChainKind.ALLOWING: LoggedOutcome.ALLOWED,
 }
 WORDS = st.text(max_size=8)
 
@@ -34,8 +35,8 @@ def test_a_chain_of_the_node_says_what_became_of_the_packet(chain: str, outcome:
 def test_a_chain_of_a_pod_also_says_whose_it_is_and_of_which_direction(
     namespace: str, pod: str, direction: Direction
 ) -> None:
-    for chain_of, outcome in OF_POD.items():
-        text = prefix(chain_of(namespace, pod, direction))
+    for kind, outcome in OF_POD.items():
+        text = prefix(names.pod_chain(namespace, pod, direction, kind))
         assert len(text.encode()) <= PREFIX_BYTES
         assert LogPoint.parse(text) == LogPoint(outcome, direction, pod_digest(namespace, pod))
 

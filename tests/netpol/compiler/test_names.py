@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netpol.compiler import names
+from netpol.compiler.names import PodChain, PodChainKind
 from netpol.model.networks import Family, parse_network
 from netpol.model.policies import Direction
 from netpol.model.treatment import Extent
@@ -23,9 +24,7 @@ CHAINS = [
         for direction in Direction
         for name in (
             names.judging_chain(direction),
-            names.pod_chain("n" * 63, "p" * 253, direction),
-            names.audited_chain("n" * 63, "p" * 253, direction),
-            names.allowing_chain("n" * 63, "p" * 253, direction),
+            *(names.pod_chain("n" * 63, "p" * 253, direction, kind) for kind in PodChainKind),
             names.branch_chain(parse_network("fd00::/64"), direction),
         )
     ),
@@ -76,10 +75,25 @@ def test_identities_share_no_digest(one: list[str], other: list[str]) -> None:
     assert (names.digest(*one) == names.digest(*other)) == (one == other)
 
 
-def test_only_a_chain_that_refuses_is_one_of_an_isolated_pod() -> None:
-    """X16: under audit nothing is refused."""
-    chains = [make("x", "a", Direction.EGRESS) for make in (names.pod_chain, names.audited_chain, names.allowing_chain)]
-    assert list(map(names.direction_judged, chains)) == [Direction.EGRESS, None, None]
+@given(st.text(max_size=8), st.text(max_size=8), st.sampled_from(Direction), st.sampled_from(PodChainKind))
+def test_a_pods_chain_is_read_back(namespace: str, pod: str, direction: Direction, kind: PodChainKind) -> None:
+    found = names.parse_pod_chain(names.pod_chain(namespace, pod, direction, kind))
+    assert found == PodChain(kind, direction, names.digest(namespace, pod))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *names.BASE_CHAINS,
+        names.branch_chain(parse_network("fd00::/64"), Direction.INGRESS),
+        names.group_set("x", "a", Direction.INGRESS, "TCP 80"),
+        names.shared_set("P", Family.IPV4, "pods [*] of namespace x"),
+        names.pod_chain("x", "a", Direction.INGRESS) + "A",
+        "X" + names.pod_chain("x", "a", Direction.INGRESS),
+    ],
+)
+def test_no_other_name_is_read_as_a_pods_chain(name: str) -> None:
+    assert names.parse_pod_chain(name) is None
 
 
 def test_directions_families_and_kinds_are_part_of_a_name() -> None:

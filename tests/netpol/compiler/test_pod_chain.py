@@ -6,6 +6,7 @@ import pytest
 from builders import block, namespace, pod, pods, policy, rule
 
 from netpol.compiler import names
+from netpol.compiler.names import PodChainKind
 from netpol.compiler.pod_chain import Group, PodProgram, auditing_program, enforcing_program
 from netpol.compiler.ruleset import (
     Action,
@@ -89,7 +90,7 @@ def test_what_is_not_to_be_recorded_is_not_logged() -> None:
 def test_what_a_rule_allows_is_logged_in_a_chain_of_its_own(direction: Direction) -> None:
     """X17."""
     found = program(direction, rule(None, ["80/TCP"]), rule([pods()]), treatment=Treatment(AuditLevel.ALLOWS))
-    allowing = names.allowing_chain("x", "web", direction)
+    allowing = names.pod_chain("x", "web", direction, PodChainKind.ALLOWING)
     assert targets(found) == [Goto(allowing), Goto(allowing), Log(7, f"1:{found.chain}"), Action.DROP]
     log = Rule((FirstPacket(),), Log(7, f"1:{allowing}"), f"{direction.value} of x/web: allowed")
     assert found.chains == {found.chain: rules_of(found), allowing: (log,)}
@@ -99,7 +100,8 @@ def test_what_a_rule_allows_is_logged_in_a_chain_of_its_own(direction: Direction
 def test_what_policies_under_audit_would_refuse_is_logged_and_returns(direction: Direction) -> None:
     """X16."""
     found = audited(direction, rule([pods()], ["80/TCP"]))
-    assert (found.chain, found.enforcement) == (names.audited_chain("x", "web", direction), Enforcement.AUDIT)
+    assert found.chain == names.pod_chain("x", "web", direction, PodChainKind.AUDITING)
+    assert found.enforcement is Enforcement.AUDIT
     assert targets(found) == [Action.RETURN, Log(7, f"1:{found.chain}")]
     assert rules_of(found)[-1].comment == f"{direction.value} of x/web: would be refused"
     assert list(found.chains) == [found.chain]
