@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from netpol.audit.capture.packet import Packet
 from netpol.audit.history.world import World
@@ -18,7 +17,6 @@ from netpol.model.treatment import AuditLevel
 from netpol.policy.judgement import (
     Connection,
     Decision,
-    ExternalEnd,
     NearestMiss,
     PodEnd,
     PolicyReference,
@@ -35,8 +33,6 @@ _REASONS = {
     LoggedOutcome.UNKNOWN_ADDRESS: Cause.UNKNOWN_POD,
 }
 """The reasons that the log point alone tells."""
-_NOBODY = ExternalEnd(IPv4Address(0))
-"""What isolates a pod is the same whoever the other end is, but only nobody is neither its node nor itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +137,10 @@ def _isolated_ends(packet: Packet, world: World) -> Iterator[Finding]:
             own, peer = _sides(direction, packet)
             end = world.end_at(own)
             if isinstance(end, PodEnd) and world.is_local(end):
-                isolating = _isolating(end, _other(direction) if of_answer else direction, world)
+                isolating = world.oracle.isolating(end.pod, _other(direction) if of_answer else direction)
                 if isolating:
                     subject, other = pod_party(end.pod, own), party_at(peer, world)
                     yield Finding(Cause.INVALID, direction, subject, other, isolating=isolating)
-
-
-def _isolating(end: PodEnd, direction: Direction, world: World) -> tuple[Reference, ...]:
-    """What isolates the pod for the direction."""
-    is_source = direction is Direction.EGRESS
-    connection = Connection(end if is_source else _NOBODY, _NOBODY if is_source else end, Protocol.TCP, None)
-    return world.oracle.decide(direction, connection).isolating
 
 
 def _sides(direction: Direction, packet: Packet) -> tuple[Address, Address]:

@@ -45,8 +45,8 @@ MULTIPORT_SLOTS = 15
 class PodProgram:
     """A pod's part of a direction: its chains, what they match, and the shared terms behind that.
 
-    Packets enter at `chain`. The tiers of C1 stand in it in their order; only NetworkPolicies
-    make any rules so far. Under `Enforcement.AUDIT` it refuses nothing (X16).
+    Packets enter at `chain`. The tiers of C1 stand in it in their order. Under `Enforcement.AUDIT`
+    it refuses nothing (X16).
     """
 
     direction: Direction

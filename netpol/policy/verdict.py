@@ -56,9 +56,13 @@ class Question:
 
 
 class TierJudge(Protocol):
-    """A tier: its decision where it is final for this side, None where the next tier is asked (C2-C4)."""
+    """A tier, which may have an answer for a side."""
 
-    def decide(self, question: Question) -> Decision | None: ...
+    def decide(self, question: Question) -> Decision | None:
+        """Its decision where it is final for this side; None where the next tier is asked (C2-C4)."""
+
+    def isolating(self, pod: Pod, direction: Direction) -> tuple[Reference, ...]:
+        """What of it makes it final for the pod and direction, whoever the peer is."""
 
 
 class Oracle:
@@ -72,7 +76,7 @@ class Oracle:
         lookups = Lookups.of(snapshot) if lookups is None else lookups
         self._ends = Ends(snapshot, lookups)
         self._tiers = _tiers(snapshot, lookups, extent)
-        self._enforcing = None if extent is Extent.ALL else _Enforcing(snapshot, lookups)
+        self._dry_run = None if extent is Extent.ALL else _DryRun(snapshot, lookups)
 
     def end_at(self, address: Address) -> End:
         """The newest actionable pod that holds the address (X1), else a node that has it, else the outside."""
@@ -96,6 +100,10 @@ class Oracle:
     def decide(self, direction: Direction, connection: Connection, detail: Detail = Detail.REASONS) -> Decision:
         """One side's answer, as `judge` has it."""
         return self._side(direction, self._between_holders(connection), detail)
+
+    def isolating(self, pod: Pod, direction: Direction) -> tuple[Reference, ...]:
+        """All that isolates the pod for the direction (V1, M4), also one that has no address yet."""
+        return tuple(reference for tier in self._tiers for reference in tier.isolating(pod, direction))
 
     def _between_holders(self, connection: Connection) -> Connection:
         source, destination = self._held(connection.source), self._held(connection.destination)
@@ -122,12 +130,12 @@ class Oracle:
             return _OPEN[direction, Reason.OWN_NODE]
         question = Question(direction, own.pod, peer, connection, detail)
         decision = _decide(self._tiers, question)
-        if decision.allowed and self._enforcing is not None and self._enforcing.matters_to(own.pod):
-            return replace(decision, would_deny=self._enforcing.refusal(question))
+        if decision.allowed and self._dry_run is not None and self._dry_run.matters_to(own.pod):
+            return replace(decision, would_deny=self._dry_run.refusal(question))
         return decision
 
 
-class _Enforcing:
+class _DryRun:
     """What would become of connections if everything that is under audit were enforced (X16)."""
 
     def __init__(self, snapshot: Snapshot, lookups: Lookups) -> None:
@@ -155,7 +163,7 @@ class _Enforcing:
 
 
 def _tiers(snapshot: Snapshot, lookups: Lookups, extent: Extent) -> tuple[TierJudge, ...]:
-    """The tiers that judge, in the order of Tier (C1). Admin and Baseline have no judge yet."""
+    """The tiers that judge, in the order of Tier (C1)."""
     judges: dict[Tier, TierJudge] = {Tier.NETWORK_POLICY: NetworkPolicyTier(snapshot, lookups, extent)}
     return tuple(judges[tier] for tier in Tier if tier in judges)
 
@@ -231,6 +239,10 @@ class NetworkPolicyTier:
             isolating=applied.isolating,
             nearest_miss=miss,
         )
+
+    def isolating(self, pod: Pod, direction: Direction) -> tuple[Reference, ...]:
+        """The annotation and the policies that isolate the pod (V1, M4)."""
+        return self._rules_for(pod, direction).isolating
 
     def _rules_for(self, pod: Pod, direction: Direction) -> AppliedRules:
         key = direction, (pod.namespace, pod.name)

@@ -284,3 +284,17 @@ def test_a_policy_isolates_only_what_it_selects_and_only_for_its_directions() ->
     snapshot = world(*CLUSTER, policy("x/closed", "app=a", directions=INGRESS))
     assert not ask(snapshot, "x/b", "x/a").allowed
     assert ask(snapshot, "x/a", "x/b").allowed
+
+
+def test_v1_m4_what_isolates_a_pod_is_told_also_of_one_that_has_no_address() -> None:
+    fresh = pod("x/fresh", labels="app=a", node="n1")
+    policies = (policy("x/p", "app=a", directions=BOTH), policy("x/q"), policy("x/r", "app=b"), policy("y/p"))
+    oracle = Oracle(world(namespace("x", deny=True), fresh, *policies, beta("x/s", "app=a")))
+    p, q = (PolicyReference("NetworkPolicy", "x", name) for name in "pq")
+    assert oracle.isolating(fresh, Direction.INGRESS) == (AnnotationReference("x"), p, q)
+    assert oracle.isolating(fresh, Direction.EGRESS) == (p,)
+
+
+def test_m4_no_beta_policy_isolates() -> None:
+    oracle = Oracle(world(*CLUSTER, beta("x/p")))
+    assert oracle.isolating(A, Direction.INGRESS) == ()

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from builders import BOTH, beta, namespace, node, pod, policy, rule, world
+from builders import BOTH, EGRESS, beta, namespace, node, pod, policy, rule, world
 from hypothesis import given
 from hypothesis import strategies as st
 from questions import ask, egress, ingress
 from worlds import all_addresses, snapshots
 
 from netpol.model.objects import Namespace
-from netpol.model.policies import Policy
+from netpol.model.policies import Direction, Policy
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
 from netpol.model.treatment import Enforcement, Extent
@@ -125,6 +125,19 @@ def test_the_nearest_miss_of_what_would_refuse_is_worked_out_only_on_request() -
         refusal = oracle.judge(connection, detail).ingress.would_deny
         assert refusal is not None
         assert (refusal.nearest_miss is not None) is known
+
+
+@pytest.mark.parametrize("under_audit", ["namespace", "policy"])
+def test_what_is_under_audit_isolates_in_the_larger_extent_only(under_audit: str) -> None:
+    place = namespace("x", deny=True, under_audit=under_audit == "namespace")
+    closed = policy("x/p", directions=EGRESS, under_audit=under_audit == "policy")
+    snapshot = world(place, *PODS, closed)
+    enforced, every = Oracle(snapshot), Oracle(snapshot, extent=Extent.ALL)
+    annotation = (AnnotationReference("x"),)
+    assert enforced.isolating(PODS[0], Direction.INGRESS) == (annotation if under_audit == "policy" else ())
+    assert enforced.isolating(PODS[0], Direction.EGRESS) == ()
+    assert every.isolating(PODS[0], Direction.INGRESS) == annotation
+    assert every.isolating(PODS[0], Direction.EGRESS) == (reference("p"),)
 
 
 # --- over random worlds
