@@ -7,7 +7,7 @@ that the reason is unknown.
 
 from __future__ import annotations
 
-from netpol.audit.capture.packet import Fold
+from netpol.audit.capture.folding import Fold
 from netpol.audit.entries import miss_entry, policy_entry
 from netpol.audit.findings import Finding, explained, protocol_of, unexplained
 from netpol.audit.history.chronicle import Chronicle

@@ -11,10 +11,10 @@ from typing import Protocol
 import msgspec
 
 from netpol.audit.capture.collector import Harvest
+from netpol.audit.capture.folding import Fold
 from netpol.audit.capture.losses import Loss
-from netpol.audit.capture.packet import Fold
-from netpol.audit.outlets.counters import count_record
 from netpol.audit.record import Record
+from netpol.audit.verdict_counts import count_record
 from netpol.errors import KernelRefusal
 from netpol.model.facts import Fact
 from netpol.model.moments import Moment, rfc3339

@@ -13,8 +13,9 @@ import pytest
 from logging_rules import logged_arriving, refuse_arriving, write_ours
 
 from netpol.audit.capture.collector import Bounds, Collector
+from netpol.audit.capture.folding import Fold
 from netpol.audit.capture.losses import Loss
-from netpol.audit.capture.packet import Fold, Packet
+from netpol.audit.capture.packet import Packet
 from netpol.errors import KernelRefusal
 from netpol.lab import sctp
 from netpol.model.moments import SECOND

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from record_schema import conforming
 from worlds import all_addresses, snapshots
 
-from netpol.audit.capture.packet import Fold, Packet
+from netpol.audit.capture.folding import Fold
+from netpol.audit.capture.packet import Packet
 from netpol.audit.entries import miss_entry, policy_entry
 from netpol.audit.history.chronicle import Chronicle
 from netpol.audit.judge import Judge

@@ -9,11 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from netpol.audit.capture.folding import FOLDS_PER_SECOND, MOST_FOLDS, Folding
+from netpol.audit.capture.folding import FOLDS_PER_SECOND, MOST_FOLDS, Fold, Folding
 from netpol.audit.capture.frames import decode_frames
 from netpol.audit.capture.losses import Gaps, Loss
 from netpol.audit.capture.nflog import RECEIVE_BUFFER_BYTES, PacketLog
-from netpol.audit.capture.packet import Fold
 from netpol.audit.capture.sounding import Soundings
 from netpol.audit.capture.throttle import Budget
 from netpol.errors import KernelRefusal
@@ -123,11 +122,10 @@ class Collector:
         datagram = self._log.receive()
         if datagram is None:
             return False
-        now = self._clock()
-        frames = decode_frames(datagram, now)
-        self._budget.spend(len(frames), time.monotonic())
+        frames, at = decode_frames(datagram, self._clock()), time.monotonic()
+        self._budget.spend(len(frames), at)
         self._gaps.count(frames)
-        self._folding.add(self._soundings.take_out(frames), now)
+        self._folding.add(self._soundings.take_out(frames), at)
         return True
 
     def _sound(self) -> None:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import takewhile
 
 from netpol.audit.capture.frames import Frame
-from netpol.audit.capture.headers import decode_packet, distinction
 from netpol.audit.capture.losses import Loss
-from netpol.audit.capture.packet import Fold, Packet
+from netpol.audit.capture.packet import Packet, decode_packet, distinction
 from netpol.audit.capture.throttle import Budget
-from netpol.model.moments import SECOND, Moment
+from netpol.model.moments import Moment
 
 MOST_FOLDS = 4096
 """Folds open at once: some 3 MB. A scan of two thousand ports within one window is told port by port."""
 
 FOLDS_PER_SECOND = 1000.0
 """Folds begun in a second on average, and so records written: at most some 800 kB/s for each outlet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Packets alike in all but their source port and time that met the same logging rule; the first is described."""
+
+    prefix: str
+    packet: Packet
+    count: int
+    first: Moment
+    last: Moment
 
 
 class _OpenFold:
@@ -56,8 +67,8 @@ class Folding:
         self._held: Counter[bytes] = Counter()
         self._lost: Counter[Loss] = Counter()
 
-    def add(self, frames: Iterable[Frame], now: Moment) -> None:
-        """Each frame is counted, in its fold or as lost."""
+    def add(self, frames: Iterable[Frame], at: float) -> None:
+        """Each frame is counted, in its fold or as lost; `at` are seconds of a clock that nobody sets."""
         open_folds = self._open
         for frame in frames:
             prefix, moment, packet, _ = frame
@@ -68,7 +79,7 @@ class Folding:
                 # Packets of several processors may be logged a little out of order.
                 if moment > fold.last:
                     fold.last = moment
-            elif (loss := self._begin(key, frame, now)) is not None:
+            elif (loss := self._begin(key, frame, at)) is not None:
                 self._lost[loss] += 1
 
     def due(self, now: Moment) -> list[Fold]:
@@ -94,17 +105,16 @@ class Folding:
         lost, self._lost = self._lost, Counter()
         return lost
 
-    def _begin(self, key: Hashable, frame: Frame, now: Moment) -> Loss | None:
+    def _begin(self, key: Hashable, frame: Frame, at: float) -> Loss | None:
         """A fold of this frame is open, in place of one whose window has passed; else why not."""
         room = self._most_folds - len(self._open) - len(self._closed)
         if self._held[frame.prefix] >= room:
             return Loss.TABLE
-        seconds = now / SECOND
-        if self._budget.left(seconds) < 1:
+        if self._budget.left(at) < 1:
             return Loss.RATE
         if (packet := decode_packet(frame.packet)) is None:
             return Loss.UNREADABLE
-        self._budget.spend(1, seconds)
+        self._budget.spend(1, at)
         self._held[frame.prefix] += 1
         if (passed := self._open.pop(key, None)) is not None:
             self._closed.append(passed)

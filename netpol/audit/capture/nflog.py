@@ -10,7 +10,7 @@ from collections import deque
 from pathlib import Path
 from typing import Self
 
-from netpol.audit.capture.headers import HEADER_BYTES
+from netpol.audit.capture.packet import HEADER_BYTES
 from netpol.dataplane.netlink import (
     ACKNOWLEDGE,
     NETLINK_NETFILTER,

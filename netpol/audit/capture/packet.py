@@ -1,12 +1,32 @@
-"""What is known of a logged packet: its opening fields, as the network carries them."""
+"""What is known of a logged packet, by its headers as far as they were copied.
+
+Packets are what the network sent, and may be cut short or nonsense: what can be known of
+one is told, and nothing here raises.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from netpol.model.moments import Moment
 from netpol.model.networks import Address
+
+HEADER_BYTES = 128
+"""Of each packet that many are wanted: IPv6's forty and the ports leave room for 84 of extension headers."""
+
+_ICMP, _TCP, _UDP, _DCCP, _ICMPV6, _SCTP, _UDP_LITE = 1, 6, 17, 33, 58, 132, 136
+_WITH_PORTS = frozenset({_TCP, _UDP, _DCCP, _SCTP, _UDP_LITE})
+"""They all begin with the source port and the destination port."""
+
+_HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION_OPTIONS = 0, 43, 44, 51, 60
+_LENGTH_UNITS = {_HOP_BY_HOP: (8, 1), _ROUTING: (8, 1), _DESTINATION_OPTIONS: (8, 1), _AUTHENTICATION: (4, 2)}
+"""What an extension header's second byte counts, and how many of these it leaves out."""
+_MOST_EXTENSIONS = 16
+
+_IPV4_BYTES, _IPV6_BYTES = 20, 40
+_PLAIN_IPV4 = 0x45
+"""The first byte of an IPv4 header without options."""
 
 
 class Packet(NamedTuple):
@@ -23,12 +43,89 @@ class Packet(NamedTuple):
     icmp_type: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """Packets alike in all but their source port and time that met the same logging rule; the first is described."""
+def decode_packet(packet: bytes) -> Packet | None:
+    """What is known of the packet; None where it is not even known between which addresses it went.
 
-    prefix: str
-    packet: Packet
-    count: int
-    first: Moment
-    last: Moment
+    Of fragments only the first has ports, and what was not copied is not known.
+    """
+    version = packet[0] >> 4 if packet else 0
+    if version == 4 and len(packet) >= _IPV4_BYTES:
+        protocol, payload = _behind_ipv4(packet)
+        return Packet(
+            IPv4Address(packet[12:16]),
+            IPv4Address(packet[16:20]),
+            protocol,
+            *_opening(packet, protocol, payload, _ICMP),
+        )
+    if version == 6 and len(packet) >= _IPV6_BYTES:
+        protocol, payload = _behind_ipv6(packet)
+        return Packet(
+            IPv6Address(packet[8:24]),
+            IPv6Address(packet[24:40]),
+            protocol,
+            *_opening(packet, protocol, payload, _ICMPV6),
+        )
+    return None
+
+
+def distinction(packet: bytes) -> Hashable:
+    """What is equal for packets that are alike in all but their source port, and for no others.
+
+    It is taken of every packet that is logged, so what most of them are is read without
+    decoding them; None where `decode_packet` has None.
+    """
+    if len(packet) > 23 and packet[0] == _PLAIN_IPV4:
+        protocol = packet[9]
+        if protocol in _WITH_PORTS and not packet[7] and not packet[6] & 0x1F:
+            return packet[12:20], protocol, packet[22:24]
+    elif len(packet) > 43 and packet[0] >> 4 == 6 and packet[6] in _WITH_PORTS:
+        return packet[8:40], packet[6], packet[42:44]
+    decoded = decode_packet(packet)
+    if decoded is None:
+        return None
+    ends = packet[12:20] if decoded.source.version == 4 else packet[8:40]
+    if decoded.destination_port is not None:
+        return ends, decoded.protocol, decoded.destination_port.to_bytes(2, "big")
+    return ends, decoded.protocol, decoded.icmp_type
+
+
+def _opening(packet: bytes, protocol: int, start: int | None, icmp: int) -> tuple[int | None, int | None, int | None]:
+    """The source port, the destination port and the ICMP type that stand at the start of the payload."""
+    if start is None:
+        return None, None, None
+    if protocol in _WITH_PORTS:
+        return _number(packet, start), _number(packet, start + 2), None
+    return None, None, packet[start] if protocol == icmp and start < len(packet) else None
+
+
+def _number(packet: bytes, start: int) -> int | None:
+    both = packet[start : start + 2]
+    return int.from_bytes(both, "big") if len(both) == 2 else None
+
+
+def _behind_ipv4(packet: bytes) -> tuple[int, int | None]:
+    """The protocol, and where its header starts; None where this fragment or header has no such place."""
+    header = (packet[0] & 0x0F) * 4
+    is_later = packet[7] or packet[6] & 0x1F
+    return packet[9], None if is_later or header < _IPV4_BYTES else header
+
+
+def _behind_ipv6(packet: bytes) -> tuple[int, int | None]:
+    """The protocol behind the extension headers, and where its header starts; the last known where they are cut."""
+    protocol, start = packet[6], _IPV6_BYTES
+    for _ in range(_MOST_EXTENSIONS):
+        if protocol == _FRAGMENT:
+            if start + 8 > len(packet):
+                return protocol, None
+            protocol, is_later = packet[start], packet[start + 2] or packet[start + 3] & 0xF8
+            if is_later:
+                return protocol, None
+            start += 8
+        elif protocol in _LENGTH_UNITS:
+            if start + 2 > len(packet):
+                return protocol, None
+            unit, omitted = _LENGTH_UNITS[protocol]
+            protocol, start = packet[start], start + (packet[start + 1] + omitted) * unit
+        else:
+            return protocol, start
+    return protocol, None

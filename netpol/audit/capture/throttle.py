@@ -6,7 +6,7 @@ from __future__ import annotations
 class Budget:
     """An allowance that grows by `per_second` up to `most`, which is what there is at first.
 
-    Times are seconds of any clock; one that is set back gives nothing until it has caught up.
+    Times are seconds of a clock that nobody sets: the wall's would give nothing for an hour that it was set back.
     """
 
     def __init__(self, per_second: float, most: float) -> None:
@@ -17,11 +17,9 @@ class Budget:
 
     def left(self, at: float) -> float:
         """What may be spent at this time; less than nothing where more than that was spent before."""
-        if self._asked is None:
-            self._asked = at
-        if at > self._asked:
+        if self._asked is not None:
             self._left = min(self._most, self._left + (at - self._asked) * self._per_second)
-            self._asked = at
+        self._asked = at
         return self._left
 
     def spend(self, amount: float, at: float) -> None:

@@ -9,7 +9,8 @@ from builders import BOTH, EGRESS, address, namespace, node, pod, pods, policy, 
 from history import BEGAN, NODE, Told
 from record_schema import conforming
 
-from netpol.audit.capture.packet import Fold, Packet
+from netpol.audit.capture.folding import Fold
+from netpol.audit.capture.packet import Packet
 from netpol.audit.judge import Judge
 from netpol.audit.record import Action, Cause, ExternalParty, MissEntry, NodeParty, PodParty, PolicyEntry, Record
 from netpol.compiler import log_points, names

@@ -14,8 +14,9 @@ from live_node import wait_until
 from prometheus_client import CollectorRegistry
 
 from netpol.audit.capture.collector import Harvest
+from netpol.audit.capture.folding import Fold
 from netpol.audit.capture.losses import Loss
-from netpol.audit.capture.packet import Fold, Packet
+from netpol.audit.capture.packet import Packet
 from netpol.audit.record import Action, Cause, Record
 from netpol.audit.recorder import Recorder
 from netpol.errors import KernelRefusal
