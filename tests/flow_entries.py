@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from netpol.dataplane.netlink import CONNTRACK, NESTED, NetfilterSocket, Request, attribute
 from netpol.model.networks import Address, Family, family_of
-from netpol.model.ports import Protocol
+from netpol.model.ports import PROTOCOL_NUMBERS, Protocol
 
 _CREATE = 0x400
 _ESTABLISHED = 3
@@ -69,16 +69,14 @@ def _tuple(
 ) -> bytes:
     six = entry.family is Family.IPV6
     addresses = attribute(3 if six else 1, source.packed) + attribute(4 if six else 2, destination.packed)
+    number = _EXPERIMENTAL if entry.protocol is None else PROTOCOL_NUMBERS[entry.family][entry.protocol]
+    transport = attribute(1, bytes([number]))
     if entry.protocol is Protocol.ICMP:
         # Of both tuples the echo's identifier is the same; request and reply have types of their own.
         kinds = {8: 128, 0: 129}[icmp] if six else icmp
         first = 7 if six else 4
-        transport = attribute(1, bytes([58 if six else 1])) + attribute(first, entry.client_port.to_bytes(2, "big"))
+        transport += attribute(first, entry.client_port.to_bytes(2, "big"))
         transport += attribute(first + 1, bytes([kinds])) + attribute(first + 2, b"\0")
-    elif entry.protocol is None:
-        transport = attribute(1, bytes([_EXPERIMENTAL]))
-    else:
-        number = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}[entry.protocol]
-        transport = attribute(1, bytes([number]))
+    elif entry.protocol is not None:
         transport += attribute(2, source_port.to_bytes(2, "big")) + attribute(3, destination_port.to_bytes(2, "big"))
     return attribute(NESTED | 1, addresses) + attribute(NESTED | 2, transport)

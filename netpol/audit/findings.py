@@ -10,9 +10,9 @@ from netpol.audit.history.world import World
 from netpol.audit.parties import judged_party, namespace_of, party_at, pod_party
 from netpol.audit.record import Cause, Party
 from netpol.compiler.log_points import LoggedOutcome, LogPoint
-from netpol.model.networks import Address, Family, family_of
+from netpol.model.networks import Address, family_of
 from netpol.model.policies import Direction
-from netpol.model.ports import OtherProtocol, Protocol
+from netpol.model.ports import PROTOCOLS_BY_NUMBER, OtherProtocol, Protocol
 from netpol.model.treatment import AuditLevel
 from netpol.policy.judgement import (
     Connection,
@@ -25,8 +25,6 @@ from netpol.policy.judgement import (
 )
 from netpol.policy.verdict import Detail
 
-_PROTOCOLS = {6: Protocol.TCP, 17: Protocol.UDP, 132: Protocol.SCTP}
-_ICMP = {Family.IPV4: 1, Family.IPV6: 58}
 _REASONS = {
     LoggedOutcome.MIDSTREAM: Cause.INVALID,
     LoggedOutcome.CUT: Cause.INVALID,
@@ -71,9 +69,7 @@ def unexplained(point: LogPoint | None, packet: Packet, world: World) -> Finding
 
 def protocol_of(packet: Packet) -> Protocol | OtherProtocol:
     """The packet's protocol; ICMP is that of its own family."""
-    if packet.protocol == _ICMP[family_of(packet.source)]:
-        return Protocol.ICMP
-    return _PROTOCOLS.get(packet.protocol) or OtherProtocol(packet.protocol)
+    return PROTOCOLS_BY_NUMBER[family_of(packet.source)].get(packet.protocol) or OtherProtocol(packet.protocol)
 
 
 def _judged(outcome: LoggedOutcome, direction: Direction, digest: str, packet: Packet, world: World) -> Finding | None:

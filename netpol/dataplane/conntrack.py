@@ -27,7 +27,7 @@ from netpol.dataplane.netlink import (
 )
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address, Family
-from netpol.model.ports import Protocol
+from netpol.model.ports import PROTOCOLS_BY_NUMBER
 
 _GET, _DELETE = CONNTRACK | 1, CONNTRACK | 2
 
@@ -42,7 +42,7 @@ _HEADS_BY_SIZE = {
 }
 """How the kernel begins a tuple: the head of both addresses, then that of the source; the protocol follows on them."""
 
-_PROTOCOLS = {6: Protocol.TCP, 17: Protocol.UDP, 132: Protocol.SCTP, 1: Protocol.ICMP, 58: Protocol.ICMP}
+_PROTOCOLS_BY_SIZE = {family.bits // 8: protocols for family, protocols in PROTOCOLS_BY_NUMBER.items()}
 _FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 _REASONS = {
@@ -153,7 +153,7 @@ def _flows(answers: Iterable[bytes]) -> Iterator[Flow]:
         # Who answers is who was reached: the backend, where a service address was translated.
         destination, told = _end(fields[_REPLY])
         transport = attributes(told)
-        protocol = _PROTOCOLS.get(transport[_NUMBER][0])
+        protocol = _PROTOCOLS_BY_SIZE[len(source)].get(transport[_NUMBER][0])
         has_ports = protocol is not None and protocol.has_ports
         handle = attribute(NESTED | _ORIGINAL, fields[_ORIGINAL]) + attribute(_ID, fields[_ID])
         if _ZONE in fields:

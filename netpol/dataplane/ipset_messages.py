@@ -26,7 +26,7 @@ from netpol.dataplane.netlink import (
     text_attribute,
 )
 from netpol.model.networks import Family
-from netpol.model.ports import Protocol
+from netpol.model.ports import NUMBERS_WITH_PORTS, Protocol
 
 CREATE, DESTROY, LIST, ADD, REMOVE = IPSET | 2, IPSET | 3, IPSET | 7, IPSET | 9, IPSET | 10
 
@@ -61,8 +61,7 @@ _REVISIONS = {
 }
 _FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6, None: socket.AF_UNSPEC}
 _FAMILY_BY_NUMBER = {int(number): family for family, number in _FAMILIES.items()}
-_PROTOCOL_NUMBERS = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}
-_PROTOCOL_BY_NUMBER = {number: protocol for protocol, number in _PROTOCOL_NUMBERS.items()}
+_PROTOCOLS_BY_NUMBER = {number: protocol for protocol, number in NUMBERS_WITH_PORTS.items()}
 
 _VERSION = attribute(_PROTOCOL, b"\x07")
 _HEAD = struct.Struct("=HH")
@@ -173,7 +172,7 @@ def _encode(member: Member) -> bytes:
 
 
 def _encode_address_port(packed: bytes, protocol: Protocol, port: int) -> bytes:
-    number = _NUMBER_ATTRIBUTE.pack(5, _PROTOCOL_NUMBER, _PROTOCOL_NUMBERS[protocol])
+    number = _NUMBER_ATTRIBUTE.pack(5, _PROTOCOL_NUMBER, NUMBERS_WITH_PORTS[protocol])
     return _ADDRESS_HEADS[len(packed)] + packed + _PORT_HEAD + _PORT_NUMBER.pack(port) + number
 
 
@@ -257,7 +256,7 @@ def _decode_network(fields: dict[int, bytes]) -> NetworkMember:
 
 
 def _decode_address_port(fields: dict[int, bytes]) -> AddressPort | None:
-    protocol = _PROTOCOL_BY_NUMBER.get(fields[_PROTOCOL_NUMBER][0])
+    protocol = _PROTOCOLS_BY_NUMBER.get(fields[_PROTOCOL_NUMBER][0])
     if protocol is None:
         return None
     return AddressPort(fields[_ADDRESS][4:], protocol, int.from_bytes(fields[_PORT], "big"))

@@ -10,15 +10,24 @@ from functools import lru_cache
 from netpol.compiler.names import PREFIX, is_ours
 from netpol.compiler.ruleset import Hook
 from netpol.dataplane.kernel import HookRule, KernelTable
-from netpol.dataplane.render import STATES
+from netpol.dataplane.render import STATES, protocol_name
 from netpol.dataplane.ruletext import destination, respell, split
 from netpol.errors import KernelRefusal
+from netpol.model.networks import Family
+from netpol.model.ports import PROTOCOL_NUMBERS, Protocol
 
 _RULE = re.compile(r"(?:\[\d+:\d+\] )?-A (\S+)(?: (.*))?")
 _INCOMPATIBLE = re.compile(r"# Table `filter' is incompatible")
 
 # Without /etc/protocols (a slim image has none) the tools print other names, or numbers.
-_PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "132": "sctp", "58": "ipv6-icmp", "icmpv6": "ipv6-icmp"}
+_PROTOCOLS = {
+    "icmpv6": protocol_name(Protocol.ICMP, Family.IPV6),
+    **{
+        str(number): protocol_name(protocol, family)
+        for family, numbers in PROTOCOL_NUMBERS.items()
+        for protocol, number in numbers.items()
+    },
+}
 _STATES = [state.value for state in STATES]
 
 

@@ -48,6 +48,9 @@ STATES = (ConnectionState.NEW, ConnectionState.RELATED, ConnectionState.ESTABLIS
 
 _SYN = "! --tcp-flags FIN,SYN,RST,ACK SYN"
 _INIT = "! --chunk-types only INIT"
+_ICMPV6 = "ipv6-icmp"
+_MODULES = {_ICMPV6: "icmp6"}
+"""The matches that are not called like their protocol."""
 _UNSAFE_IN_COMMENT = str.maketrans({'"': "_", "'": "_", "\\": "_", "`": "_", "$": "_"})
 
 
@@ -123,11 +126,16 @@ def _protocol(matches: Sequence[Match], family: Family) -> list[str]:
     details = [*filter(None, ports), *filter(None, (_header(match, protocol, family) for match in matches))]
     if protocol is None:
         return []
-    if protocol is Protocol.ICMP:
-        name, module = ("ipv6-icmp", "icmp6") if family is Family.IPV6 else ("icmp", "icmp")
-    else:
-        name = module = protocol.value.lower()
+    name = protocol_name(protocol, family)
+    module = _MODULES.get(name, name)
     return [f"-p {name}", *([f"-m {module}", *details] if details else [])]
+
+
+def protocol_name(protocol: Protocol, family: Family) -> str:
+    """What the option -p calls a protocol of packets of this family."""
+    if protocol is Protocol.ICMP and family is Family.IPV6:
+        return _ICMPV6
+    return protocol.value.lower()
 
 
 def _port_of(match: ToPorts, protocol: Protocol | None) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from netpol.model.networks import Family
 
 
 class Protocol(enum.Enum):
@@ -38,12 +41,26 @@ class OtherProtocol:
         return str(self.number)
 
     def __str__(self) -> str:
-        """
+        """The number behind a word that tells it from a port.
+
         >>> str(OtherProtocol(47)), OtherProtocol(47).value
         ('protocol 47', '47')
         """
         return f"protocol {self.number}"
 
+
+NUMBERS_WITH_PORTS: Mapping[Protocol, int] = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}
+"""The numbers in packets of the protocols that a port entry can name: the same in both families."""
+
+PROTOCOL_NUMBERS: Mapping[Family, Mapping[Protocol, int]] = {
+    Family.IPV4: {**NUMBERS_WITH_PORTS, Protocol.ICMP: 1},
+    Family.IPV6: {**NUMBERS_WITH_PORTS, Protocol.ICMP: 58},
+}
+"""The numbers in packets of each family; the other family's ICMP is an `OtherProtocol` there."""
+
+PROTOCOLS_BY_NUMBER: Mapping[Family, Mapping[int, Protocol]] = {
+    family: {number: protocol for protocol, number in numbers.items()} for family, numbers in PROTOCOL_NUMBERS.items()
+}
 
 FIRST_PORT, LAST_PORT = 1, 65535
 
@@ -110,7 +127,8 @@ class NumericPorts:
     ports: PortRange
 
     def __str__(self) -> str:
-        """
+        """The ports before the protocol, as the API's users write them.
+
         >>> str(NumericPorts(Protocol.TCP, PortRange(80, 80)))
         '80/TCP'
         """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from ipaddress import IPv4Address
 
 from history import BEGAN, NODE, facts
 from hypothesis import event, given
@@ -25,10 +24,10 @@ from netpol.audit.record import Action, NodeParty, PodParty, Record, encode
 from netpol.command.explain import explanation_json
 from netpol.compiler import log_points, names
 from netpol.compiler.names import PodChainKind
-from netpol.model.networks import Address, family_of
+from netpol.model.networks import Address, Family, family_of
 from netpol.model.objects import Pod
 from netpol.model.policies import Direction
-from netpol.model.ports import Protocol, ProtocolPort
+from netpol.model.ports import PROTOCOL_NUMBERS, Protocol, ProtocolPort
 from netpol.model.snapshot import Snapshot
 from netpol.model.treatment import AuditLevel
 from netpol.policy.explanation import Explanation, explain
@@ -39,7 +38,6 @@ PORTS = (
     *(ProtocolPort(Protocol.TCP, number) for number in (80, 81, 53)),
     *(ProtocolPort(Protocol.UDP, 53), ProtocolPort(Protocol.SCTP, 80), ProtocolPort(Protocol.ICMP, None)),
 )
-NUMBERS = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}
 CHAINS = {
     Action.DENY: PodChainKind.REFUSING,
     Action.WOULD_DENY: PodChainKind.AUDITING,
@@ -62,10 +60,11 @@ def logged(explanation: Explanation) -> Iterator[tuple[Action, Pod, Decision, De
 
 
 def packet(source: Address, destination: Address, port: ProtocolPort) -> Packet:
+    family = family_of(source)
+    number = PROTOCOL_NUMBERS[family][port.protocol]
     if port.protocol is Protocol.ICMP:
-        number, kind = (1, 8) if isinstance(source, IPv4Address) else (58, 128)
-        return Packet(source, destination, number, icmp_type=kind)
-    return Packet(source, destination, NUMBERS[port.protocol], 40000, port.port)
+        return Packet(source, destination, number, icmp_type=8 if family is Family.IPV4 else 128)
+    return Packet(source, destination, number, 40000, port.port)
 
 
 def record_of(judge: Judge, action: Action, pod: Pod, direction: Direction, of: Packet) -> Record | None:

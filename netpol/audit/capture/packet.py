@@ -10,13 +10,15 @@ from collections.abc import Hashable
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from netpol.model.networks import Address
+from netpol.model.networks import Address, Family
+from netpol.model.ports import NUMBERS_WITH_PORTS, PROTOCOL_NUMBERS, Protocol
 
 HEADER_BYTES = 128
 """Of each packet that many are wanted: IPv6's forty and the ports leave room for 84 of extension headers."""
 
-_ICMP, _TCP, _UDP, _DCCP, _ICMPV6, _SCTP, _UDP_LITE = 1, 6, 17, 33, 58, 132, 136
-_WITH_PORTS = frozenset({_TCP, _UDP, _DCCP, _SCTP, _UDP_LITE})
+_ICMP = {family: numbers[Protocol.ICMP] for family, numbers in PROTOCOL_NUMBERS.items()}
+_DCCP, _UDP_LITE = 33, 136
+_WITH_PORTS = frozenset({*NUMBERS_WITH_PORTS.values(), _DCCP, _UDP_LITE})
 """They all begin with the source port and the destination port."""
 
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION_OPTIONS = 0, 43, 44, 51, 60
@@ -55,7 +57,7 @@ def decode_packet(packet: bytes) -> Packet | None:
             IPv4Address(packet[12:16]),
             IPv4Address(packet[16:20]),
             protocol,
-            *_opening(packet, protocol, payload, _ICMP),
+            *_opening(packet, protocol, payload, _ICMP[Family.IPV4]),
         )
     if version == 6 and len(packet) >= _IPV6_BYTES:
         protocol, payload = _behind_ipv6(packet)
@@ -63,7 +65,7 @@ def decode_packet(packet: bytes) -> Packet | None:
             IPv6Address(packet[8:24]),
             IPv6Address(packet[24:40]),
             protocol,
-            *_opening(packet, protocol, payload, _ICMPV6),
+            *_opening(packet, protocol, payload, _ICMP[Family.IPV6]),
         )
     return None
 

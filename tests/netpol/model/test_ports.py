@@ -5,10 +5,14 @@ import re
 import pytest
 from builders import port
 
+from netpol.model.networks import Family
 from netpol.model.ports import (
     ALL_PORTS,
     FIRST_PORT,
     LAST_PORT,
+    NUMBERS_WITH_PORTS,
+    PROTOCOL_NUMBERS,
+    PROTOCOLS_BY_NUMBER,
     NamedPort,
     NumericPorts,
     PortRange,
@@ -25,6 +29,17 @@ def test_v6_both_ends_of_a_range_belong_to_it(number: int, inside: bool) -> None
 def test_all_ports_hold_every_port() -> None:
     assert FIRST_PORT in ALL_PORTS
     assert LAST_PORT in ALL_PORTS
+
+
+@pytest.mark.parametrize(("family", "icmp"), [(Family.IPV4, 1), (Family.IPV6, 58)])
+def test_g10_each_family_has_an_icmp_of_its_own(family: Family, icmp: int) -> None:
+    ported = {6: Protocol.TCP, 17: Protocol.UDP, 132: Protocol.SCTP}
+    assert PROTOCOLS_BY_NUMBER[family] == {**ported, icmp: Protocol.ICMP}
+
+
+def test_a_number_stands_for_every_protocol_in_both_families() -> None:
+    assert all(set(numbers) == set(Protocol) for numbers in PROTOCOL_NUMBERS.values())
+    assert {protocol for protocol in Protocol if protocol.has_ports} == set(NUMBERS_WITH_PORTS)
 
 
 def test_g10_icmp_has_no_ports() -> None:
