@@ -1,4 +1,4 @@
-"""Records of an audit log, and logs of them, as the tests of its readers need them.
+"""Records of an audit log, and logs of them, as tests need them.
 
 A refusal of `shop/web-1` by `shop/db-1` is what a record is where nothing else is said.
 """
@@ -10,9 +10,22 @@ from pathlib import Path
 
 import msgspec
 
-from netpol.audit.entries import ANNOTATION_KIND
-from netpol.audit.record import Action, Cause, MissEntry, PodParty, PolicyEntry, Record, encode
+from netpol.audit.record import (
+    ANNOTATION_KIND,
+    Action,
+    Cause,
+    ExternalParty,
+    MissEntry,
+    NodeParty,
+    Party,
+    PodParty,
+    PolicyEntry,
+    Record,
+    encode,
+)
 from netpol.model.moments import SECOND, Moment, parse_rfc3339, rfc3339
+from netpol.model.policies import Direction
+from netpol.policy.judgement import End, ExternalEnd, NodeEnd, PodEnd
 
 START = parse_rfc3339("2026-01-02T03:04:05.678901Z")
 
@@ -60,6 +73,44 @@ def allowance(first: float = 0.0, **changes: object) -> Record:
     """The record of a packet that the rule of the policy allowed."""
     allowed = record(first, action=Action.ALLOW, reason=Cause.RULE, policies=(RULE,), isolating=(), nearest_miss=None)
     return msgspec.structs.replace(allowed, **changes)
+
+
+def refusal(
+    subject: Party | None,
+    peer: Party | None,
+    port: int | None = 80,
+    protocol: str | None = "TCP",
+    *,
+    direction: Direction = Direction.INGRESS,
+    action: Action = Action.DENY,
+    reason: Cause = Cause.IMPLICIT_ISOLATION,
+    count: int = 1,
+) -> Record:
+    """The record of `count` packets to or from the subject, of which no policy is known."""
+    return record(
+        subject=subject,
+        peer=peer,
+        src_port=None if port is None else 40_000,
+        dst_port=port,
+        protocol=protocol,
+        direction=direction.value,
+        action=action,
+        reason=reason,
+        count=count,
+        isolating=(),
+        nearest_miss=None,
+    )
+
+
+def party(end: End) -> Party:
+    """The end as a record names it."""
+    match end:
+        case PodEnd(pod, address):
+            return PodParty(pod.namespace, pod.name, pod.uid, str(address), pod.workload)
+        case NodeEnd(node, address):
+            return NodeParty(node.name, str(address))
+        case ExternalEnd(address):
+            return ExternalParty(str(address))
 
 
 def lines(records: Iterable[Record]) -> bytes:

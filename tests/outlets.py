@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from itertools import count
 from typing import NamedTuple
 
+from audit_records import refusal
 from following import wait_until
-from logged import refusal
 
 from netpol.audit.outlets.counters import OutletCounters
 from netpol.audit.outlets.outlet import Outlet, Sink

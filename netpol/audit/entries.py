@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from netpol.audit.record import MissEntry, PolicyEntry
+from netpol.audit.record import ANNOTATION_KIND, MissEntry, PolicyEntry
 from netpol.policy.judgement import AnnotationReference, NearestMiss, Reference
-
-ANNOTATION_KIND = "DefaultDenyAnnotation"
 
 
 def policy_entry(reference: Reference) -> PolicyEntry:

@@ -10,6 +10,9 @@ import enum
 
 import msgspec
 
+ANNOTATION_KIND = "DefaultDenyAnnotation"
+"""The kind of a namespace's DefaultDeny annotation, which isolates without a policy."""
+
 
 class Action(enum.Enum):
     """What became of the packets of a record."""

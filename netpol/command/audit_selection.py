@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+from netpol.audit.clock import wall_clock
 from netpol.audit.reader.following import FollowedLog
-from netpol.audit.reader.reading import Entry, Tally, chosen
+from netpol.audit.reader.reading import Entry, Missing, chosen
 from netpol.audit.reader.selection import PodName, Selection
 from netpol.audit.record import Action, Cause, Record
-from netpol.command.arguments import Once
+from netpol.command.arguments import Once, attribute
 from netpol.command.durations import duration
-from netpol.errors import InputError
+from netpol.errors import InputError, UsageError
 from netpol.model.moments import SECOND, Moment, parse_rfc3339
 from netpol.model.networks import parse_address
 from netpol.model.policies import Direction
@@ -28,14 +28,16 @@ _DAY_SECONDS = 86400
 _DAYS = re.compile(r"(?P<days>[0-9]+)d(?P<rest>.*)", re.ASCII)
 
 
-def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
-    """The parser knows the flags of `path_of` and `selection_of`.
+def add_selection_arguments(parser: argparse.ArgumentParser, prefix: str = "") -> None:
+    """The parser knows the flags of `path_of` and `selection_of`; one that is not given leaves no trace.
 
-    One that is not given leaves no trace, so that what is given before a subcommand is not lost after it.
+    The names that it keeps their values by begin with `prefix`: a subcommand has one of its own, for
+    argparse would put what stands after the subcommand in the place of what stands before it.
     """
     group = parser.add_argument_group("which records", argument_default=argparse.SUPPRESS)
     group.add_argument(
         "--audit-log-path",
+        dest=f"{prefix}audit_log_path",
         type=Path,
         action=Once,
         metavar="PATH",
@@ -43,7 +45,8 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--since",
-        type=_moment,
+        dest=f"{prefix}since",
+        type=_since,
         action=Once,
         metavar="TIME",
         help="only what is not older: 10m, 2h, 1d, or 2026-01-02T03:04:05Z",
@@ -55,7 +58,12 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
         ("--peer", "PEER", _peer, "whose other end is this pod or this address"),
     ):
         group.add_argument(
-            flag, type=convert, action="append", metavar=metavar, help=f"only records {meaning}; may be repeated"
+            flag,
+            dest=f"{prefix}{attribute(flag)}",
+            type=convert,
+            action="append",
+            metavar=metavar,
+            help=f"only records {meaning}; may be repeated",
         )
     for flag, values, meaning in (
         ("--action", Action, "what became of the packets"),
@@ -65,11 +73,26 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
         words = [value.value for value in values]
         group.add_argument(
             flag,
+            dest=f"{prefix}{attribute(flag)}",
             choices=words,
             action="append",
             metavar=flag[2:].upper(),
             help=f"{meaning}: {', '.join(words)}; may be repeated",
         )
+
+
+def joined(arguments: argparse.Namespace, prefix: str) -> argparse.Namespace:
+    """The arguments with a subcommand's, whose prefix this is, added to those that stand before it.
+
+    UsageError where a flag that may be given only once stands before it and after it.
+    """
+    given = vars(arguments)
+    after = {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
+    for name in after.keys() & given.keys():
+        if not isinstance(after[name], list):
+            raise UsageError(f"--{name.replace('_', '-')} may be given only once")
+        after[name] = [*given[name], *after[name]]
+    return argparse.Namespace(**given | after)
 
 
 def selection_of(arguments: argparse.Namespace) -> Selection:
@@ -100,17 +123,17 @@ def selected_records(arguments: argparse.Namespace) -> Iterator[Record]:
 
 def selected_entries(arguments: argparse.Namespace) -> Iterator[Entry]:
     """The records as `selected_records` has them, each with the text it was read from."""
-    selection, tally = selection_of(arguments), Tally()
-    yield from chosen(_lines(path_of(arguments), selection.since or 0), selection, tally)
-    say(tally)
+    selection, missing = selection_of(arguments), Missing()
+    yield from chosen(_lines(path_of(arguments), selection.since or 0), selection, missing)
+    say_missing(missing)
 
 
-def say(tally: Tally) -> None:
-    """What was met beside the records is on standard error."""
-    if tally.others:
-        print(f"netpol: lines that hold no record: {tally.others}", file=sys.stderr)
-    if tally.lost:
-        print(f"netpol: packets of that time that are in no record: {tally.lost}", file=sys.stderr)
+def say_missing(missing: Missing) -> None:
+    """What the records leave out is on standard error."""
+    if missing.others:
+        print(f"netpol: lines that hold no record: {missing.others}", file=sys.stderr)
+    if missing.lost:
+        print(f"netpol: packets of that time that are in no record: {missing.lost}", file=sys.stderr)
 
 
 def is_stream(path: Path) -> bool:
@@ -134,28 +157,33 @@ def _lines(path: Path, since: Moment) -> Iterator[bytes]:
     with closing(FollowedLog(path, since)) as log:
         yield from log.new_lines()
         if not log.found:
-            raise _missing(path)
+            raise _absent(path)
         yield log.begun_line()
 
 
-def _missing(path: Path) -> InputError:
+def _absent(path: Path) -> InputError:
     name = "name it with --audit-log-path, or read what an agent prints"
     command = "kubectl -n kube-system logs POD | netpol audit --audit-log-path -"
     return InputError([f"there is no audit log {path}: {name}: {command}"])
 
 
-def _moment(text: str) -> Moment:
-    """The moment that a length of time ago, or a time, names; ArgumentTypeError where the text is neither."""
+def _since(text: str) -> Moment:
+    """The moment that a length of time ago, or a time, names, and 1970 for those before it.
+
+    ArgumentTypeError where the text is neither.
+    """
     with suppress(ValueError):
         return max(0, parse_rfc3339(text))
     days = _DAYS.fullmatch(text)
     try:
-        seconds = int(days["days"]) * _DAY_SECONDS + duration(days["rest"] or "0") if days else duration(text)
+        # A float's digits may be as many as one likes: beyond its range it is infinite, and no error.
+        seconds = float(days["days"]) * _DAY_SECONDS + duration(days["rest"] or "0") if days else duration(text)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither a length of time such as 10m or 1d nor a time such as 2026-01-02T03:04:05Z"
         ) from None
-    return max(0, time.time_ns() // 1000 - int(seconds * SECOND))
+    now = wall_clock()
+    return now - int(min(seconds * SECOND, now))
 
 
 def _pod_name(text: str) -> PodName:

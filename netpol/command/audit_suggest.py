@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from netpol.command.audit_selection import add_selection_arguments, selected_records
+from netpol.command.audit_selection import add_selection_arguments, joined, selected_records
 from netpol.command.source_arguments import add_source_arguments, load_snapshot
 from netpol.command.switches import Switch, add_switch
 from netpol.model.policies import Semantics
@@ -15,10 +15,12 @@ from netpol.suggest.suggestions import Breadth, Suggestions, suggest
 
 HELP = "print the smallest policies to add so that what was refused, or would be, is allowed"
 
+_PREFIX = "suggest_"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser knows this command's flags."""
-    add_selection_arguments(parser)
+    add_selection_arguments(parser, _PREFIX)
     add_source_arguments(parser)
     add_switch(
         parser,
@@ -32,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     """0 once what there is to suggest is printed, be it nothing."""
     loaded = load_snapshot(arguments)
     breadth = Breadth.ALL_PORTS if arguments.all_ports else Breadth.NAMED_PORTS
-    asked = argparse.Namespace(**{"action": [action.value for action in REFUSALS], **vars(arguments)})
+    refusals = {"action": [action.value for action in REFUSALS]}
+    asked = argparse.Namespace(**refusals | vars(joined(arguments, _PREFIX)))
     suggestions = suggest(selected_records(asked), loaded.snapshot, breadth, loaded.semantics or Semantics.V1)
     print(policy_yaml(suggestions), end="")
     for line in remarks(suggestions):

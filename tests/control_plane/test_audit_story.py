@@ -19,8 +19,7 @@ from testbed.kubectl import Kubectl
 from testbed.lab_agent import LabAgent
 from testbed.lab_cluster import ANNOTATION, BETA, CORE, DEFAULT_DENY, EVERYBODY, NOBODY, POLICIES, LabCluster
 
-from netpol.audit.entries import ANNOTATION_KIND
-from netpol.audit.record import Action, Cause, PodParty, PolicyEntry, Record, decode, encode
+from netpol.audit.record import ANNOTATION_KIND, Action, Cause, PodParty, PolicyEntry, Record, decode, encode
 
 pytestmark = pytest.mark.control_plane
 

@@ -30,8 +30,17 @@ from testbed.workloads import (
     until_silent,
 )
 
-from netpol.audit.entries import ANNOTATION_KIND
-from netpol.audit.record import Action, Cause, ExternalParty, PodParty, PolicyEntry, Record, decode, encode
+from netpol.audit.record import (
+    ANNOTATION_KIND,
+    Action,
+    Cause,
+    ExternalParty,
+    PodParty,
+    PolicyEntry,
+    Record,
+    decode,
+    encode,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("firewall")]
 

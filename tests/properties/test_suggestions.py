@@ -13,9 +13,9 @@ from itertools import cycle
 from typing import Any
 
 import yaml
+from audit_records import party, refusal
 from hypothesis import given
 from hypothesis import strategies as st
-from logged import party, refusal
 from worlds import all_addresses, snapshots
 
 from netpol.audit.record import Action, ExternalParty, NodeParty, PodParty, Record

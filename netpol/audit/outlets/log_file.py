@@ -6,12 +6,11 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from netpol.audit.outlets.stream import written_of
-from netpol.audit.reader.reading import put_aside
 from netpol.audit.record import Record, encode
+from netpol.audit.rotation import MILLISECOND, aside, put_aside
 from netpol.model.moments import SECOND, Moment
 from netpol.settings import LogFile
 from netpol.telemetry.logs import Log
@@ -19,7 +18,6 @@ from netpol.telemetry.logs import Log
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o750
 
-_MILLISECOND: Moment = 1000
 _DAY: Moment = 24 * 60 * 60 * SECOND
 
 log = Log("audit.file")
@@ -28,8 +26,6 @@ log = Log("audit.file")
 class RotatedFile:
     """Appends to the file of that name, whichever it is: one that was moved or removed by others is made anew.
 
-    Names of what is put aside are lumberjack's, which kube-apiserver's audit log has too:
-    `audit-2026-01-02T03-04-05.678.log` beside `audit.log`, the time being UTC and that of the rotation.
     What is no regular file, such as a FIFO, is only written to. `now` is the wall's clock.
     """
 
@@ -86,15 +82,10 @@ class RotatedFile:
     def _put_aside(self) -> None:
         """The file has another name, that no file had; its own is free."""
         moment = self._now()
-        while (aside := self._aside(moment)).exists():
-            moment += _MILLISECOND
-        self._path.rename(aside)
+        while (place := aside(self._path, moment)).exists():
+            moment += MILLISECOND
+        self._path.rename(place)
         self.close()
-
-    def _aside(self, moment: Moment) -> Path:
-        time = datetime.fromtimestamp(moment // SECOND, UTC).strftime("%Y-%m-%dT%H-%M-%S")
-        millisecond = moment % SECOND // _MILLISECOND
-        return self._path.with_name(f"{self._path.stem}-{time}.{millisecond:03}{self._path.suffix}")
 
     def _remove_old(self) -> None:
         """Of the files put aside, so many are left and none is older than allowed; a failure does not stop the log."""

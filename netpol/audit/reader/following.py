@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 
-from netpol.audit.reader.reading import PutAside, put_aside
+from netpol.audit.rotation import PutAside, put_aside
 from netpol.model.moments import SECOND, Moment
 
 _CHUNK_BYTES = 1 << 16
@@ -48,7 +48,7 @@ class FollowedLog:
         """No file is open any more; the next lines are again those from the beginning."""
         if self._file is not None:
             self._file.close()
-            self._file = None
+            self._file, self._begun = None, b""
 
     def _of_successors(self, file: FileIO) -> Iterator[bytes]:
         """What is new once other files came after `file`: the writer is done with a file before it begins another."""

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from netpol.audit.entries import ANNOTATION_KIND
-from netpol.audit.record import Action, Cause, MissEntry, NodeParty, Party, PodParty, PolicyEntry, Record
+from netpol.audit.record import (
+    ANNOTATION_KIND,
+    Action,
+    Cause,
+    MissEntry,
+    NodeParty,
+    Party,
+    PodParty,
+    PolicyEntry,
+    Record,
+)
 from netpol.listing import listed
 
 _MOST_LISTED = 3
@@ -18,16 +27,21 @@ _CAUSES = {
 }
 
 
-def end_words(end: Party | None) -> str:
-    """The end by its own name."""
+def end_name(end: Party) -> str:
+    """The end's own name, or its address where it has none."""
     match end:
-        case PodParty(namespace=namespace, name=name, gone=gone):
-            return f"{namespace}/{name}{' (gone)' if gone else ''}"
+        case PodParty(namespace=namespace, name=name):
+            return f"{namespace}/{name}"
         case NodeParty(name=name):
             return f"node/{name}"
-        case None:
-            return "-"
     return end.ip
+
+
+def end_words(end: Party | None) -> str:
+    """The end by its own name, with a word where it was gone."""
+    if end is None:
+        return "-"
+    return f"{end_name(end)} (gone)" if isinstance(end, PodParty) and end.gone else end_name(end)
 
 
 def workload_words(end: Party | None) -> str:

@@ -13,8 +13,8 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from record_schema import SCHEMA, conforming
 
-from netpol.audit.entries import ANNOTATION_KIND
 from netpol.audit.record import (
+    ANNOTATION_KIND,
     Action,
     Cause,
     ExternalParty,

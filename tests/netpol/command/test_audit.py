@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
+import manifest_directory
 import msgspec
 import pytest
-from audit_records import SHELL, allowance, lines, put_aside, record, write
+from audit_records import SHELL, allowance, lines, put_aside, record, refusal, write
 
 from netpol.audit.reader.summary import Total, totals
-from netpol.audit.record import Record, encode
+from netpol.audit.record import PodParty, Record, encode
 from netpol.cli import INTERRUPTED, main
-from netpol.command import audit_suggest
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 20.0
@@ -199,20 +197,34 @@ def test_a_log_that_is_a_directory_is_one_line_and_status_1(tmp_path: Path) -> N
 # --- the subcommand
 
 
-def test_flags_count_before_the_subcommand_and_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[dict[str, Any]] = []
+def suggested(log: Path, before: Sequence[str], after: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The policies suggested where these flags stand on either side of the subcommand."""
+    manifests = manifest_directory.write(log.parent) / "manifests.yaml"
+    assert run(log, *before, "suggest", "-f", str(manifests), *after) == 0
+    return capsys.readouterr().out
 
-    def see(arguments: argparse.Namespace) -> int:
-        seen.append(vars(arguments))
-        return 0
 
-    monkeypatch.setattr(audit_suggest, "run", see)
-    words = ["--audit-log-path", "LOG", "--pod", "web", "suggest", "--action", "deny", "-f", "DIR", "--pod", "db"]
-    assert main(["audit", *words]) == 0
-    (arguments,) = seen
-    assert str(arguments["audit_log_path"]) == "LOG"
-    assert arguments["action"] == ["deny"]
-    assert [pod.name for pod in arguments["pod"]] == ["db"]
+def test_flags_count_before_the_subcommand_and_after_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    redis, web = (PodParty("shop", name, "", "", "") for name in ("redis", "web"))
+    shell = PodParty("ops", "shell", "", "", "")
+    log = write(tmp_path / "audit.log", *(refusal(redis, peer, 6380) for peer in (web, shell)), refusal(web, shell))
+    of_redis, by_web, by_shell = ("--pod", "redis"), ("--peer", "web"), ("--peer", "ops/shell")
+    both = suggested(log, (*by_web, *by_shell), (), capsys)
+    assert suggested(log, by_web, by_shell, capsys) == suggested(log, (), (*by_web, *by_shell), capsys) == both
+    partners = ("shop/web on 6380/TCP", "ops/shell on 6380/TCP", "ops/shell on 80/TCP")
+    assert [partner in both for partner in partners] == [True, True, True]
+    one = suggested(log, of_redis, by_shell, capsys)
+    assert [partner in one for partner in partners] == [False, True, False]
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--since", "1h"), ("--audit-log-path", "audit.log")])
+def test_what_may_be_given_once_is_refused_on_both_sides_of_the_subcommand(
+    flag: str, value: str, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifests = manifest_directory.write(log.parent) / "manifests.yaml"
+    before = () if flag == "--audit-log-path" else (flag, value)
+    assert run(log, *before, "suggest", "-f", str(manifests), flag, value) == 2
+    assert capsys.readouterr() == ("", f"netpol: {flag} may be given only once\n")
 
 
 # --- following

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import manifest_directory
 import pytest
-from logged import refusal
+from audit_records import refusal
 
 from netpol.audit.record import Action, Cause, NodeParty, PodParty, Record, encode
 from netpol.cli import main

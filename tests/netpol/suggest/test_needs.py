@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from audit_records import refusal
 from builders import namespace, node, pod, policy, rule, world
-from logged import refusal
 
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, PodParty, Record
 from netpol.model.policies import Direction

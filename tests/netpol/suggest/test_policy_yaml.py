@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from audit_records import refusal
 from builders import BOTH, namespace, pod, policy, world
-from logged import refusal
 
 from netpol.audit.record import Action, ExternalParty, PodParty
 from netpol.model.policies import Direction

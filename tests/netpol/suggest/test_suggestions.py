@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from audit_records import party, refusal
 from builders import BOTH, EGRESS, beta, namespace, node, pod, policy, world
-from logged import party, refusal
 
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, PodParty, Record
 from netpol.model.objects import Namespace, Node, Pod

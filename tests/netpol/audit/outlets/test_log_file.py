@@ -13,8 +13,8 @@ from full_disk import most_bytes_of_files
 from outlets import NOW, decoded, packets, records, running, ticking
 
 from netpol.audit.outlets.log_file import RotatedFile
-from netpol.audit.reader.reading import put_aside
 from netpol.audit.record import Record, encode
+from netpol.audit.rotation import put_aside
 from netpol.model.moments import SECOND
 from netpol.settings import LogFile
 

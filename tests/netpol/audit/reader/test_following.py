@@ -12,9 +12,10 @@ from audit_records import put_aside
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netpol.audit.reader import following, reading
+from netpol.audit import rotation
+from netpol.audit.reader import following
 from netpol.audit.reader.following import FollowedLog
-from netpol.audit.reader.reading import PutAside
+from netpol.audit.rotation import PutAside
 from netpol.model.moments import Moment, parse_rfc3339
 
 FIRST, SECOND, THIRD = (f"2026-01-02T03-04-0{second}.000" for second in (1, 2, 3))
@@ -142,6 +143,14 @@ def test_a_line_that_was_never_ended_ends_with_its_file(path: Path, reader: Read
     assert reader.read() == ["half", "b"]
 
 
+def test_a_log_that_was_closed_is_read_from_its_beginning(path: Path, reader: Reader) -> None:
+    append(path, "a\nhalf")
+    assert reader.read() == ["a"]
+    reader.log.close()
+    append(path, " a line\n")
+    assert reader.read() == ["a", "half a line"]
+
+
 @pytest.mark.parametrize("more", ["", "b\n"])
 def test_a_log_that_was_emptied_is_read_from_its_beginning(path: Path, reader: Reader, more: str) -> None:
     append(path, "a\nlong\nhalf")
@@ -200,7 +209,7 @@ def test_a_log_that_is_put_aside_while_its_files_are_listed_is_read_once(
             append(log, "z\n")
         return real(log)
 
-    real = reading.put_aside
+    real = rotation.put_aside
     monkeypatch.setattr(following, "put_aside", list_later)
     assert reader.read() == (["b", "z"] if reads_before else ["a", "z"])
 
@@ -231,7 +240,7 @@ def test_a_file_that_is_removed_while_it_is_about_to_be_read_is_passed_over(
     append(path, "a\n")
     aside = put_aside(path, FIRST)
     append(path, "b\n")
-    listed = reading.put_aside(path)
+    listed = rotation.put_aside(path)
     aside.unlink()
     monkeypatch.setattr(following, "put_aside", lambda _: listed)
     assert reader.read() == ["b"]
