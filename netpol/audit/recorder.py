@@ -24,7 +24,7 @@ from netpol.telemetry.metrics import Metrics
 GATHER_SECONDS = 0.2
 """How long the thread waits for packets before it looks whether a window has passed."""
 PAUSE_SECONDS = 0.0002
-"""After each record: who writes to the kernel waits a record's time for the interpreter then, not a turn's."""
+"""After each record: who writes to the kernel waits a record's time for the interpreter's lock then, not a turn's."""
 REOPEN_SECONDS = 5.0
 MOST_HELD = 10_000
 """How many folds wait for the first list of the cluster's objects."""
@@ -153,9 +153,13 @@ class Recorder:
         """What was told of the cluster is known, what was gathered is to be written."""
         self._hear()
         self._held += harvest.folds
-        for where, lost in harvest.lost.items():
-            self._metrics.audit_lost_packets.labels(where.value).inc(lost)
-            self._lost += lost
+        for loss, packets in harvest.lost.items():
+            self._lose(loss, packets)
+
+    def _lose(self, loss: Loss, packets: int) -> None:
+        """So many packets more are only counted: at once by the metric, and in the next record."""
+        self._metrics.audit_lost_packets.labels(loss.value).inc(packets)
+        self._lost += packets
 
     def _write(self) -> None:
         """Everything held is with the outlets."""
@@ -174,7 +178,7 @@ class Recorder:
         except Exception:
             # The next fold may be another matter; these packets are at least counted.
             log.exception("a verdict could not be explained", prefix=fold.prefix, packet=fold.packet)
-            self._lost += fold.count
+            self._lose(Loss.JUDGE, fold.count)
             return None
 
     def _put(self, record: Record) -> None:

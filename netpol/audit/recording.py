@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
-from netpol.audit.capture.collector import Collector
+from netpol.audit.capture.collector import FLUSH_SECONDS, Collector
+from netpol.audit.capture.listening import listening
 from netpol.audit.clock import wall_clock
 from netpol.audit.history.chronicle import Chronicle
 from netpol.audit.judge import Judge
-from netpol.audit.outlets.destinations import outlets
-from netpol.audit.recorder import Recorder
+from netpol.audit.outlets import destinations
+from netpol.audit.recorder import GATHER_SECONDS, Recorder
 from netpol.settings import AuditSettings, NodeOptions
 from netpol.telemetry.metrics import Metrics
 
-RECORDER_SECONDS, OUTLET_SECONDS = 5.0, 3.0
-"""How long the end of the agent waits for what was logged to be judged, and then for each outlet to write it."""
+JUDGING_SECONDS = 10.0
+"""For what a flush leaves to be read, and the most folds there can be: one by fifty policies takes 1.5 ms to judge."""
+
+RECORDER_SECONDS, OUTLET_SECONDS = GATHER_SECONDS + FLUSH_SECONDS + JUDGING_SECONDS, 3.0
+"""How long the end of the agent waits for what was logged to be judged, and then for each outlet to write it.
+
+The kubelet gives the agent thirty in all.
+"""
 
 
 @contextmanager
@@ -23,23 +30,23 @@ def recording(
     options: NodeOptions,
     settings: AuditSettings,
     metrics: Metrics,
-    place: Callable[[], AbstractContextManager[object]] = nullcontext,
+    entered: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Iterator[Recorder]:
-    """Inside, what the kernel logs of the node's packets is recorded; `place` is entered by the thread that listens.
+    """Inside, what the kernel logs of the node's packets is recorded; who listens has `entered` the node's namespace.
 
     At the end what was logged by then is written, as far as that can be done in seconds.
     """
     chronicle = Chronicle(options)
-    ways = outlets(settings, options.name, metrics, wall_clock)
+    outlets = destinations.outlets(settings, options.name, metrics, wall_clock)
 
     @contextmanager
-    def listening() -> Iterator[Collector]:
-        with place(), Collector(options.log_group, settings.window_seconds, clock=wall_clock) as collector:
+    def collecting() -> Iterator[Collector]:
+        with entered(), listening(options.log_group, settings.window_seconds, wall_clock) as collector:
             yield collector
 
-    recorder = Recorder(listening, chronicle, Judge(chronicle, options), ways, options.name, metrics, wall_clock)
+    recorder = Recorder(collecting, chronicle, Judge(chronicle, options), outlets, options.name, metrics, wall_clock)
     with ExitStack() as stack:
-        for outlet in ways:
+        for outlet in outlets:
             outlet.start()
             stack.callback(outlet.stop, OUTLET_SECONDS)
         recorder.start()

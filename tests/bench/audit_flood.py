@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 
 from logging_rules import logged_arriving, refuse_arriving, write_ours
 
-from netpol.audit.capture.collector import Collector, Harvest
+from netpol.audit.capture.collector import Harvest
+from netpol.audit.capture.listening import listening
+from netpol.audit.clock import wall_clock
 
 GROUP = 100
 PREFIX = "1:NETPOL-PI-A7RH7BDHHEKCCTK3"
@@ -90,7 +92,7 @@ def flood(senders: int, rate: int, seconds: float) -> dict[str, object]:
     """What a flood costs this process, and whether what it gathered adds up to what the kernel logged."""
     logged_before = logged_arriving()
     total = Sum()
-    with Collector(GROUP, 1.0) as collector:
+    with listening(GROUP, 1.0, wall_clock) as collector:
         command = [sys.executable, "-m", "bench.audit_flood", str(rate // max(1, senders)), str(seconds)]
         children = [subprocess.Popen(command) for _ in range(senders)]
         neighbour = Neighbour()

@@ -12,11 +12,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import pytest
 from logging_rules import logged_arriving, refuse_arriving, write_ours
 
-from netpol.audit.capture.collector import Bounds, Collector
+from netpol.audit.capture.collector import Bounds
 from netpol.audit.capture.folding import Fold
+from netpol.audit.capture.listening import listening
 from netpol.audit.capture.losses import Loss
 from netpol.audit.capture.packet import Packet
-from netpol.errors import KernelRefusal
+from netpol.audit.clock import wall_clock
 from netpol.lab import sctp
 from netpol.model.moments import SECOND
 from netpol.model.networks import Family
@@ -94,7 +95,7 @@ def test_packets_of_each_protocol_are_one_fold(
 ) -> None:
     family = Family(packet.destination.version)
     refuse_arriving(f"{match} -d {packet.destination}", PREFIX, family=family)
-    with Collector(100, 60.0) as collector:
+    with listening(100, 60.0, wall_clock) as collector:
         send()
         harvest = collector.flush()
     assert logged_arriving(family) == packets
@@ -107,7 +108,7 @@ def test_packets_of_each_protocol_are_one_fold(
 
 def test_folds_are_gathered_when_their_window_has_passed() -> None:
     refuse_arriving("-p udp -d 127.0.0.2", PREFIX)
-    with Collector(100, 0.3) as collector:
+    with listening(100, 0.3, wall_clock) as collector:
         flood(100, ports=4)
         folds: list[Fold] = []
         for _ in range(50):
@@ -117,19 +118,10 @@ def test_folds_are_gathered_when_their_window_has_passed() -> None:
         assert [fold.count for fold in folds] == [25] * 4
 
 
-def test_what_the_node_sends_is_stamped_by_the_clock() -> None:
-    lines = f"*filter\n-A OUTPUT -d 127.0.0.2 -j NFLOG --nflog-prefix {PREFIX} --nflog-group 100\nCOMMIT\n"
-    subprocess.run(["iptables-nft-restore", "-n"], input=lines, text=True, check=True)
-    with Collector(100, 60.0, clock=lambda: 1_600_000_000_000_007) as collector:
-        flood(1)
-        (fold,) = collector.flush().folds
-    assert (fold.first, fold.last) == (1_600_000_000_000_007,) * 2
-
-
 def test_loss_forced_by_a_tiny_buffer_adds_up_to_the_last_packet() -> None:
     write_ours()
     refuse_arriving("-p udp -d 127.0.0.2", PREFIX)
-    with Collector(100, 60.0, SMALL) as collector:
+    with listening(100, 60.0, wall_clock, SMALL) as collector:
         flood(MANY)
         lost = Counter(collector.gather(0.5).lost)
         harvest = collector.flush()
@@ -146,7 +138,7 @@ def test_senders_on_every_processor_and_a_reader_meanwhile_add_up_to_the_last_pa
     write_ours()
     refuse_arriving("-p udp -d 127.0.0.2", PREFIX)
     counted, lost = 0, Counter[Loss]()
-    with Collector(100, 0.1, Bounds(receive_buffer_bytes=65_536)) as collector:
+    with listening(100, 0.1, wall_clock, Bounds(receive_buffer_bytes=65_536)) as collector:
         senders = [subprocess.Popen([sys.executable, "-c", FLOOD, str(MANY), "3"]) for _ in range(2)]
         while any(sender.poll() is None for sender in senders):
             harvest = collector.gather(0.05)
@@ -161,7 +153,7 @@ def test_senders_on_every_processor_and_a_reader_meanwhile_add_up_to_the_last_pa
 
 def test_without_our_rules_what_was_lost_last_shows_with_the_next_packet() -> None:
     refuse_arriving("-p udp -d 127.0.0.2", PREFIX)
-    with Collector(100, 60.0, SMALL) as collector:
+    with listening(100, 60.0, wall_clock, SMALL) as collector:
         flood(MANY)
         lost = Counter(collector.gather(0.5).lost)
         flood(1)
@@ -173,7 +165,7 @@ def test_without_our_rules_what_was_lost_last_shows_with_the_next_packet() -> No
 
 def test_a_scan_beyond_the_bounds_adds_up() -> None:
     refuse_arriving("-p udp -d 127.0.0.2", PREFIX)
-    with Collector(100, 60.0, Bounds(most_folds=300, folds_per_second=100)) as collector:
+    with listening(100, 60.0, wall_clock, Bounds(most_folds=300, folds_per_second=100)) as collector:
         flood(6_000, ports=2_000)
         harvest = collector.flush()
     assert len(harvest.folds) <= 150
@@ -187,7 +179,7 @@ def test_what_is_more_than_may_be_read_is_lost_in_the_kernel_and_counted() -> No
     refuse_arriving("-p udp -d 127.0.0.2", PREFIX)
     bounds = Bounds(packets_per_second=500, receive_buffer_bytes=32_768)
     counted = lost = 0
-    with Collector(100, 0.1, bounds) as collector:
+    with listening(100, 0.1, wall_clock, bounds) as collector:
         for _ in range(4):
             flood(2_000)
             harvest = collector.gather(0.5)
@@ -199,9 +191,3 @@ def test_what_is_more_than_may_be_read_is_lost_in_the_kernel_and_counted() -> No
     lost += sum(harvest.lost.values())
     assert lost > 0
     assert counted + lost == logged_arriving() == 8_000
-
-
-def test_a_second_listener_is_refused_and_the_group_is_free_again_after_the_first() -> None:
-    with Collector(100, 1.0), pytest.raises(KernelRefusal, match="another program reads this group"):
-        Collector(100, 1.0)
-    Collector(100, 1.0).close()

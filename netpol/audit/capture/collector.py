@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol
 
 from netpol.audit.capture.folding import FOLDS_PER_SECOND, MOST_FOLDS, Fold, Folding
 from netpol.audit.capture.frames import decode_frames
 from netpol.audit.capture.losses import Gaps, Loss
-from netpol.audit.capture.nflog import RECEIVE_BUFFER_BYTES, PacketLog
+from netpol.audit.capture.nflog import RECEIVE_BUFFER_BYTES
 from netpol.audit.capture.sounding import Soundings
 from netpol.audit.capture.throttle import Budget
 from netpol.errors import KernelRefusal
@@ -22,11 +21,14 @@ PACKETS_PER_SECOND = 40_000.0
 """Read on average: what is above it stays in the kernel, and is lost there once its room is used up."""
 
 _AT_ONCE_SECONDS = 0.02
-"""After a pause; a thread that waits for the interpreter waits this out, so it is little."""
+"""After a pause; a thread that waits for the interpreter's lock waits this out, so it is little."""
 _SOUNDING_SECONDS = 1.0
 """A packet of our own arrives within a tenth of that, a batch's longest wait; later it was never logged."""
-_END_SECONDS = 5.0
-"""All that the kernel has room for is read in that time, even on a busy machine; a flood that goes on has no end."""
+FLUSH_SECONDS = 2.0
+"""How long the end waits for a moment without packets; in a flood there is none, and what the kernel then holds is all.
+
+It has room for some 100,000 packets: half a second's reading, and twice that where another thread is busy.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,15 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Clocks:
+    """The wall's clock; seconds of one that nobody sets; and how to let so many of these pass."""
+
+    wall: Callable[[], Moment]
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Harvest:
     """Folds whose window has passed, and how many packets were lost since the last harvest, by the reason."""
 
@@ -47,45 +58,45 @@ class Harvest:
     lost: Mapping[Loss, int]
 
 
-class Collector:
-    """The reader of one NFLOG group, in the network namespace of the thread that makes it; for one thread.
+class Logged(Protocol):
+    """What is used of the kernel's packet log."""
 
-    Each packet that was logged is in one fold of one harvest, or lost in one. `clock` stamps the
-    packets that the kernel does not, and closes windows. KernelRefusal where the group cannot
-    be read.
+    def receive(self) -> bytes | None:
+        """The next datagram; None where there is none at this moment. Raises KernelRefusal."""
+
+    def wait(self, seconds: float) -> None:
+        """Something was received, or the time has passed."""
+
+    def take_overrun(self) -> bool:
+        """True where there was no room for packets since the last call."""
+
+    def stop(self) -> None:
+        """Nothing more is logged; what is held is there to be received. Raises KernelRefusal."""
+
+
+class Collector:
+    """Folds what is logged; for one thread.
+
+    Each packet that was logged is in one fold of one harvest, or lost in one. The wall's clock
+    stamps the packets that the kernel does not, and closes windows.
     """
 
     def __init__(
-        self,
-        group: int,
-        window_seconds: float,
-        bounds: Bounds | None = None,
-        clock: Callable[[], Moment] = lambda: time.time_ns() // 1000,
+        self, log: Logged, soundings: Soundings, clocks: Clocks, window_seconds: float, bounds: Bounds
     ) -> None:
-        bounds = bounds or Bounds()
-        self._log = PacketLog(group, bounds.receive_buffer_bytes)
+        self._log = log
+        self._soundings = soundings
+        self._clocks = clocks
         self._folding = Folding(round(window_seconds * SECOND), bounds.most_folds, bounds.folds_per_second)
         self._budget = Budget(bounds.packets_per_second, bounds.packets_per_second * _AT_ONCE_SECONDS)
-        self._clock = clock
         self._gaps = Gaps()
-        self._soundings = Soundings()
         self._sounded_at = 0.0
         self._lost_told = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the group back; what was not gathered is gone."""
-        self._log.close()
-
     def gather(self, timeout_seconds: float) -> Harvest:
         """What is due once the time has passed; KernelRefusal where nothing can be read any more."""
-        self._read_until(time.monotonic() + timeout_seconds)
-        return self._harvest(self._folding.due(self._clock()))
+        self._read_until(self._clocks.monotonic() + timeout_seconds)
+        return self._harvest(self._folding.due(self._clocks.wall()))
 
     def flush(self) -> Harvest:
         """All there is still; packets that are logged later are nobody's, and nothing can be gathered any more.
@@ -93,13 +104,13 @@ class Collector:
         Where the group cannot be read to its end, what was read of it is there all the same.
         """
         with suppress(KernelRefusal):
-            self._read_to_the_end(time.monotonic() + _END_SECONDS)
+            self._read_to_the_end(self._clocks.monotonic() + FLUSH_SECONDS)
         self._soundings.give_up()
         return self._harvest(self._folding.flush())
 
     def _read_to_the_end(self, deadline: float) -> None:
         """Nothing more is logged to us, and all that was is folded or known to be lost."""
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := deadline - self._clocks.monotonic()) > 0:
             if not self._read_one():
                 self._sound()
                 if not self._soundings.awaited:
@@ -110,9 +121,9 @@ class Collector:
             pass
 
     def _read_until(self, deadline: float) -> None:
-        while (left := deadline - time.monotonic()) > 0:
-            if (overdrawn := self._budget.overdrawn_seconds(time.monotonic())) > 0:
-                time.sleep(min(overdrawn, left))
+        while (left := deadline - self._clocks.monotonic()) > 0:
+            if (overdrawn := self._budget.overdrawn_seconds(self._clocks.monotonic())) > 0:
+                self._clocks.sleep(min(overdrawn, left))
             elif not self._read_one():
                 self._sound()
                 self._log.wait(left)
@@ -122,7 +133,7 @@ class Collector:
         datagram = self._log.receive()
         if datagram is None:
             return False
-        frames, at = decode_frames(datagram, self._clock()), time.monotonic()
+        frames, at = decode_frames(datagram, self._clocks.wall()), self._clocks.monotonic()
         self._budget.spend(len(frames), at)
         self._gaps.count(frames)
         self._folding.add(self._soundings.take_out(frames), at)
@@ -132,8 +143,8 @@ class Collector:
         """Nothing is there to be read: what was lost last shows by no number yet, where anything was."""
         if self._log.take_overrun():
             self._soundings.send()
-            self._sounded_at = time.monotonic()
-        elif self._soundings.awaited and time.monotonic() > self._sounded_at + _SOUNDING_SECONDS:
+            self._sounded_at = self._clocks.monotonic()
+        elif self._soundings.awaited and self._clocks.monotonic() > self._sounded_at + _SOUNDING_SECONDS:
             self._soundings.give_up()
 
     def _harvest(self, folds: list[Fold]) -> Harvest:

@@ -1,4 +1,4 @@
-"""Packets that were logged and are in no fold: how many, and for what reason."""
+"""Packets that were logged and are only counted: how many, and for what reason."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class Loss(enum.Enum):
     """They were unlike all that is being folded, and there were too many folds already in this second."""
     UNREADABLE = "unreadable"
     """They were no IP packets, or too short to tell their addresses."""
+    JUDGE = "judge"
+    """They were in a fold that could not be judged, by a fault of ours."""
 
 
 class Gaps:

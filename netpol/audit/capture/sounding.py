@@ -9,9 +9,8 @@ it is sent, and our rules log it and drop it.
 from __future__ import annotations
 
 import errno
-import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 
@@ -24,16 +23,22 @@ from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 
 _LOOPBACK = {Family.IPV4: (socket.AF_INET, "127.0.0.1"), Family.IPV6: (socket.AF_INET6, "::1")}
+SECRET_BYTES = 16
+"""So many random ones nobody guesses."""
 _NUMBER_BYTES = 4
 
 
 class Soundings:
-    """The packets of our own, which nobody else can make: each holds a secret of this object, and its number."""
+    """The packets of our own, which nobody else can make: each holds the secret, and its number.
 
-    def __init__(self) -> None:
+    `is_logged` sends one, and tells whether the kernel logged it.
+    """
+
+    def __init__(self, secret: bytes, is_logged: Callable[[Family, bytes], bool]) -> None:
         self.lost = 0
         """Those known to be lost themselves; the kernel numbered them too."""
-        self._secret = secrets.token_bytes(16)
+        self._secret = secret
+        self._is_logged = is_logged
         self._sent = 0
         self._awaited: list[int] = []
 
@@ -46,7 +51,7 @@ class Soundings:
         """One more is logged, where our rules are in the kernel and loopback has an address; else nothing happens."""
         self._sent += 1
         text = self._secret + self._sent.to_bytes(_NUMBER_BYTES, "big")
-        if any(_logged(family, text) for family in Family):
+        if any(self._is_logged(family, text) for family in Family):
             self._awaited.append(self._sent)
 
     def take_out(self, frames: Sequence[Frame]) -> Sequence[Frame]:
@@ -72,8 +77,8 @@ class Soundings:
         self._awaited = [each for each in self._awaited if each > number]
 
 
-def _logged(family: Family, text: bytes) -> bool:
-    """True where a rule dropped the datagram: while it is sent over loopback, the kernel says so to the sender."""
+def is_logged(family: Family, text: bytes) -> bool:
+    """The text is sent over loopback; True where a rule logged and dropped it, which the kernel says to the sender."""
     kind, address = _LOOPBACK[family]
     with ExitStack() as stack, suppress(KernelRefusal):
         sets = stack.enter_context(NetlinkSets())

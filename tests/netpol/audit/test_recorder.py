@@ -157,6 +157,7 @@ def test_a_verdict_that_cannot_be_explained_is_counted_as_lost() -> None:
     script.judge = fail
     run(script, lambda: script.accounted == 3)
     assert [(record.reason, record.lost) for record in script.records] == [(Cause.LOST, 3)]
+    assert script.metric("audit_lost_packets_total", where="judge") == 3
 
 
 def test_verdicts_wait_for_the_first_facts_of_the_cluster() -> None:

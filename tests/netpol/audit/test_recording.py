@@ -17,7 +17,7 @@ from netpol.audit.clock import wall_clock
 from netpol.audit.record import Cause, Record, decode
 from netpol.audit.recording import recording
 from netpol.model.facts import Fact, Key, Kind
-from netpol.settings import AuditSettings, LogFile, NodeOptions
+from netpol.settings import AuditSettings, RecordFile, NodeOptions
 from netpol.telemetry.metrics import Metrics
 
 FACTS = (Fact(Key(Kind.NAMESPACE, "", "x"), namespace("x")),)
@@ -38,7 +38,7 @@ def send(number: int) -> None:
 def test_what_the_kernel_logs_is_in_the_file_and_at_the_end_all_of_it(private_network: None, tmp_path: Path) -> None:
     refuse_arriving("-p udp --dport 99", "1:NETPOL-INVALID")
     path = tmp_path / "audit.log"
-    settings = AuditSettings(LogFile(str(path)), window_seconds=0.2)
+    settings = AuditSettings(RecordFile(path), window_seconds=0.2)
     with recording(NodeOptions("n1"), settings, Metrics(CollectorRegistry())) as recorder:
         recorder.follow(FACTS, 0, wall_clock())
         wait_until(lambda: is_listening(100), "the group is read")
@@ -52,16 +52,16 @@ def test_what_the_kernel_logs_is_in_the_file_and_at_the_end_all_of_it(private_ne
 
 @pytest.mark.kernel
 def test_it_listens_where_it_is_told_to(private_network: None, tmp_path: Path) -> None:
-    entered = []
+    entered = list[bool]()
 
     @contextmanager
-    def place() -> Iterator[None]:
+    def enter() -> Iterator[None]:
         entered.append(True)
         yield
 
-    settings = AuditSettings(LogFile(str(tmp_path / "audit.log")))
-    with recording(NodeOptions("n1"), settings, Metrics(CollectorRegistry()), place):
-        wait_until(lambda: entered, "the place was entered")
+    settings = AuditSettings(RecordFile(tmp_path / "audit.log"))
+    with recording(NodeOptions("n1"), settings, Metrics(CollectorRegistry()), enter):
+        wait_until(lambda: entered, "the namespace is entered")
         wait_until(lambda: is_listening(100), "the group is read")
 
 

@@ -10,58 +10,60 @@ import pytest
 from logging_rules import write_ours
 from packets import UDP, ipv4, ipv6, ports
 
-from netpol.audit.capture import sounding
 from netpol.audit.capture.frames import Frame, decode_frames
 from netpol.audit.capture.nflog import PacketLog
-from netpol.audit.capture.sounding import Soundings
+from netpol.audit.capture.sounding import SECRET_BYTES, Soundings, is_logged
 from netpol.compiler import log_points, names
 from netpol.model.networks import Family
 
 CUT = log_points.prefix(names.CUT).encode()
+MINE, OTHERS = bytes(range(SECRET_BYTES)), bytes(SECRET_BYTES)
 OTHER = Frame(CUT, 0, ipv4(UDP, ports(53, 40000)), 7)
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What every sounding says; each counts as logged."""
-    texts: list[bytes] = []
+class Sent:
+    """What every sounding said; each counts as logged."""
 
-    def note(family: Family, text: bytes) -> bool:
+    def __init__(self) -> None:
+        self.texts: list[bytes] = []
+
+    def __call__(self, family: Family, text: bytes) -> bool:
         assert family is Family.IPV4
-        texts.append(text)
+        self.texts.append(text)
         return True
-
-    monkeypatch.setattr(sounding, "_logged", note)
-    return texts
 
 
 def frame_of(text: bytes) -> Frame:
     return Frame(CUT, 0, ipv6(UDP, ports(1, 2)[:8] + text), 8)
 
 
-def test_our_own_are_taken_out_and_all_others_stay(sent: list[bytes]) -> None:
-    soundings = Soundings()
+def test_our_own_are_taken_out_and_all_others_stay() -> None:
+    sent = Sent()
+    soundings = Soundings(MINE, sent)
     soundings.send()
     assert soundings.awaited == 1
-    assert soundings.take_out([OTHER, frame_of(sent[0]), OTHER]) == [OTHER, OTHER]
+    assert soundings.take_out([OTHER, frame_of(sent.texts[0]), OTHER]) == [OTHER, OTHER]
     assert (soundings.awaited, soundings.lost) == (0, 0)
 
 
-def test_those_sent_before_one_that_arrives_are_lost_and_later_ones_awaited(sent: list[bytes]) -> None:
-    soundings = Soundings()
+def test_those_sent_before_one_that_arrives_are_lost_and_later_ones_awaited() -> None:
+    sent = Sent()
+    soundings = Soundings(MINE, sent)
     for _ in range(4):
         soundings.send()
-    assert soundings.take_out([OTHER, frame_of(sent[2])]) == [OTHER]
+    assert soundings.take_out([OTHER, frame_of(sent.texts[2])]) == [OTHER]
     assert (soundings.awaited, soundings.lost) == (1, 2)
     soundings.give_up()
     assert (soundings.awaited, soundings.lost) == (0, 2)
 
 
-def test_nobody_else_can_make_one(sent: list[bytes]) -> None:
-    mine, others = Soundings(), Soundings()
+def test_nobody_else_can_make_one() -> None:
+    sent = Sent()
+    mine, others = Soundings(MINE, sent), Soundings(OTHERS, sent)
     mine.send()
     others.send()
-    assert mine.take_out([frame_of(sent[1])]) == [frame_of(sent[1])]
+    forged = frame_of(sent.texts[1])
+    assert mine.take_out([forged]) == [forged]
     assert mine.awaited == 1
 
 
@@ -69,7 +71,7 @@ def test_nobody_else_can_make_one(sent: list[bytes]) -> None:
 @pytest.mark.parametrize("families", [tuple(Family), (Family.IPV4,), (Family.IPV6,)], ids=str)
 def test_our_rules_log_and_drop_it_and_nothing_of_it_stays(families: Sequence[Family], private_network: None) -> None:
     write_ours(families)
-    soundings = Soundings()
+    soundings = Soundings(MINE, is_logged)
     with PacketLog(100) as log:
         soundings.send()
         assert soundings.awaited == 1
@@ -85,7 +87,7 @@ def test_our_rules_log_and_drop_it_and_nothing_of_it_stays(families: Sequence[Fa
 
 @pytest.mark.kernel
 def test_without_our_rules_nothing_is_awaited(private_network: None) -> None:
-    soundings = Soundings()
+    soundings = Soundings(MINE, is_logged)
     soundings.send()
     assert soundings.awaited == 0
 
@@ -94,7 +96,7 @@ def test_without_our_rules_nothing_is_awaited(private_network: None) -> None:
 def test_without_addresses_of_loopback_nothing_is_awaited(private_network: None) -> None:
     write_ours()
     subprocess.run(["ip", "address", "flush", "dev", "lo"], check=True)
-    soundings = Soundings()
+    soundings = Soundings(MINE, is_logged)
     soundings.send()
     assert soundings.awaited == 0
 
@@ -104,6 +106,6 @@ def test_without_any_socket_nothing_is_awaited(monkeypatch: pytest.MonkeyPatch) 
         raise OSError("no file descriptor is left")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    soundings = Soundings()
+    soundings = Soundings(MINE, is_logged)
     soundings.send()
     assert soundings.awaited == 0
