@@ -27,9 +27,9 @@ from netpol.compiler.engine import Engine
 from netpol.compiler.gates import pod_cidrs
 from netpol.control.clearing import clear
 from netpol.control.cutter import Cutter
-from netpol.control.enforced import Enforcing
 from netpol.control.firewall import KINDS, Firewall, Instruments
 from netpol.control.keeper import Keeper
+from netpol.control.pending import PendingFacts
 from netpol.control.review import Review
 from netpol.control.schedule import Schedule
 from netpol.dataplane.apply import Kernel
@@ -109,7 +109,7 @@ def run_agent(settings: AgentSettings) -> int:
         stack.callback(_serve(settings, metrics, health).stop)
         source, notices = _source(settings, bus, metrics, health, stack)
         recorder = stack.enter_context(recording(settings.node, settings.audit, metrics))
-        control = Control(settings, variant, bus, metrics, health, Enforcing(recorder.follow, wall_clock))
+        control = Control(settings, variant, bus, metrics, health, PendingFacts(recorder.follow, wall_clock))
         rounds = Rounds(settings, control, notices)
         stack.callback(source.stop)
         _require_node(settings, source.start())
@@ -181,7 +181,7 @@ class Control:
         bus: Bus,
         metrics: Metrics,
         health: Health,
-        enforcing: Enforcing,
+        pending: PendingFacts,
     ) -> None:
         self.error: BaseException | None = None
         self._settings = settings
@@ -190,7 +190,7 @@ class Control:
         self.subscription = bus.subscribe(KINDS, self._trigger)
         self._instruments = Instruments(metrics, health, time.monotonic)
         self.engine = Engine(settings.node)
-        self._enforcing = enforcing
+        self._pending = pending
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
@@ -230,7 +230,7 @@ class Control:
                 Cutter(kernel, node.name),
                 Schedule(self._settings.sync_period_seconds, random.random),
                 self._instruments,
-                self._enforcing,
+                self._pending,
                 _settle,
             )
             with self._watching(firewall, tables):

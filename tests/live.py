@@ -14,9 +14,9 @@ from netpol.bus import Bus
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.engine import Engine
 from netpol.control.cutter import Cutter
-from netpol.control.enforced import Enforcing
 from netpol.control.firewall import KINDS, Firewall, Instruments
 from netpol.control.keeper import Keeper
+from netpol.control.pending import PendingFacts
 from netpol.control.schedule import Schedule
 from netpol.dataplane.apply import Kernel
 from netpol.dataplane.kernel import HookRule
@@ -62,9 +62,9 @@ def gone(thing: Object) -> Fact:
     return Fact(key_of(thing), None)
 
 
-def unfollowed() -> Enforcing:
+def unfollowed() -> PendingFacts:
     """What the kernel holds is told to nobody."""
-    return Enforcing(lambda *_: None, lambda: 0)
+    return PendingFacts(lambda *_: None, lambda: 0)
 
 
 def listing(snapshot: Snapshot) -> list[Fact]:
@@ -135,7 +135,7 @@ class Live:
         self.keeper = Keeper(self.kernel)
         self.schedule = Schedule(PERIOD_SECONDS, chance=lambda: 1.0)
         self.first_times = 0
-        self.enforced: list[Fact] = []
+        self.held: list[Fact] = []
         self.subscription = self.bus.subscribe(KINDS, self.trigger)
         self.firewall = Firewall(
             self.subscription,
@@ -144,7 +144,7 @@ class Live:
             Cutter(self.kernel, options.name, read_addresses),
             self.schedule,
             Instruments(self.metrics, self.health, self.clock),
-            Enforcing(self._note_enforced, lambda: int(1_000_000 * self.clock())),
+            PendingFacts(self._note_held, lambda: int(1_000_000 * self.clock())),
             self._note_first,
         )
 
@@ -208,5 +208,5 @@ class Live:
     def _note_first(self) -> None:
         self.first_times += 1
 
-    def _note_enforced(self, facts: Sequence[Fact], _began: int, _ended: int) -> None:
-        self.enforced += facts
+    def _note_held(self, facts: Sequence[Fact], _began: int, _ended: int) -> None:
+        self.held += facts

@@ -152,9 +152,8 @@ def _introduce(number: int, step: Step, look: Look) -> None:
 
 
 def _program(lab: Lab, stage: Stage, recorders: LabRecorders, snapshot: Snapshot) -> None:
-    recorders.expect()
-    say(*(f"   the agent on {line}" for line in stage.agents(lab, stage.directory)), "")
-    recorders.follow(snapshot)
+    with recorders.programming(snapshot):
+        say(*(f"   the agent on {line}" for line in stage.agents(lab, stage.directory)), "")
 
 
 def _read(stage: Stage, *flags: str) -> None:

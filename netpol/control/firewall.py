@@ -14,8 +14,8 @@ from netpol.compiler.ruleset import Ruleset
 from netpol.control.batches import Batch, batches, one_batch
 from netpol.control.changelog import tell
 from netpol.control.cutter import Cutter
-from netpol.control.enforced import Enforcing
 from netpol.control.keeper import Keeper
+from netpol.control.pending import PendingFacts
 from netpol.control.schedule import Schedule
 from netpol.control.tightening import passed_on, shuts_out_ranges, tightened
 from netpol.dataplane.steps import Step
@@ -69,7 +69,7 @@ class Firewall:
         cutter: Cutter,
         schedule: Schedule,
         instruments: Instruments,
-        enforcing: Enforcing,
+        pending: PendingFacts,
         on_first: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_first` is called once, when the kernel is programmed for the first time."""
@@ -79,7 +79,7 @@ class Firewall:
         self._cutter = cutter
         self._schedule = schedule
         self._metrics, self._health, self._clock = instruments.metrics, instruments.health, instruments.clock
-        self._enforcing = enforcing
+        self._pending = pending
         self._on_first = on_first
         self._has_programmed = False
         self._alarmed = threading.Event()
@@ -107,7 +107,7 @@ class Firewall:
         in_sync = self._subscription.in_sync()
         facts = self._subscription.take()
         self._metrics.facts.inc(len(facts))
-        self._enforcing.take(facts)
+        self._pending.take(facts)
         self._survey(has_facts=bool(facts))
         if self._alarmed.is_set():
             self._alarmed.clear()
@@ -120,7 +120,7 @@ class Firewall:
                     self._carry_out(batch)
                     self._health.beat(PART)
             if self._keeper.is_certain:
-                self._enforcing.settle()
+                self._pending.settle()
         else:
             self._engine.apply(facts)
         if in_sync and self._schedule.is_due(self._clock()):
@@ -196,7 +196,7 @@ class Firewall:
         except KernelRefusal as refusal:
             self._refused(refusal)
             return
-        self._enforcing.settle()
+        self._pending.settle()
         self._surveyed_at = self._clock()
         self._schedule.succeeded(self._surveyed_at)
         done, seconds = replace(outcome, flows_cut=cut), self._clock() - began

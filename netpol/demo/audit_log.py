@@ -7,14 +7,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from netpol.audit.clock import wall_clock
-from netpol.audit.recorder import Recorder
 from netpol.audit.recording import recording
 from netpol.bus import Bus
+from netpol.control.pending import PendingFacts
 from netpol.lab.lab import Lab
 from netpol.model.facts import Kind, lists
-from netpol.model.moments import Moment
 from netpol.model.snapshot import Snapshot
-from netpol.settings import AuditSettings, LogFile, NodeOptions
+from netpol.settings import AuditSettings, NodeOptions, RecordFile
 from netpol.telemetry.metrics import Metrics
 from netpol.trigger import Trigger
 
@@ -22,37 +21,34 @@ WINDOW_SECONDS = 1.0
 
 
 class LabRecorders:
-    """The recorders of all nodes of a lab, told of the same cluster."""
+    """The recorders of all nodes of a lab, each told of the same cluster once its node's kernel holds it."""
 
-    def __init__(self, recorders: Sequence[Recorder]) -> None:
-        self._recorders = recorders
+    def __init__(self, pending: Sequence[PendingFacts]) -> None:
+        self._pending = pending
         self._bus = Bus()
         self._news = self._bus.subscribe(tuple(Kind), Trigger())
-        self._began: Moment = 0
 
-    def follow(self, snapshot: Snapshot) -> None:
-        """The nodes' kernels hold what the snapshot asks for."""
+    @contextmanager
+    def programming(self, snapshot: Snapshot) -> Iterator[None]:
+        """Inside, the nodes' kernels are brought to what the snapshot asks for; after it they hold it."""
         self._bus.replace_all(lists(snapshot))
         facts = self._news.take()
-        ended = wall_clock()
-        for recorder in self._recorders:
-            recorder.follow(facts, self._began, ended)
-
-    def expect(self) -> None:
-        """The nodes are about to be programmed anew."""
-        self._began = wall_clock()
+        for each in self._pending:
+            each.take(facts)
+        yield
+        for each in self._pending:
+            each.settle()
 
 
 @contextmanager
 def recorded(lab: Lab, path: Path) -> Iterator[LabRecorders]:
     """Inside, what the kernels of the lab's nodes refuse is recorded; after it the file at `path` has all of it."""
-    settings = AuditSettings(LogFile(str(path)), window_seconds=WINDOW_SECONDS)
+    settings = AuditSettings(RecordFile(path), window_seconds=WINDOW_SECONDS)
     with ExitStack() as stack:
-        yield LabRecorders(
-            [
-                stack.enter_context(
-                    recording(NodeOptions(node), settings, Metrics(), lab.namespace(f"node/{node}").entered)
-                )
-                for node in lab.nodes
-            ]
-        )
+        recorders = [
+            stack.enter_context(
+                recording(NodeOptions(node), settings, Metrics(), lab.namespace(f"node/{node}").entered)
+            )
+            for node in lab.nodes
+        ]
+        yield LabRecorders([PendingFacts(recorder.follow, wall_clock) for recorder in recorders])

@@ -243,14 +243,14 @@ def test_one_that_only_waits_is_not(live: Live) -> None:
 def test_facts_are_told_on_once_the_kernel_holds_them() -> None:
     live = Live()
     live.bus.replace_all(lists(WORLD))
-    assert live.enforced == []
+    assert live.held == []
     live.step()
-    assert sorted(live.enforced, key=str) == sorted(listing(WORLD), key=str)
+    assert sorted(live.held, key=str) == sorted(listing(WORLD), key=str)
 
 
 def test_a_fact_that_changes_nothing_in_the_kernel_is_told_on_too(live: Live) -> None:
     elsewhere = pod("y/far", "10.9.0.1", node="n2")
-    live.enforced.clear()
+    live.held.clear()
     live.record(known(elsewhere))
     live.step()
-    assert live.enforced == [known(elsewhere)]
+    assert live.held == [known(elsewhere)]

@@ -169,10 +169,10 @@ def test_a_set_that_cannot_be_swept_is_no_end(live: Live) -> None:
 
 
 def test_what_the_kernel_does_not_hold_yet_is_not_told_on(live: Live) -> None:
-    live.enforced.clear()
+    live.held.clear()
     with locked(live):
         live.record(known(WIDER))
         live.step()
-        assert live.enforced == []
+        assert live.held == []
     live.retry()
-    assert live.enforced == [known(WIDER)]
+    assert live.held == [known(WIDER)]

@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 from builders import namespace, node, pod, policy, world
 from cluster import write_manifests
+from live import known
 from world_manifests import manifests
 
 from netpol.audit.record import PodParty, decode
+from netpol.control.pending import PendingFacts
 from netpol.demo.agents import run_agents
-from netpol.demo.audit_log import recorded
+from netpol.demo.audit_log import LabRecorders, recorded
 from netpol.demo.measurement import measure
+from netpol.errors import KernelRefusal
 from netpol.lab.lab import Lab
+from netpol.model.facts import Fact
 from netpol.model.ports import ProtocolPort
 
 NODES = node("n1", "192.168.70.1", pod_cidrs=["10.7.1.0/24"]), node("n2", "192.168.70.2", pod_cidrs=["10.7.2.0/24"])
@@ -24,6 +28,21 @@ PODS = (
 PORT = ProtocolPort.parse("80/TCP")
 
 
+def test_every_recorder_is_told_what_is_new_once_the_kernels_hold_it() -> None:
+    told: list[Fact] = []
+    home, closed = namespace("x"), policy("x/closed")
+    recorders = LabRecorders([PendingFacts(lambda facts, *_: told.extend(facts), lambda: 0) for _ in range(2)])
+    with recorders.programming(world(home)):
+        assert told == []
+    assert told == [known(home)] * 2
+    with pytest.raises(KernelRefusal), recorders.programming(world(home, closed)):
+        raise KernelRefusal("it did not take them")
+    assert told == [known(home)] * 2
+    with recorders.programming(world(home, closed)):
+        pass
+    assert told == [*[known(home)] * 2, *[known(closed)] * 2]
+
+
 @pytest.mark.kernel
 def test_refusals_of_every_node_are_in_the_log(tmp_path: Path) -> None:
     closed = policy("x/closed")
@@ -32,9 +51,8 @@ def test_refusals_of_every_node_are_in_the_log(tmp_path: Path) -> None:
     directory.mkdir()
     write_manifests(directory, manifests(snapshot))
     with Lab(NODES, PODS) as lab, recorded(lab, path) as recorders:
-        recorders.expect()
-        run_agents(lab, directory)
-        recorders.follow(snapshot)
+        with recorders.programming(snapshot):
+            run_agents(lab, directory)
         assert measure(lab, snapshot, [PORT]).differences == ()
     found = [decode(line) for line in path.read_bytes().splitlines()]
     assert {(record.node, record.subject.name) for record in found if isinstance(record.subject, PodParty)} == {

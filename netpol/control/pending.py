@@ -11,7 +11,7 @@ Follow = Callable[[Sequence[Fact], Moment, Moment], None]
 """Told facts, of several about one object the latest, which the kernel has held since a moment between the two."""
 
 
-class Enforcing:
+class PendingFacts:
     """Keeps facts from when they are taken until the kernel holds them, however many attempts that takes.
 
     The first may have been in the kernel since any moment before, by an earlier run.
