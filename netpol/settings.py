@@ -78,7 +78,8 @@ class ApiSource:
     synthesise_name_label: bool = False
 
     def __str__(self) -> str:
-        """
+        """What people call the server: its URL without credentials, the kubeconfig, or the cluster of this pod.
+
         >>> str(ApiSource(master="https://10.0.0.1:6443")), str(ApiSource())
         ('https://10.0.0.1:6443', 'the cluster of this pod')
         >>> str(ApiSource(master="https://me:secret@10.0.0.1"))
@@ -124,11 +125,13 @@ class Listener:
         return self.port == other.port and (self.address == other.address or not (self.address and other.address))
 
 
-STANDARD_OUTPUT = "-"
-"""As the path of a log: standard output, not a file."""
+MOST_FILE_BYTES = 100 << 20
+MOST_FILE_BACKUPS = 10
+MOST_FILE_DAYS = 30
+"""Of a file of the audit log, where nothing else is said."""
 
 
-class LogFormat(enum.Enum):
+class RecordFormat(enum.Enum):
     """How records are sent to an address."""
 
     JSON = "json"
@@ -145,20 +148,21 @@ class Transport(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class LogAddress:
+class RecordAddress:
     """A socket that records are sent to: a UNIX socket's `path`, or a UDP `host` and `port`."""
 
-    format: LogFormat
+    format: RecordFormat
     transport: Transport
     path: str = ""
     host: str = ""
     port: int = 0
 
     def __str__(self) -> str:
-        """
-        >>> str(LogAddress(LogFormat.SYSLOG, Transport.UNIX, path="/dev/log"))
+        """The address as its URL, with the format before the scheme.
+
+        >>> str(RecordAddress(RecordFormat.SYSLOG, Transport.UNIX, path="/dev/log"))
         'syslog+unix:///dev/log'
-        >>> str(LogAddress(LogFormat.JSON, Transport.UDP, host="::1", port=514))
+        >>> str(RecordAddress(RecordFormat.JSON, Transport.UDP, host="::1", port=514))
         'json+udp://[::1]:514'
         """
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -167,25 +171,30 @@ class LogAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class LogFile:
-    """The file that records are appended to, `-` being standard output, and how much is kept of it.
+class StandardOutput:
+    """The stream that the agent was started with; what is kept of it is the business of whoever reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFile:
+    """The file that records are appended to, and how much is kept of it.
 
     The file is put aside before it exceeds `most_bytes`; of those put aside, `most_backups` are
     kept for `most_days`, where 0 is no bound, as in kube-apiserver's audit log.
     """
 
-    path: str = STANDARD_OUTPUT
-    most_bytes: int = 100 << 20
-    most_backups: int = 10
-    most_days: int = 30
+    path: Path
+    most_bytes: int = MOST_FILE_BYTES
+    most_backups: int = MOST_FILE_BACKUPS
+    most_days: int = MOST_FILE_DAYS
 
 
 @dataclass(frozen=True, slots=True)
 class AuditSettings:
     """Where the audit log goes, and for how long repeats of one verdict are folded into one record."""
 
-    file: LogFile | None = field(default_factory=LogFile)
-    addresses: tuple[LogAddress, ...] = ()
+    file: RecordFile | StandardOutput | None = StandardOutput()
+    addresses: tuple[RecordAddress, ...] = ()
     window_seconds: float = 5.0
 
 

@@ -10,13 +10,25 @@ from urllib.parse import SplitResult, urlsplit
 
 from netpol.command.durations import period
 from netpol.errors import UsageError
-from netpol.settings import STANDARD_OUTPUT, AuditSettings, LogAddress, LogFile, LogFormat, Transport
+from netpol.settings import (
+    MOST_FILE_BACKUPS,
+    MOST_FILE_BYTES,
+    MOST_FILE_DAYS,
+    AuditSettings,
+    RecordAddress,
+    RecordFile,
+    RecordFormat,
+    StandardOutput,
+    Transport,
+)
+
+STANDARD_OUTPUT = "-"
+"""As the path of the log: standard output, not a file."""
 
 LONGEST_SOCKET_PATH = 107
 """Bytes that the kernel has for the path of a UNIX socket, but for the one that ends it."""
 
 _MEGABYTE = 1 << 20
-_DEFAULT = LogFile()
 _PLACES = "unix:///PATH or udp://HOST:PORT"
 
 
@@ -30,9 +42,9 @@ def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
         help="append the audit log to this file (default -: standard output; empty: to none)",
     )
     for flag, default, text in (
-        ("--audit-log-maxsize", _DEFAULT.most_bytes // _MEGABYTE, "megabytes of it before it is put aside"),
-        ("--audit-log-maxbackup", _DEFAULT.most_backups, "how many files put aside are kept, 0 being all"),
-        ("--audit-log-maxage", _DEFAULT.most_days, "for how many days they are kept, 0 being ever"),
+        ("--audit-log-maxsize", MOST_FILE_BYTES // _MEGABYTE, "megabytes of it before it is put aside"),
+        ("--audit-log-maxbackup", MOST_FILE_BACKUPS, "how many files put aside are kept, 0 being all"),
+        ("--audit-log-maxage", MOST_FILE_DAYS, "for how many days they are kept, 0 being ever"),
     ):
         parser.add_argument(flag, type=_number, default=default, metavar="N", help=f"{text} (default {default})")
     for flag, address, text in (
@@ -63,14 +75,22 @@ def audit_settings(arguments: argparse.Namespace) -> AuditSettings:
     for address, times in Counter(addresses).items():
         if times > 1:
             raise UsageError(f"the audit log is to be sent to {address} more than once")
+    return AuditSettings(_file(arguments), addresses, arguments.audit_window)
+
+
+def _file(arguments: argparse.Namespace) -> RecordFile | StandardOutput | None:
+    """What --audit-log-path names; the bounds are those of a file only."""
     path = arguments.audit_log_path
-    file = LogFile(
-        path,
-        (arguments.audit_log_maxsize or _DEFAULT.most_bytes // _MEGABYTE) * _MEGABYTE,
+    if path == STANDARD_OUTPUT:
+        return StandardOutput()
+    if not path:
+        return None
+    return RecordFile(
+        Path(path),
+        arguments.audit_log_maxsize * _MEGABYTE or MOST_FILE_BYTES,
         arguments.audit_log_maxbackup,
         arguments.audit_log_maxage,
     )
-    return AuditSettings(file if path else None, addresses, arguments.audit_window)
 
 
 def _path(text: str) -> str:
@@ -93,17 +113,18 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _syslog_address(text: str) -> LogAddress:
-    return _address(text, LogFormat.SYSLOG)
+def _syslog_address(text: str) -> RecordAddress:
+    return _address(text, RecordFormat.SYSLOG)
 
 
-def _json_address(text: str) -> LogAddress:
-    return _address(text, LogFormat.JSON)
+def _json_address(text: str) -> RecordAddress:
+    return _address(text, RecordFormat.JSON)
 
 
-def _address(text: str, log_format: LogFormat) -> LogAddress:
-    """
-    >>> print(_address("udp://[::1]:514", LogFormat.JSON))
+def _address(text: str, log_format: RecordFormat) -> RecordAddress:
+    """The address that a URL names; ArgumentTypeError where it names none.
+
+    >>> print(_address("udp://[::1]:514", RecordFormat.JSON))
     json+udp://[::1]:514
     """
     try:
@@ -115,7 +136,7 @@ def _address(text: str, log_format: LogFormat) -> LogAddress:
         raise _misunderstood(text, "it has more than a place")
     match url.scheme:
         case Transport.UNIX.value:
-            return LogAddress(log_format, Transport.UNIX, path=_socket_path(text, url))
+            return RecordAddress(log_format, Transport.UNIX, path=_socket_path(text, url))
         case Transport.UDP.value:
             host = url.hostname or ""
             if not _is_host(host):
@@ -124,7 +145,7 @@ def _address(text: str, log_format: LogFormat) -> LogAddress:
                 raise _misunderstood(text, "it names no port")
             if url.path not in ("", "/"):
                 raise _misunderstood(text, "it has more than a place")
-            return LogAddress(log_format, Transport.UDP, host=host, port=port)
+            return RecordAddress(log_format, Transport.UDP, host=host, port=port)
     raise _misunderstood(text, "its scheme is neither unix nor udp")
 
 

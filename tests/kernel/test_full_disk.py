@@ -15,7 +15,7 @@ from private_network import missing
 
 from netpol.audit.outlets.log_file import RotatedFile
 from netpol.audit.reader.reading import put_aside
-from netpol.settings import LogFile
+from netpol.settings import RecordFile
 
 pytestmark = pytest.mark.kernel
 
@@ -35,7 +35,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def test_all_is_written_once_there_is_room(disk: Path) -> None:
     (disk / "ballast").write_bytes(b"x" * (DISK_BYTES // 2))
     path = disk / "audit.log"
-    with running(RotatedFile(LogFile(str(path), most_backups=0, most_days=0), ticking())) as work:
+    with running(RotatedFile(RecordFile(path, most_backups=0, most_days=0), ticking())) as work:
         put = work.put(records(300))
         wait_until(lambda: work.outlet._is_failing)
         assert decoded(path.read_bytes()) == records(int(work.counted("written")))
@@ -50,7 +50,7 @@ def test_all_is_written_once_there_is_room(disk: Path) -> None:
 
 def test_rotation_makes_room_by_itself(disk: Path) -> None:
     path = disk / "audit.log"
-    with running(RotatedFile(LogFile(str(path), DISK_BYTES // 4, most_backups=1, most_days=0), ticking())) as work:
+    with running(RotatedFile(RecordFile(path, DISK_BYTES // 4, most_backups=1, most_days=0), ticking())) as work:
         work.put(records(2000))
         work.wait_for(2000)
 
@@ -61,7 +61,7 @@ def test_rotation_makes_room_by_itself(disk: Path) -> None:
 
 def test_a_stop_with_a_full_disk_is_swift(disk: Path) -> None:
     (disk / "ballast").write_bytes(b"x" * DISK_BYTES)
-    with running(RotatedFile(LogFile(str(disk / "audit.log")), ticking())) as work:
+    with running(RotatedFile(RecordFile(disk / "audit.log"), ticking())) as work:
         work.put(records(10))
         wait_until(lambda: work.outlet._is_failing)
         stopping = threading.Thread(target=work.outlet.stop, args=(60,))

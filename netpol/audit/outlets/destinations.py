@@ -11,7 +11,7 @@ from netpol.audit.outlets.outlet import Outlet, Sink
 from netpol.audit.outlets.sockets import RecordSocket
 from netpol.audit.outlets.stream import Stream
 from netpol.model.moments import Moment
-from netpol.settings import STANDARD_OUTPUT, AuditSettings
+from netpol.settings import AuditSettings, RecordFile, StandardOutput
 from netpol.telemetry.logs import Log
 from netpol.telemetry.metrics import Metrics
 
@@ -27,12 +27,12 @@ def outlets(settings: AuditSettings, node: str, metrics: Metrics, now: Callable[
 
 def _sinks(settings: AuditSettings, now: Callable[[], Moment]) -> Iterator[tuple[str, Sink]]:
     """Each place with its name in logs and metrics."""
-    if settings.file is not None:
-        if settings.file.path != STANDARD_OUTPUT:
-            yield "file", RotatedFile(settings.file, now)
-        elif sys.__stdout__ is not None:
+    match settings.file:
+        case RecordFile() as file:
+            yield "file", RotatedFile(file, now)
+        case StandardOutput() if sys.__stdout__ is not None:
             yield "stdout", Stream(_STANDARD_OUTPUT_DESCRIPTOR)
-        else:
+        case StandardOutput():
             # Closed by whoever started this process; by now its number may be that of any other file.
             log.warning("the audit log has no standard output to go to")
     for address in settings.addresses:

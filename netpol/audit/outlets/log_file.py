@@ -12,7 +12,7 @@ from netpol.audit.outlets.stream import written_of
 from netpol.audit.record import Record, encode
 from netpol.audit.rotation import MILLISECOND, aside, put_aside
 from netpol.model.moments import SECOND, Moment
-from netpol.settings import LogFile
+from netpol.settings import RecordFile
 from netpol.telemetry.logs import Log
 
 FILE_MODE = 0o600
@@ -29,9 +29,9 @@ class RotatedFile:
     What is no regular file, such as a FIFO, is only written to. `now` is the wall's clock.
     """
 
-    def __init__(self, settings: LogFile, now: Callable[[], Moment]) -> None:
+    def __init__(self, settings: RecordFile, now: Callable[[], Moment]) -> None:
         self._settings = settings
-        self._path = Path(settings.path)
+        self._path = settings.path
         self._now = now
         self._file: int | None = None
 

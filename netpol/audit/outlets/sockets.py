@@ -8,7 +8,7 @@ import socket
 from netpol.audit.outlets import syslog
 from netpol.audit.outlets.outlet import TooLarge
 from netpol.audit.record import Record, encode
-from netpol.settings import LogAddress, LogFormat, Transport
+from netpol.settings import RecordAddress, RecordFormat, Transport
 
 
 class RecordSocket:
@@ -18,14 +18,14 @@ class RecordSocket:
     it had not read; UDP never tells what arrived. The numbers of syslog's messages show both.
     """
 
-    def __init__(self, address: LogAddress) -> None:
+    def __init__(self, address: RecordAddress) -> None:
         self._address = address
         self._socket: socket.socket | None = None
         self._sequence = 1
 
     def write(self, record: Record) -> None:
         """The kernel has taken the record for whoever listens at the address."""
-        is_syslog = self._address.format is LogFormat.SYSLOG
+        is_syslog = self._address.format is RecordFormat.SYSLOG
         try:
             self._send(syslog.message(record, self._sequence) if is_syslog else encode(record))
         except OSError:
@@ -67,7 +67,7 @@ def _send(connection: socket.socket, text: bytes) -> None:
         raise
 
 
-def _connected(address: LogAddress) -> socket.socket:
+def _connected(address: RecordAddress) -> socket.socket:
     if address.transport is Transport.UNIX:
         return _connected_to_path(address.path)
     places = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 from builders import namespace
 from live_node import wait_until
 from logging_rules import logged_arriving, refuse_arriving
+from packets import TCP, ipv4, logged, ports
 from prometheus_client import CollectorRegistry
 
+from netpol.audit.capture.collector import Bounds, Clocks, Collector
+from netpol.audit.capture.folding import MOST_FOLDS
+from netpol.audit.capture.sounding import SECRET_BYTES, Soundings
 from netpol.audit.clock import wall_clock
+from netpol.audit.history.chronicle import Chronicle
+from netpol.audit.judge import Judge
 from netpol.audit.record import Cause, Record, decode
-from netpol.audit.recording import recording
+from netpol.audit.recorder import Recorder
+from netpol.audit.recording import RECORDER_SECONDS, recording
 from netpol.model.facts import Fact, Key, Kind
-from netpol.settings import AuditSettings, RecordFile, NodeOptions
+from netpol.settings import AuditSettings, NodeOptions, RecordFile
 from netpol.telemetry.metrics import Metrics
 
 FACTS = (Fact(Key(Kind.NAMESPACE, "", "x"), namespace("x")),)
@@ -48,6 +57,64 @@ def test_what_the_kernel_logs_is_in_the_file_and_at_the_end_all_of_it(private_ne
     assert sum(record.count + record.lost for record in records(path)) == 7 == logged_arriving()
     assert {(record.node, record.reason) for record in records(path)} == {("n1", Cause.INVALID)}
     assert not is_listening(100)
+
+
+class Scan:
+    """A packet log that is never empty until it is stopped: ports upon ports, refused by one rule and another."""
+
+    PREFIXES = ("1:NETPOL-INVALID", "1:NETPOL-UNKNOWN", "1:NETPOL-CUT")
+    BATCH = 64
+
+    def __init__(self) -> None:
+        self.batches_read = 0
+        self._is_stopped = False
+        self._batches = cycle(
+            b"".join(logged(ipv4(TCP, ports(40000, port)), prefix) for port in range(start, start + self.BATCH))
+            for prefix in self.PREFIXES
+            for start in range(0, MOST_FOLDS, self.BATCH)
+        )
+
+    def receive(self) -> bytes | None:
+        if self._is_stopped:
+            return None
+        self.batches_read += 1
+        return next(self._batches)
+
+    def wait(self, _: float) -> None:
+        """There is always something."""
+
+    def take_overrun(self) -> bool:
+        return False
+
+    def stop(self) -> None:
+        self._is_stopped = True
+
+
+class Kept:
+    """An outlet that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def put(self, record: Record) -> None:
+        self.records.append(record)
+
+
+def test_the_end_waits_until_what_a_flood_left_is_judged() -> None:
+    scan, outlet, options = Scan(), Kept(), NodeOptions("n1")
+    clocks = Clocks(wall_clock, time.monotonic, time.sleep)
+    soundings = Soundings(bytes(SECRET_BYTES), lambda *_: False)
+    collector = Collector(scan, soundings, clocks, 60.0, Bounds(folds_per_second=MOST_FOLDS))
+    chronicle, metrics = Chronicle(options), Metrics(CollectorRegistry())
+    recorder = Recorder(
+        lambda: nullcontext(collector), chronicle, Judge(chronicle, options), [outlet], "n1", metrics, wall_clock
+    )
+    recorder.follow(FACTS, 0, wall_clock())
+    recorder.start()
+    wait_until(lambda: scan.batches_read, "the flood is read")
+    recorder.stop(RECORDER_SECONDS)
+    assert sum(record.count + record.lost for record in outlet.records) == Scan.BATCH * scan.batches_read
+    assert len(outlet.records) > MOST_FOLDS / 2
 
 
 @pytest.mark.kernel

@@ -1,3 +1,5 @@
+"""The flags that say where the audit log goes, and the settings they make."""
+
 from __future__ import annotations
 
 import argparse
@@ -9,7 +11,7 @@ import pytest
 
 from netpol.command.audit_arguments import add_audit_arguments, audit_settings
 from netpol.errors import UsageError
-from netpol.settings import AuditSettings, LogAddress, LogFile, LogFormat, Transport
+from netpol.settings import AuditSettings, RecordAddress, RecordFile, RecordFormat, StandardOutput, Transport
 
 MEGABYTE = 1 << 20
 
@@ -31,20 +33,24 @@ def refusal(*words: str) -> str:
 
 
 def test_without_flags_it_goes_to_standard_output() -> None:
-    assert settings() == AuditSettings() == AuditSettings(LogFile("-", 100 * MEGABYTE, 10, 30), (), 5.0)
+    assert settings() == AuditSettings() == AuditSettings(StandardOutput(), (), 5.0)
 
 
 def test_the_file_has_the_bounds_it_is_given() -> None:
     assert settings(
         *("--audit-log-path=/var/log/netpol/audit.log", "--audit-log-maxsize=7"),
         *("--audit-log-maxbackup=3", "--audit-log-maxage=2"),
-    ).file == LogFile("/var/log/netpol/audit.log", 7 * MEGABYTE, 3, 2)
+    ).file == RecordFile(Path("/var/log/netpol/audit.log"), 7 * MEGABYTE, 3, 2)
 
 
 def test_zero_is_no_bound_but_a_hundred_megabytes() -> None:
     flags = ("--audit-log-maxsize=0", "--audit-log-maxbackup=0", "--audit-log-maxage=0")
 
-    assert settings(*flags).file == LogFile("-", 100 * MEGABYTE, 0, 0)
+    assert settings("--audit-log-path=a.log", *flags).file == RecordFile(Path("a.log"), 100 * MEGABYTE, 0, 0)
+
+
+def test_standard_output_has_no_bounds() -> None:
+    assert settings("--audit-log-path=-", "--audit-log-maxsize=7").file == StandardOutput()
 
 
 def test_an_empty_path_is_no_file() -> None:
@@ -53,9 +59,9 @@ def test_an_empty_path_is_no_file() -> None:
 
 def test_a_file_may_be_there_or_not(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
-    assert settings(f"--audit-log-path={path}").file == LogFile(str(path))
+    assert settings(f"--audit-log-path={path}").file == RecordFile(path)
     path.touch()
-    assert settings(f"--audit-log-path={path}").file == LogFile(str(path))
+    assert settings(f"--audit-log-path={path}").file == RecordFile(path)
 
 
 @pytest.mark.parametrize("end", ["", "/", "/missing/"])
@@ -81,10 +87,10 @@ def test_addresses_are_those_of_both_flags_in_their_order() -> None:
         *("--audit-syslog=unix:///dev/log", "--audit-syslog=udp://log.example:514"),
         *("--audit-socket", "unix:///run/collector.sock", "--audit-socket=udp://[2001:db8::1]:5140"),
     ).addresses == (
-        LogAddress(LogFormat.SYSLOG, Transport.UNIX, path="/dev/log"),
-        LogAddress(LogFormat.SYSLOG, Transport.UDP, host="log.example", port=514),
-        LogAddress(LogFormat.JSON, Transport.UNIX, path="/run/collector.sock"),
-        LogAddress(LogFormat.JSON, Transport.UDP, host="2001:db8::1", port=5140),
+        RecordAddress(RecordFormat.SYSLOG, Transport.UNIX, path="/dev/log"),
+        RecordAddress(RecordFormat.SYSLOG, Transport.UDP, host="log.example", port=514),
+        RecordAddress(RecordFormat.JSON, Transport.UNIX, path="/run/collector.sock"),
+        RecordAddress(RecordFormat.JSON, Transport.UDP, host="2001:db8::1", port=5140),
     )
 
 

@@ -1,3 +1,5 @@
+"""Each place that is asked for has an outlet, which writes there."""
+
 from __future__ import annotations
 
 import socket
@@ -10,11 +12,11 @@ from outlets import NODE, NOW, decoded, records
 from netpol.audit.outlets.destinations import outlets
 from netpol.audit.outlets.outlet import Outlet
 from netpol.audit.record import decode
-from netpol.settings import AuditSettings, LogAddress, LogFile, LogFormat, Transport
+from netpol.settings import AuditSettings, RecordAddress, RecordFile, RecordFormat, StandardOutput, Transport
 from netpol.telemetry.metrics import Metrics
 
-SYSLOG = LogAddress(LogFormat.SYSLOG, Transport.UNIX, path="/dev/log")
-UDP = LogAddress(LogFormat.JSON, Transport.UDP, host="log.example", port=5140)
+SYSLOG = RecordAddress(RecordFormat.SYSLOG, Transport.UNIX, path="/dev/log")
+UDP = RecordAddress(RecordFormat.JSON, Transport.UDP, host="log.example", port=5140)
 
 
 def made(settings: AuditSettings) -> tuple[Outlet, ...]:
@@ -26,8 +28,11 @@ def made(settings: AuditSettings) -> tuple[Outlet, ...]:
     [
         (AuditSettings(), ["stdout"]),
         (AuditSettings(None), []),
-        (AuditSettings(LogFile("audit.log")), ["file"]),
-        (AuditSettings(LogFile(), (SYSLOG, UDP)), ["stdout", "syslog+unix:///dev/log", "json+udp://log.example:5140"]),
+        (AuditSettings(RecordFile(Path("audit.log"))), ["file"]),
+        (
+            AuditSettings(StandardOutput(), (SYSLOG, UDP)),
+            ["stdout", "syslog+unix:///dev/log", "json+udp://log.example:5140"],
+        ),
     ],
 )
 def test_every_place_has_an_outlet_of_its_own_name(settings: AuditSettings, names: list[str]) -> None:
@@ -38,9 +43,9 @@ def test_a_record_gets_to_each_place(tmp_path: Path, capfdbinary: pytest.Capture
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.settimeout(10)
-        address = LogAddress(LogFormat.JSON, Transport.UDP, host="127.0.0.1", port=listener.getsockname()[1])
+        address = RecordAddress(RecordFormat.JSON, Transport.UDP, host="127.0.0.1", port=listener.getsockname()[1])
         path = tmp_path / "audit.log"
-        each = (*made(AuditSettings(LogFile(str(path)), (address,))), *made(AuditSettings()))
+        each = (*made(AuditSettings(RecordFile(path), (address,))), *made(AuditSettings()))
         for outlet in each:
             outlet.start()
             outlet.put(records(1)[0])

@@ -16,7 +16,7 @@ from netpol.audit.outlets.log_file import RotatedFile
 from netpol.audit.record import Record, encode
 from netpol.audit.rotation import put_aside
 from netpol.model.moments import SECOND
-from netpol.settings import LogFile
+from netpol.settings import RecordFile
 
 DAY = 24 * 60 * 60 * SECOND
 ONE = len(encode(records(1)[0])) + 1
@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 def opened(
     path: Path, most_bytes: int = LARGE, backups: int = 0, days: int = 0, now: Callable[[], int] = lambda: NOW
 ) -> RotatedFile:
-    return RotatedFile(LogFile(str(path), most_bytes, backups, days), now)
+    return RotatedFile(RecordFile(path, most_bytes, backups, days), now)
 
 
 def write(sink: RotatedFile, many: list[Record]) -> None:
@@ -107,7 +107,7 @@ def test_so_many_old_files_are_kept(path: Path) -> None:
     assert read(path) == records(9)[-3:]
 
 
-def test_old_files_are_removed_by_age_too_and_at_the_start(path: Path) -> None:
+def test_old_files_are_removed_by_age_too_when_the_file_is_opened(path: Path) -> None:
     for age in ("2025-12-02T03-04-05.677", "2025-12-03T03-04-05.678", "2025-12-31T00-00-00.000"):
         path.with_name(f"audit-{age}.log").touch()
     for another in ("audit-2001.log", "other-2001-01-01T00-00-00.000.log", "audit-2001-01-01T00-00-00.000.txt"):
@@ -199,7 +199,7 @@ def test_a_line_that_cannot_be_taken_back_is_ended(path: Path, monkeypatch: pyte
 
 
 def test_a_device_without_room_refuses(tmp_path: Path) -> None:
-    sink = RotatedFile(LogFile("/dev/full"), lambda: NOW)
+    sink = RotatedFile(RecordFile(Path("/dev/full")), lambda: NOW)
     with pytest.raises(OSError, match="No space left"):
         sink.write(records(1)[0])
     assert sink._file is None

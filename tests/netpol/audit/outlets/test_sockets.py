@@ -17,7 +17,7 @@ from outlets import decoded, packets, records, running
 
 from netpol.audit.outlets.sockets import RecordSocket
 from netpol.audit.record import MissEntry, Record, decode
-from netpol.settings import LogAddress, LogFormat, Transport
+from netpol.settings import RecordAddress, RecordFormat, Transport
 
 ENORMOUS = msgspec.structs.replace(
     records(1)[0], nearest_miss=MissEntry("NetworkPolicy", "web", "allow", "", 1, 0, (), "x" * (1 << 20))
@@ -31,12 +31,14 @@ def path() -> Iterator[Path]:
         yield Path(place) / "log"
 
 
-def to_path(path: Path, log_format: LogFormat = LogFormat.JSON) -> RecordSocket:
-    return RecordSocket(LogAddress(log_format, Transport.UNIX, path=str(path)))
+def to_path(path: Path, log_format: RecordFormat = RecordFormat.JSON) -> RecordSocket:
+    return RecordSocket(RecordAddress(log_format, Transport.UNIX, path=str(path)))
 
 
-def to_port(listener: socket.socket, host: str = "127.0.0.1", log_format: LogFormat = LogFormat.JSON) -> RecordSocket:
-    return RecordSocket(LogAddress(log_format, Transport.UDP, host=host, port=listener.getsockname()[1]))
+def to_port(
+    listener: socket.socket, host: str = "127.0.0.1", log_format: RecordFormat = RecordFormat.JSON
+) -> RecordSocket:
+    return RecordSocket(RecordAddress(log_format, Transport.UDP, host=host, port=listener.getsockname()[1]))
 
 
 def listening(kind: socket.SocketKind, path: Path) -> socket.socket:
@@ -96,7 +98,7 @@ def test_a_record_is_a_datagram_of_udp(family: socket.AddressFamily, host: str) 
 @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
 def test_syslog_numbers_its_messages(path: Path, kind: socket.SocketKind) -> None:
     with listening(kind, path) as listener:
-        with running(to_path(path, LogFormat.SYSLOG)) as work:
+        with running(to_path(path, RecordFormat.SYSLOG)) as work:
             work.put(records(3))
             if kind is socket.SOCK_STREAM:
                 connection, _ = listener.accept()
@@ -209,7 +211,7 @@ def test_a_host_is_looked_up_for_each_connection(monkeypatch: pytest.MonkeyPatch
         unreachable = (first.family, first.type, 17, "", ("255.255.255.255", 9))
         lookup = Mock(side_effect=[[_answer(first)], [unreachable, _answer(second)]])
         monkeypatch.setattr(socket, "getaddrinfo", lookup)
-        with closing(RecordSocket(LogAddress(LogFormat.JSON, Transport.UDP, host="log.example", port=9))) as sink:
+        with closing(RecordSocket(RecordAddress(RecordFormat.JSON, Transport.UDP, host="log.example", port=9))) as sink:
             sink.write(record)
             sink.write(record)
             assert datagrams(first, 2) == [record, record]
@@ -224,7 +226,7 @@ def test_a_host_that_is_not_found_is_looked_up_again(monkeypatch: pytest.MonkeyP
         not_found = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         lookup = Mock(side_effect=[not_found, not_found, [_answer(listener)]])
         monkeypatch.setattr(socket, "getaddrinfo", lookup)
-        with running(RecordSocket(LogAddress(LogFormat.JSON, Transport.UDP, host="log.example", port=9))) as work:
+        with running(RecordSocket(RecordAddress(RecordFormat.JSON, Transport.UDP, host="log.example", port=9))) as work:
             work.put(records(3))
             assert datagrams(listener, 3) == records(3)
 
