@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from netpol.audit.reader.wording import end_name
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, Party, PodParty, Record
 from netpol.model.networks import Address, parse_address
 from netpol.model.policies import Direction
@@ -13,7 +14,7 @@ from netpol.model.ports import FIRST_PORT, LAST_PORT, PROTOCOLS_WITH_PORTS, Prot
 from netpol.model.treatment import Extent
 from netpol.policy.ends import Ends
 from netpol.policy.judgement import End, ExternalEnd, NodeEnd, PodEnd
-from netpol.suggest.extents import Side, View
+from netpol.suggest.extents import AskedSide, Oracles
 from netpol.suggest.workloads import Member, Workload, Workloads
 
 REFUSALS = (Action.DENY, Action.WOULD_DENY)
@@ -39,7 +40,8 @@ class Tally:
         return Tally(self.records + other.records, self.packets + other.packets)
 
     def __str__(self) -> str:
-        """
+        """Both numbers in words.
+
         >>> str(Tally(1, 12))
         '12 packets in 1 record'
         """
@@ -56,6 +58,10 @@ class Wish:
     partner: Partner
     port: ProtocolPort
 
+    def __str__(self) -> str:
+        what = "what has no ports" if self.port.port is None else str(self.port)
+        return _exchange(str(self.subject), self.direction, str(self.partner), what)
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -63,7 +69,7 @@ class Need:
 
     wish: Wish
     tally: Tally
-    sides: tuple[Side, ...]
+    sides: tuple[AskedSide, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +98,27 @@ class Refusal:
     """The port and protocol, as the record has them."""
 
     def __str__(self) -> str:
-        preposition = "from" if self.direction is Direction.INGRESS else "to"
-        return f"{_named(self.subject)} {self.direction.value} {preposition} {_named(self.peer)} on {self.what}"
+        return _exchange(end_name(self.subject), self.direction, end_name(self.peer), self.what)
+
+
+def _exchange(subject: str, direction: Direction, peer: str, what: str) -> str:
+    return f"{subject} {direction.value} {rule_words(direction, peer, what)}"
+
+
+def rule_words(direction: Direction, peer: str, what: str) -> str:
+    """What a rule says of its peer and ports.
+
+    >>> rule_words(Direction.INGRESS, "x/web", "80/TCP")
+    'from x/web on 80/TCP'
+    """
+    return f"{'from' if direction is Direction.INGRESS else 'to'} {peer} on {what}"
 
 
 class _Gone(Exception):
     """An end of a record is not what it was; the text says so."""
 
 
-def needs_of(records: Iterable[Record], workloads: Workloads, ends: Ends, views: Mapping[Extent, View]) -> Needs:
+def needs_of(records: Iterable[Record], workloads: Workloads, ends: Ends, oracles: Oracles) -> Needs:
     """What the records come to, in the snapshot that all the others are of."""
     passed_over: dict[str, Tally] = {}
     refusals: dict[Refusal, Tally] = {}
@@ -113,14 +131,14 @@ def needs_of(records: Iterable[Record], workloads: Workloads, ends: Ends, views:
     standing = _Standing(workloads, ends)
     allowed = Tally()
     gone: dict[str, Tally] = {}
-    wishes: dict[Wish, list[tuple[Tally, Side]]] = {}
+    wishes: dict[Wish, list[tuple[Tally, AskedSide]]] = {}
     for refusal, tally in refusals.items():
         try:
             subject, partner, side = standing.side(refusal)
         except _Gone as reason:
             _count(gone, f"{refusal}: {reason}", tally)
             continue
-        extent = next((extent for extent in Extent if not views[extent].judge(side).allowed), None)
+        extent = next((extent for extent in Extent if not side.answer(oracles[extent]).allowed), None)
         if extent is None:
             allowed += tally
         else:
@@ -142,7 +160,7 @@ def refusal_of(record: Record) -> Refusal | None:
     if direction is None or not isinstance(subject, PodParty) or peer is None or protocol is None:
         return None
     port = _port(protocol, record.dst_port)
-    return Refusal(direction, subject, peer, port, protocol if port is PORTLESS else str(port))
+    return Refusal(direction, subject, peer, port, protocol if port.port is None else str(port))
 
 
 def _port(protocol: str, number: int | None) -> ProtocolPort:
@@ -160,7 +178,7 @@ class _Standing:
         self._workloads = workloads
         self._ends = ends
 
-    def side(self, refusal: Refusal) -> tuple[Workload, Partner, Side]:
+    def side(self, refusal: Refusal) -> tuple[Workload, Partner, AskedSide]:
         """The workload, the partner and the side that it would be the refusal of now; _Gone where there is none.
 
         Who is there stands for itself before another stands for who is gone, so that none stands for both.
@@ -168,11 +186,11 @@ class _Standing:
         if not isinstance(refusal.peer, PodParty):
             subject = self._member(refusal.subject, None)
             partner, end = self._address(refusal.peer)
-            return subject.workload, partner, Side(refusal.direction, _end(subject), end, refusal.port)
+            return subject.workload, partner, AskedSide(refusal.direction, _end(subject), end, refusal.port)
         there = self._workloads.member(refusal.peer)
         subject = self._member(refusal.subject, there)
         peer = there or self._member(refusal.peer, subject)
-        return subject.workload, peer.workload, Side(refusal.direction, _end(subject), _end(peer), refusal.port)
+        return subject.workload, peer.workload, AskedSide(refusal.direction, _end(subject), _end(peer), refusal.port)
 
     def _address(self, party: NodeParty | ExternalParty) -> tuple[Address, End]:
         try:
@@ -191,21 +209,12 @@ class _Standing:
     def _member(self, party: PodParty, other: Member | None) -> Member:
         member = self._workloads.member(party) or self._workloads.successor(party, other.pod if other else None)
         if member is None:
-            raise _Gone(f"{_named(party)} is gone, and no other pod of its workload is there")
+            raise _Gone(f"{end_name(party)} is gone, and no other pod of its workload is there")
         return member
 
 
 def _end(member: Member) -> PodEnd:
     return PodEnd(member.pod, member.address)
-
-
-def _named(party: Party) -> str:
-    match party:
-        case PodParty():
-            return f"{party.namespace}/{party.name}"
-        case NodeParty():
-            return f"node/{party.name}"
-    return party.ip
 
 
 def _count(tallies: dict[Key, Tally], key: Key, tally: Tally) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import yaml
 
-from netpol.model.policies import Direction
 from netpol.model.treatment import Enforcement
-from netpol.suggest.needs import PORTLESS, Need
+from netpol.suggest.needs import Need, rule_words
 from netpol.suggest.proof import Suggestion
 from netpol.suggest.suggestions import Suggestions
 
@@ -62,9 +61,8 @@ def _purpose(suggestion: Suggestion) -> Iterator[str]:
 
 def _line(need: Need) -> str:
     wish = need.wish
-    preposition = "from" if wish.direction is Direction.INGRESS else "to"
-    what = "every port, for what has none" if wish.port is PORTLESS else str(wish.port)
-    return f"{preposition} {wish.partner} on {what}: {need.tally}"
+    what = "every port, for what has none" if wish.port.port is None else str(wish.port)
+    return f"{rule_words(wish.direction, str(wish.partner), what)}: {need.tally}"
 
 
 def _comments(lines: Iterable[str]) -> list[str]:

@@ -22,8 +22,8 @@ from netpol.policy.lookups import Lookups
 from netpol.source.objects import NAME_LABEL
 from netpol.source.policies import decode_policy
 from netpol.suggest.drafts import Dialect, Draft, PodTerm, Term
-from netpol.suggest.extents import View
-from netpol.suggest.needs import PORTLESS, Need, Tally, Wish, needs_of
+from netpol.suggest.extents import Oracles, by_extent
+from netpol.suggest.needs import Need, Tally, Wish, needs_of
 from netpol.suggest.proof import Suggestion, Unproved, prove
 from netpol.suggest.workloads import Workload, Workloads
 
@@ -62,9 +62,9 @@ def suggest(
     """
     lookups = Lookups.of(snapshot)
     workloads = Workloads(snapshot, lookups)
-    views = {extent: View(snapshot, extent, lookups) for extent in Extent}
-    needs = needs_of(records, workloads, Ends(snapshot, lookups), views)
-    naming = _Naming(snapshot, workloads, views, breadth, semantics)
+    before = by_extent(snapshot, lookups)
+    needs = needs_of(records, workloads, Ends(snapshot, lookups), before)
+    naming = _Naming(snapshot, workloads, before, breadth, semantics)
     wanted: dict[_Subject, list[tuple[Term, Need]]] = {}
     left_out = dict(needs.gone)
     for need in needs.refused:
@@ -73,7 +73,7 @@ def suggest(
             naming.require_subject(subject)
             term = naming.term(need.wish)
         except _Unnameable as reason:
-            line = f"{_described(need.wish)}: {reason}"
+            line = f"{need.wish}: {reason}"
             left_out[line] = left_out.get(line, Tally()) + need.tally
         else:
             wanted.setdefault(subject, []).append((term, need))
@@ -82,7 +82,7 @@ def suggest(
     for subject, terms in sorted(wanted.items(), key=lambda item: item[0].order):
         suggested.append(_suggestion(naming.draft(subject, terms), terms, taken))
         taken.add(str(suggested[-1].policy))
-    prove(suggested, snapshot, views, workloads.pods())
+    prove(suggested, snapshot, before, workloads.pods())
     return Suggestions(tuple(suggested), left_out, needs.allowed, needs.passed_over)
 
 
@@ -119,13 +119,13 @@ class _Naming:
         self,
         snapshot: Snapshot,
         workloads: Workloads,
-        views: Mapping[Extent, View],
+        before: Oracles,
         breadth: Breadth,
         semantics: Semantics,
     ) -> None:
         self._snapshot = snapshot
         self._workloads = workloads
-        self._views = views
+        self._oracles = before
         self._breadth = breadth
         self._semantics: dict[str, set[Semantics]] = {}
         for policy in snapshot.policies.values():
@@ -135,15 +135,15 @@ class _Naming:
     def require_subject(self, subject: _Subject) -> None:
         """_Unnameable where a policy for the subject would select others, or isolate a pod."""
         self._labels(subject.workload)
-        view = self._views[subject.extent]
+        oracle = self._oracles[subject.extent]
         for pod in subject.workload.pods:
-            if not view.isolates(pod, subject.direction):
+            if not oracle.isolating(pod, subject.direction):
                 raise _Unnameable(f"a policy for it would isolate {pod} for {subject.direction.value}")
 
     def term(self, wish: Wish) -> Term:
         """How a rule names the wish's partner; _Unnameable where none can, or none the port."""
         dialect = self._dialect(wish.subject, wish.direction)
-        if wish.port is PORTLESS and self._breadth is Breadth.NAMED_PORTS:
+        if wish.port.port is None and self._breadth is Breadth.NAMED_PORTS:
             raise _Unnameable("only a rule without ports allows this, which opens every port (--all-ports)")
         if dialect is Dialect.BETA and wish.port.protocol is Protocol.SCTP:
             raise _Unnameable(f"{dialect.value} has no SCTP (B9)")
@@ -171,7 +171,7 @@ class _Naming:
         ports_of: dict[Term, frozenset[ProtocolPort] | None] = {}
         for term, need in terms:
             before = ports_of.get(term, frozenset())
-            ports_of[term] = None if before is None or need.wish.port is PORTLESS else before | {need.wish.port}
+            ports_of[term] = None if before is None or need.wish.port.port is None else before | {need.wish.port}
         return Draft(
             self._dialect(subject.workload, subject.direction),
             subject.workload.namespace,
@@ -210,9 +210,3 @@ class _Naming:
 
     def _namespace(self, workload: Workload) -> Namespace:
         return self._snapshot.namespaces.get(workload.namespace) or Namespace(workload.namespace)
-
-
-def _described(wish: Wish) -> str:
-    preposition = "from" if wish.direction is Direction.INGRESS else "to"
-    what = "what has no ports" if wish.port is PORTLESS else str(wish.port)
-    return f"{wish.subject}, {wish.direction.value} {preposition} {wish.partner} on {what}"

@@ -71,11 +71,11 @@ def test_policies_are_on_standard_output_and_the_rest_is_accounted_for(
         "      port: 6380",
         "# Nothing is suggested for:",
         (
-            "#   shop/redis, ingress from ops/shell on 6379/TCP: no labels tell ops/shell from the other pods of its "
+            "#   shop/redis ingress from ops/shell on 6379/TCP: no labels tell ops/shell from the other pods of its "
             "namespace (7 packets in 1 record)"
         ),
         (
-            "#   shop/web, ingress from shop/redis on what has no ports: only a rule without ports allows this, which "
+            "#   shop/web ingress from shop/redis on what has no ports: only a rule without ports allows this, which "
             "opens every port (--all-ports) (17 packets in 1 record)"
         ),
     ]

@@ -1,3 +1,5 @@
+"""Policies as objects of the API."""
+
 from __future__ import annotations
 
 import re

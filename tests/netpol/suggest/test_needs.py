@@ -1,3 +1,5 @@
+"""What records of a log come to, in the cluster as it is."""
+
 from __future__ import annotations
 
 import msgspec
@@ -12,8 +14,8 @@ from netpol.model.treatment import Extent
 from netpol.policy.ends import Ends
 from netpol.policy.judgement import PodEnd
 from netpol.policy.lookups import Lookups
-from netpol.suggest.extents import View
-from netpol.suggest.needs import PORTLESS, Needs, Tally, needs_of
+from netpol.suggest.extents import by_extent
+from netpol.suggest.needs import PORTLESS, Needs, Tally, needs_of, refusal_of
 from netpol.suggest.workloads import Workload, Workloads
 
 WEB = "Deployment/web"
@@ -33,8 +35,7 @@ CLOSED = (
 def needs(*records: Record, snapshot: Snapshot | None = None) -> Needs:
     snapshot = world(*CLOSED) if snapshot is None else snapshot
     lookups = Lookups.of(snapshot)
-    views = {extent: View(snapshot, extent, lookups) for extent in Extent}
-    return needs_of(records, Workloads(snapshot, lookups), Ends(snapshot, lookups), views)
+    return needs_of(records, Workloads(snapshot, lookups), Ends(snapshot, lookups), by_extent(snapshot, lookups))
 
 
 def test_records_of_one_workload_peer_and_port_are_one_need() -> None:
@@ -68,7 +69,7 @@ def test_peers_ports_and_directions_are_told_apart() -> None:
 )
 def test_g10_what_no_port_entry_names_needs_a_rule_without_ports(port: int | None, protocol: str) -> None:
     [need] = needs(refusal(A, B, port, protocol)).refused
-    assert need.wish.port is PORTLESS
+    assert need.wish.port == PORTLESS
 
 
 @pytest.mark.parametrize(
@@ -153,3 +154,13 @@ def test_the_only_pod_of_a_workload_has_no_fellow_to_send_to() -> None:
 def test_a_tally_reads_well() -> None:
     assert str(Tally(1, 1) + Tally(1, 2)) == "3 packets in 2 records"
     assert str(Tally(1, 1)) == "1 packet in 1 record"
+
+
+def test_refusals_and_wishes_are_told_alike() -> None:
+    record = refusal(A, B, 80, direction=Direction.EGRESS)
+    assert str(refusal_of(record)) == "x/a egress to y/b on 80/TCP"
+    closed = world(*CLOSED, policy("x/shut", directions=frozenset(Direction)))
+    [wish] = (need.wish for need in needs(record, snapshot=closed).refused)
+    assert str(wish) == "x/Deployment/web egress to y/b on 80/TCP"
+    [portless] = (need.wish for need in needs(refusal(A, B, None, "ICMP")).refused)
+    assert str(portless) == "x/Deployment/web ingress from y/b on what has no ports"

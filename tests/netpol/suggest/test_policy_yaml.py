@@ -1,3 +1,5 @@
+"""Suggestions as text: comments for people, objects for a cluster."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -48,7 +50,7 @@ def test_each_document_says_what_it_is_for_and_the_end_what_nothing_is_for() -> 
         "#   from y/client on 8080/TCP: 13 packets in 2 records",
         "# Nothing is suggested for:",
         (
-            "#   x/Deployment/web, ingress from y/client on what has no ports: only a rule without ports allows this, "
+            "#   x/Deployment/web ingress from y/client on what has no ports: only a rule without ports allows this, "
             "which opens every port (--all-ports) (3 packets in 1 record)"
         ),
     ]

@@ -1,15 +1,19 @@
+"""What is proved of policies before anybody sees them, and what is found out about others."""
+
 from __future__ import annotations
 
 import pytest
 from builders import EGRESS, block, namespace, pod, pods, policy, rule, world
 
-from netpol.model.policies import Direction, Policy
+from netpol.model.policies import Direction, Policy, PolicyRule
 from netpol.model.ports import ProtocolPort
+from netpol.model.snapshot import Snapshot
 from netpol.model.treatment import Extent
 from netpol.policy.judgement import PodEnd
-from netpol.suggest.extents import Side, View
+from netpol.policy.lookups import Lookups
+from netpol.suggest.extents import AskedSide, by_extent
 from netpol.suggest.needs import Need, Tally, Wish
-from netpol.suggest.proof import Suggestion, Unproved, lesser_policies, prove
+from netpol.suggest.proof import Divide, Suggestion, Unproved, divided, peer_by_peer, port_by_port, prove
 from netpol.suggest.workloads import Workload
 
 A = pod("x/a", "10.0.0.1", labels="app=web")
@@ -19,12 +23,12 @@ SNAPSHOT = world(namespace("x"), A, B, FREE, policy("x/closed", "app in (web,cli
 WEB, CLIENT = Workload("x", "a", (A,)), Workload("x", "b", (B,))
 
 
-def prove_it(*policies: Policy, extent: Extent = Extent.ENFORCED) -> None:
+def prove_it(*policies: Policy, extent: Extent = Extent.ENFORCED, snapshot: Snapshot = SNAPSHOT) -> None:
     port = ProtocolPort.parse("80/TCP")
-    side = Side(Direction.INGRESS, PodEnd(A, A.addresses[0]), PodEnd(B, B.addresses[0]), port)
+    side = AskedSide(Direction.INGRESS, PodEnd(A, A.addresses[0]), PodEnd(B, B.addresses[0]), port)
     need = Need(Wish(WEB, Direction.INGRESS, extent, CLIENT, port), Tally(1, 1), (side,))
-    views = {each: View(SNAPSHOT, each) for each in Extent}
-    prove([Suggestion({}, each, (need,)) for each in policies], SNAPSHOT, views, list(SNAPSHOT.pods.values()))
+    before = by_extent(snapshot, Lookups.of(snapshot))
+    prove([Suggestion({}, each, (need,)) for each in policies], snapshot, before, list(snapshot.pods.values()))
 
 
 def allowing(*ports: str, to: str = "app=web", name: str = "x/more", peers: str = "app=client") -> Policy:
@@ -42,6 +46,8 @@ def test_a_policy_that_allows_just_what_it_is_for_is_proved() -> None:
         ([allowing("80/TCP", "81/TCP")], "allows more"),
         ([policy("x/more", "app=web", ingress=[rule([pods("app=client"), block("192.0.2.1/32")])])], "allows more"),
         ([policy("x/more", "app=web", ingress=[rule([pods("app=client")]), rule([pods("app=x")])])], "allows more"),
+        ([policy("x/more", "app=web", ingress=[rule([pods("app=client")]), rule([])])], "allows more"),
+        ([policy("x/more", "app=web", ingress=[rule(), rule(ports=["80/TCP"])])], "allows more"),
         ([allowing("80/TCP"), allowing("80/TCP", name="x/again")], "allows more"),
         ([allowing("80/TCP", to="")], "x/free would be isolated for ingress"),
         ([policy("x/more", "app=web", directions=EGRESS)], "x/a would be isolated for egress"),
@@ -62,34 +68,30 @@ def test_x16_one_under_audit_allows_nothing_yet() -> None:
     prove_it(dry, extent=Extent.ALL)
 
 
-def test_each_part_is_left_out_once() -> None:
-    whole = policy(
-        "x/p",
-        ingress=[rule([pods("app=a"), pods("app=b")], ["80/TCP", "81/TCP"]), rule([pods("app=c")])],
-        egress=[rule(None, ["53/UDP"])],
-    )
-    told = sorted(
-        ("ingress", len(each.ingress), [(len(r.peers or ()), len(r.ports or ())) for r in each.ingress])
-        if each.ingress != whole.ingress
-        else ("egress", len(each.egress), [(len(r.peers or ()), len(r.ports or ())) for r in each.egress])
-        for each in lesser_policies(whole)
-    )
-    assert told == [
-        ("egress", 0, []),
-        ("egress", 1, [(0, 0)]),
-        ("ingress", 1, [(1, 0)]),
-        ("ingress", 1, [(2, 2)]),
-        *[("ingress", 2, [(1, 2), (1, 0)])] * 2,
-        ("ingress", 2, [(2, 1), (1, 0)]),
-        ("ingress", 2, [(2, 1), (1, 0)]),
-        ("ingress", 2, [(2, 2), (0, 0)]),
-    ]
+def test_what_is_allowed_already_needs_no_policy() -> None:
+    snapshot = world(*SNAPSHOT.namespaces.values(), A, B, FREE, policy("x/open", ingress=[rule(ports=["80/TCP"])]))
+    with pytest.raises(Unproved, match="is for what is allowed without it"):
+        prove_it(allowing("80/TCP"), snapshot=snapshot)
 
 
-def test_a_rule_that_loses_its_last_peer_is_for_nobody() -> None:
-    lonely = policy("x/p", ingress=[rule([pods("app=a")], ["80/TCP"])])
-    kept = [each.ingress[0] for each in lesser_policies(lonely) if each.ingress]
-    assert [(each.peers, each.ports) for each in kept] == [
-        ((), lonely.ingress[0].ports),
-        (lonely.ingress[0].peers, ()),
-    ]
+APP_A, APP_B, APP_C = pods("app=a"), pods("app=b"), pods("app=c")
+TOLD = [rule([APP_A, APP_B], ["80/TCP", "81/TCP"]), rule([APP_C]), rule(None, ["53/UDP"])]
+
+
+@pytest.mark.parametrize(
+    ("divide", "parts"),
+    [
+        (peer_by_peer, [rule([APP_A], ["80/TCP", "81/TCP"]), rule([APP_B], ["80/TCP", "81/TCP"])]),
+        (port_by_port, [rule([APP_A, APP_B], ["80/TCP"]), rule([APP_A, APP_B], ["81/TCP"])]),
+    ],
+)
+def test_each_part_becomes_a_rule(divide: Divide, parts: list[PolicyRule]) -> None:
+    whole, expected = policy("x/p", ingress=TOLD, egress=TOLD[:1]), [*parts, *TOLD[1:]]
+    assert divided(whole, divide) == policy("x/p", ingress=expected, egress=parts)
+
+
+@pytest.mark.parametrize("divide", [peer_by_peer, port_by_port])
+def test_what_matches_nothing_is_a_part_too(divide: Divide) -> None:
+    """Left out, it would mean the same; and it must not become a rule for everybody."""
+    nobody = policy("x/p", ingress=[rule([], ["80/TCP"]), rule([pods("app=a")], [])])
+    assert divided(nobody, divide) == nobody

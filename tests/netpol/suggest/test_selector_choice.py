@@ -1,3 +1,5 @@
+"""The labels that name some pods and no others."""
+
 from __future__ import annotations
 
 from itertools import combinations

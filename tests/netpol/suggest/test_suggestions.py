@@ -1,3 +1,5 @@
+"""What is suggested of a log, and what it is not suggested for."""
+
 from __future__ import annotations
 
 from typing import Any

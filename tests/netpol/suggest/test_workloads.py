@@ -1,3 +1,5 @@
+"""Which pods belong together, and who stands for one that is gone."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from audit_records import ANNOTATION, DB, DETAIL, POLICY, RULE, SHELL, WEB, allowance, record
 
-from netpol.audit.reader.wording import end_words, grounds, port_words, why, workload_words
+from netpol.audit.reader.wording import end_name, end_words, grounds, port_words, why, workload_words
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, Party, PodParty, PolicyEntry, Record
 
 GONE = PodParty("shop", "web-0", "", "10.0.0.3", "Deployment/web", gone=True)
@@ -22,6 +22,10 @@ GONE = PodParty("shop", "web-0", "", "10.0.0.3", "Deployment/web", gone=True)
 )
 def test_an_end_has_a_name_of_its_own_and_its_workloads(end: Party | None, own: str, workload: str) -> None:
     assert (end_words(end), workload_words(end)) == (own, workload)
+
+
+def test_a_name_says_nothing_of_whether_the_end_was_gone() -> None:
+    assert [end_name(end) for end in (GONE, NodeParty("n2", "10.0.0.8"))] == ["shop/web-0", "node/n2"]
 
 
 def test_a_pod_without_a_workload_is_the_same_before_it_was_deleted_and_after() -> None:
