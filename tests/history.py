@@ -30,13 +30,18 @@ def facts(before: Snapshot, after: Snapshot) -> list[Fact]:
 
 
 class Told:
-    """A chronicle of node `NODE` that knows these objects since `BEGAN`, and what becomes of them."""
+    """A chronicle of node `NODE` that is certain of these objects since `BEGAN`, and of what becomes of them.
 
-    def __init__(self, *objects: Namespace | Pod | Node | Policy, options: NodeOptions | None = None) -> None:
+    The kernel may have held the first of them for `took` seconds by then.
+    """
+
+    def __init__(
+        self, *objects: Namespace | Pod | Node | Policy, options: NodeOptions | None = None, took: float = 0
+    ) -> None:
         self.chronicle = Chronicle(options or NodeOptions(NODE))
         self.now = BEGAN
         self._snapshot = Snapshot.of()
-        self.becomes(*objects)
+        self.becomes(*objects, took=took)
 
     def becomes(self, *objects: Namespace | Pod | Node | Policy, seconds: float = 0, took: float = 0) -> None:
         """So long after the beginning the kernel held this cluster; bringing it there took so long."""

@@ -1,4 +1,4 @@
-"""The policy audit log: what the kernel refused, and why, as one line each.
+"""The policy audit log: what the kernel refused, would have refused, or let pass by a rule, and why, a line for each.
 
     NFLOG -> frames -> folds -> judge, with the cluster as it was at that moment -> record -> outlets
 

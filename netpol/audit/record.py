@@ -22,7 +22,11 @@ class Action(enum.Enum):
     WOULD_DENY = "would-deny"
     """They passed, and would not if policies under audit were enforced (X16)."""
     UNKNOWN = "unknown"
-    """Nothing is known of them but their number, which is in `lost`."""
+    """They are counted in the record, and their verdict is not known.
+
+    Another program logs to the agent's NFLOG group, or rules of another version are still in the kernel. A record
+    that only says how many packets were lost has this action too.
+    """
 
 
 class Cause(enum.Enum):

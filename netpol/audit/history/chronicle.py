@@ -38,8 +38,9 @@ class Chronicle:
     """What is known of the cluster, and what was known; told and asked by one thread.
 
     A change counts from the moment at which the kernel was certain to hold it. Of moments before the
-    first facts, and of those that are forgotten, it is known that nothing is known. The node's own
-    Node object is not forgotten, nor are its pod ranges, as in the engine (G12).
+    first facts, and of those that are forgotten, nothing is known; but what the first facts came to may
+    have been in the kernel before, since `began` of them, and so be near. The node's own Node object is
+    not forgotten, nor are its pod ranges, as in the engine (G12).
     """
 
     def __init__(self, options: NodeOptions) -> None:

@@ -67,14 +67,15 @@ class Objects:
 
         True where anything has changed.
         """
-        batch = self._record(facts, timelines)
+        batch = self._put_all(facts, timelines)
         self._group(batch.policies, timelines)
         self._hold(batch.pods.values(), timelines)
         self._know_nodes(batch, timelines)
         self._know_local(batch.pods, timelines)
         return bool(batch.namespaces or batch.pods or batch.nodes or batch.policies)
 
-    def _record(self, facts: Iterable[Fact], to: Timelines) -> _Batch:
+    def _put_all(self, facts: Iterable[Fact], to: Timelines) -> _Batch:
+        """The objects are as the facts say; returns what that changed."""
         batch = _Batch()
         for key, value in {fact.key: fact.value for fact in facts}.items():
             match key.kind, value:

@@ -186,10 +186,24 @@ def test_a_chain_of_an_unknown_pod_is_nobodys() -> None:
     assert (found.subject, found.peer) == (ExternalParty("10.0.1.9"), DB_PARTY)
 
 
-def test_before_anything_is_known_only_addresses_are() -> None:
+def test_before_the_first_state_began_only_addresses_are_known() -> None:
     told = Told(*CLUSTER, FROM_WEB)
     found = record(told, fold(seconds=-5))
     assert (found.action, found.reason) == (Action.DENY, Cause.UNKNOWN)
+    assert (found.subject, found.peer) == (ExternalParty("10.0.0.2"), ExternalParty("10.0.1.9"))
+
+
+def test_a_verdict_before_the_first_facts_is_explained_by_them_where_they_may_have_been_held() -> None:
+    """The rules are those of an earlier run, for any time: the facts are new to this one only."""
+    told = Told(*CLUSTER, FROM_WEB, took=3600)
+    found = record(told, fold(seconds=-1800))
+    assert (found.action, found.reason, found.isolating) == (Action.DENY, Cause.IMPLICIT_ISOLATION, ISOLATING)
+    assert (found.subject, found.peer) == (DB_PARTY, JOB_PARTY)
+
+
+def test_where_the_first_state_gives_another_verdict_only_addresses_are_known() -> None:
+    found = record(Told(*CLUSTER, took=3600), fold(seconds=-1800))
+    assert (found.action, found.reason, found.isolating) == (Action.DENY, Cause.UNKNOWN, ())
     assert (found.subject, found.peer) == (ExternalParty("10.0.0.2"), ExternalParty("10.0.1.9"))
 
 

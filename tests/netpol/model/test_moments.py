@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from netpol.model.moments import SECOND, parse_rfc3339, rfc3339
 
-MOMENTS = st.integers(0, 250_000_000_000 * SECOND // 1000)
+MOMENTS = st.integers(0, 250_000_000_000 * SECOND)
 
 
 @given(MOMENTS)
