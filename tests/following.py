@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -11,6 +10,7 @@ from typing import Self
 from api_server import ApiServer
 from builders import world
 from prometheus_client import CollectorRegistry
+from waiting import PATIENCE_SECONDS, wait_until
 from world_manifests import Manifest, manifests
 
 from netpol.bus import Bus
@@ -29,21 +29,12 @@ from netpol.telemetry.metrics import Metrics
 from netpol.telemetry.notices import NoticeBoard
 from netpol.trigger import Trigger
 
-PATIENCE_SECONDS = 10.0
 Object = Namespace | Pod | Node | Policy
 
 
 def manifest(thing: Object) -> Manifest:
     """The object as the API has it."""
     return manifests(world(thing))[0]
-
-
-def wait_until(condition: Callable[[], object], trigger: Trigger | None = None) -> None:
-    """Returns once the condition holds; it is looked at whenever the trigger is pulled, and now and then."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        (trigger or Trigger()).wait(0.01)
 
 
 class Following:
@@ -121,7 +112,7 @@ class Following:
 
     def until(self, condition: Callable[[], object]) -> None:
         """Returns once the condition holds."""
-        wait_until(condition, self._trigger)
+        wait_until(condition, trigger=self._trigger)
 
     def until_it_has(self, *names: str) -> None:
         """Returns once the kind is in sync with objects of these names and no others."""

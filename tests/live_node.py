@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from cluster import Cluster
 from live import after, unfollowed
 from prometheus_client import CollectorRegistry
+from waiting import PATIENCE_SECONDS, wait_until
 
 from netpol.agent import Control
 from netpol.bus import Bus
@@ -28,16 +28,7 @@ from netpol.settings import AgentSettings, DirectorySource, NodeOptions
 from netpol.telemetry.health import Health
 from netpol.telemetry.metrics import Metrics
 
-PATIENCE_SECONDS = 20.0
 SYNC_SECONDS = 1.0
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Returns once the condition holds; it is an AssertionError where that takes too long."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.01)
 
 
 class LiveNode:

@@ -9,7 +9,7 @@ from itertools import count
 from typing import NamedTuple
 
 from audit_records import refusal
-from following import wait_until
+from waiting import wait_until
 
 from netpol.audit.outlets.counters import OutletCounters
 from netpol.audit.outlets.outlet import Outlet, Sink

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from builders import namespace, pod, pods, policy, rule, world
 from cluster import BASE, WEB, Cluster, Object
-from live_node import AgentProcess, wait_until
+from live_node import AgentProcess
+from waiting import wait_until
 
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, PodParty, Record, decode
 from netpol.compiler.names import pod_chain

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from following import wait_until
 from outlets import decoded, packets, records, running, ticking
 from private_network import missing
+from waiting import wait_until
 
 from netpol.audit.outlets.log_file import RotatedFile
-from netpol.audit.reader.reading import put_aside
+from netpol.audit.rotation import put_aside
 from netpol.settings import RecordFile
 
 pytestmark = pytest.mark.kernel

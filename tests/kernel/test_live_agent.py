@@ -14,7 +14,8 @@ from builders import namespace, pod, pods, policy, rule, world
 from cluster import BASE, Cluster, Object
 from kernel_text import KernelText, kernel_text
 from live import gone, known
-from live_node import SYNC_SECONDS, AgentProcess, LiveNode, wait_until
+from live_node import SYNC_SECONDS, AgentProcess, LiveNode
+from waiting import wait_until
 
 from netpol import agent as agent_module
 from netpol.model.networks import Family

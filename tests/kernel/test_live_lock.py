@@ -11,7 +11,8 @@ import pytest
 from builders import pods, policy, rule, world
 from cluster import BASE, Cluster
 from live import known
-from live_node import LiveNode, wait_until
+from live_node import LiveNode
+from waiting import wait_until
 
 from netpol import agent
 from netpol.dataplane import iptables

@@ -12,8 +12,9 @@ import pytest
 from builders import BOTH, EGRESS, namespace, pod, pods, policy, rule, world
 from cluster import BASE, FAR, OTHER, Cluster
 from live import gone, known
-from live_node import LiveNode, wait_until
+from live_node import LiveNode
 from stream import Streams
+from waiting import wait_until
 
 from netpol import agent
 from netpol.lab.flows import Flow, Speaker

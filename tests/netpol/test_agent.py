@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from builders import namespace, node, pod, policy, rule, world
 from live import gone, known, unfollowed
-from live_node import wait_until
 from prometheus_client import CollectorRegistry
+from waiting import wait_until
 
 from netpol import agent
 from netpol.agent import Control, Rounds, _EventPoster

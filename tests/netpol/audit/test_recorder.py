@@ -10,8 +10,8 @@ from typing import Self
 import msgspec
 import pytest
 from builders import address, namespace
-from live_node import wait_until
 from prometheus_client import CollectorRegistry
+from waiting import wait_until
 
 from netpol.audit.capture.collector import Harvest
 from netpol.audit.capture.folding import Fold

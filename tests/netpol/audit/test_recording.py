@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from builders import namespace
-from live_node import wait_until
 from logging_rules import logged_arriving, refuse_arriving
 from packets import TCP, ipv4, logged, ports
 from prometheus_client import CollectorRegistry
+from waiting import wait_until
 
 from netpol.audit.capture.collector import Bounds, Clocks, Collector
 from netpol.audit.capture.folding import MOST_FOLDS

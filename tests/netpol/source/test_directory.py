@@ -9,7 +9,7 @@ from pathlib import Path
 
 import manifest_directory
 import pytest
-from following import wait_until
+from waiting import wait_until
 
 import netpol.source.directory
 from netpol.bus import Bus, Subscription

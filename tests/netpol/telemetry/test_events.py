@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from waiting import wait_until
 
 from netpol.model.facts import Key, Kind
 from netpol.model.notices import Notice
@@ -303,13 +303,6 @@ def test_a_writer_stops_wherever_it_waits(answer: int) -> None:
     writer._thread.join(10)
     assert not writer._thread.is_alive()
     assert len(server.posted) == 1
-
-
-def wait_until(happened: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_the_clock_of_the_wall_may_be_in_any_zone() -> None:

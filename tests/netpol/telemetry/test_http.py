@@ -7,12 +7,13 @@ import http.client
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from http import HTTPStatus
 from socketserver import TCPServer
 
 import pytest
+from waiting import wait_until
 
 from netpol.errors import NetpolError, UsageError
 from netpol.settings import Listener
@@ -49,13 +50,6 @@ def ask(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> t
         return response.status, response.read(), dict(response.getheaders())
     finally:
         connection.close()
-
-
-def wait_until(happened: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def is_closed(client: socket.socket) -> bool:

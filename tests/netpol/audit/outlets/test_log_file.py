@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from following import wait_until
 from full_disk import most_bytes_of_files
 from outlets import NOW, decoded, packets, records, running, ticking
+from waiting import wait_until
 
 from netpol.audit.outlets.log_file import RotatedFile
 from netpol.audit.record import Record, encode

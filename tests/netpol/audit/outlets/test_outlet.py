@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
-from following import wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 from outlets import NODE, Running, made, packets, records, running, seconds_of
+from waiting import wait_until
 
 from netpol.audit.outlets import outlet as module
 from netpol.audit.outlets.outlet import LONGEST_PAUSE_SECONDS, MOST_WAITING, TooLarge

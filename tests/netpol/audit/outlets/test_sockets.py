@@ -12,8 +12,8 @@ from unittest.mock import Mock, call
 
 import msgspec
 import pytest
-from following import wait_until
 from outlets import decoded, packets, records, running
+from waiting import wait_until
 
 from netpol.audit.outlets.sockets import RecordSocket
 from netpol.audit.record import MissEntry, Record, decode

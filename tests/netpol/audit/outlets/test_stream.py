@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from following import wait_until
 from full_disk import most_bytes_of_files
 from outlets import decoded, packets, records, running, seconds_of
+from waiting import wait_until
 
 from netpol.audit.outlets.stream import Stream
 from netpol.audit.record import decode

@@ -7,7 +7,7 @@ import time
 from api_server import ApiServer
 from api_store import Age
 from builders import beta, namespace, node, pod, rule, world
-from following import wait_until
+from waiting import wait_until
 from world_manifests import manifests
 
 from netpol.bus import Bus
@@ -40,7 +40,7 @@ def test_every_kind_is_followed_until_it_stops() -> None:
         server.store.load(manifests(WORLD))
         cluster = source(server.url, bus)
         cluster.start()
-        wait_until(subscription.in_sync, trigger)
+        wait_until(subscription.in_sync, trigger=trigger)
         assert {str(fact.key) for fact in subscription.take()} == {
             "Namespace x",
             "Node one",
@@ -49,7 +49,7 @@ def test_every_kind_is_followed_until_it_stops() -> None:
         }
         server.wait_for_watch(*PLURALS)
         server.store.put(manifests(world(pod("x/b", "10.0.0.2")))[0])
-        wait_until(lambda: bus.count(Kind.POD) == 2, trigger)
+        wait_until(lambda: bus.count(Kind.POD) == 2, trigger=trigger)
         started = time.monotonic()
         assert cluster.stop()
         assert time.monotonic() - started < 1
