@@ -112,18 +112,19 @@ def elements(payload: bytes) -> Iterator[bytes]:
         offset += (length + 3) & ~3
 
 
+def pack(request: Request, sequence: int) -> bytes:
+    """The request as a message that the kernel answers by this number, padded to four bytes."""
+    kind, body, family, flags, resource = request
+    length = _HEADER.size + _SUBHEADER.size + len(body)
+    head = _HEADER.pack(length, kind, flags | REQUEST, sequence, 0)
+    return head + _SUBHEADER.pack(family, 0, socket.htons(resource)) + body + bytes(-length & 3)
+
+
 class NetfilterSocket:
     """A connection to netfilter in the network namespace of the thread that opens it."""
 
     def __init__(self, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
-        try:
-            self._socket.bind((0, 0))
-            self._socket.settimeout(timeout_seconds)
-            enlarge_receive_buffer(self._socket)
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket = open_socket(timeout_seconds)
         self._buffer = memoryview(bytearray(_DATAGRAM_BYTES))
         self._buffers = (self._buffer,)
         self._sequence = 0
@@ -170,10 +171,7 @@ class NetfilterSocket:
         sequences = self._send([request._replace(flags=request.flags | ACKNOWLEDGE) for request in batch])
         refusals: dict[int, NetlinkError | None] = {}
         while len(refusals) < len(batch):
-            datagram = self._receive()
-            for offset, length, kind, _, sequence, _ in message_heads(datagram):
-                if kind == _ERROR and sequence in sequences:
-                    refusals[sequence] = _refusal(datagram[offset + _HEADER.size : offset + length])
+            refusals.update(each for each in acknowledgements(self._receive()) if each[0] in sequences)
         return [refusals[sequence] for sequence in sequences]
 
     def _dump_once(self, request: Request, wanted: Callable[[bytes], bool] | None) -> list[bytes] | None:
@@ -206,16 +204,9 @@ class NetfilterSocket:
         parts: list[bytes] = []
         sent: dict[int, Request] = {}
         for request in requests:
-            kind, body, family, flags, resource = request
             self._sequence = (self._sequence + 1) & 0x7FFFFFFF
             sent[self._sequence] = request
-            length = _HEADER.size + _SUBHEADER.size + len(body)
-            parts += (
-                _HEADER.pack(length, kind, flags | REQUEST, self._sequence, 0),
-                _SUBHEADER.pack(family, 0, socket.htons(resource)),
-                body,
-                bytes(-length & 3),
-            )
+            parts.append(pack(request, self._sequence))
         with _as_netlink_error():
             self._socket.send(b"".join(parts))
         return sent
@@ -267,6 +258,13 @@ def message_heads(datagram: bytes) -> Iterator[tuple[int, int, int, int, int, in
         offset += (length + 3) & ~3
 
 
+def acknowledgements(datagram: bytes) -> Iterator[tuple[int, NetlinkError | None]]:
+    """Of each request that the datagram says the end of: its sequence number, and its refusal or None."""
+    for offset, length, kind, _, sequence, _ in message_heads(datagram):
+        if kind == _ERROR:
+            yield sequence, _refusal(datagram[offset + _HEADER.size : offset + length])
+
+
 def _refusal(payload: bytes) -> NetlinkError | None:
     """What an error or the end of a dump says; a zero is an acknowledgement."""
     if len(payload) < _NUMBER.size:
@@ -276,6 +274,19 @@ def _refusal(payload: bytes) -> NetlinkError | None:
         return None
     echo = _NUMBER.size + _HEADER.size + _SUBHEADER.size
     return NetlinkError(number, attributes(payload[echo:]))
+
+
+def open_socket(timeout_seconds: float, receive_buffer_bytes: int = _RECEIVE_BUFFER_BYTES) -> socket.socket:
+    """A socket to netfilter in the thread's network namespace, with room for so much of what the kernel sends."""
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+    try:
+        kernel.bind((0, 0))
+        kernel.settimeout(timeout_seconds)
+        enlarge_receive_buffer(kernel, receive_buffer_bytes)
+    except OSError:
+        kernel.close()
+        raise
+    return kernel
 
 
 def enlarge_receive_buffer(kernel: socket.socket, size: int = _RECEIVE_BUFFER_BYTES) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import select
-import socket
 import struct
 from collections import deque
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Self
 from netpol.audit.capture.packet import HEADER_BYTES
 from netpol.dataplane.netlink import (
     ACKNOWLEDGE,
-    NETLINK_NETFILTER,
     NFLOG,
-    REQUEST,
-    NetlinkError,
+    Request,
+    acknowledgements,
     attribute,
-    enlarge_receive_buffer,
-    message_heads,
+    open_socket,
+    pack,
 )
 from netpol.errors import KernelRefusal
 
@@ -37,9 +35,7 @@ _BATCH_CENTISECONDS = 10
 _BATCH_BYTES = (16 << 10) - 512
 """With what the kernel adds, one piece of memory of 16 kB: a little more would take, and count as, 32."""
 
-_HEADER, _SUBHEADER = struct.Struct("=IHHII"), struct.Struct("!BBH")
-_ERROR_NUMBER = struct.Struct("=i")
-_ERROR_KIND, _SEQUENCE = 2, 1
+_SEQUENCE = 1
 _DATAGRAM_BYTES = 64 << 10
 _ANSWER_SECONDS = 10.0
 _EMPTY = frozenset({errno.EAGAIN, errno.EINTR})
@@ -60,15 +56,12 @@ class PacketLog:
         self._overran = False
         self._early: deque[bytes] = deque()
         try:
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+            self._socket = open_socket(0, receive_buffer_bytes)
         except OSError as refused:
             raise KernelRefusal(f"no netlink socket for the packet log: {refused.strerror}") from refused
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
         try:
-            self._socket.bind((0, 0))
-            self._socket.settimeout(0)
-            enlarge_receive_buffer(self._socket, receive_buffer_bytes)
-            self._poll = select.poll()
-            self._poll.register(self._socket, select.POLLIN)
             self._bind()
         except OSError as refused:
             self._socket.close()
@@ -87,7 +80,7 @@ class PacketLog:
     def stop(self) -> None:
         """Nothing more is logged to this reader; what the kernel still held is there to be received."""
         try:
-            self._ask(attribute(_COMMAND, _UNBIND), flags=REQUEST)
+            self._ask(attribute(_COMMAND, _UNBIND))
         except OSError as refused:
             raise KernelRefusal(f"{self._what()}: {refused.strerror}") from refused
 
@@ -132,31 +125,29 @@ class PacketLog:
             + attribute(_TIMEOUT, struct.pack("!I", _BATCH_CENTISECONDS))
             + attribute(_THRESHOLD, struct.pack("!I", _BATCH_PACKETS))
             + attribute(_FLAGS, struct.pack("!H", _NUMBERED)),
-            flags=REQUEST | ACKNOWLEDGE,
+            flags=ACKNOWLEDGE,
         )
-        while (number := self._answer()) is None:
+        while not self._is_done():
             pass
-        if number:
-            raise NetlinkError(number)
 
-    def _ask(self, body: bytes, flags: int) -> None:
+    def _ask(self, body: bytes, flags: int = 0) -> None:
         """The kernel has carried out the request when this returns, whether or not it answers."""
-        length = _HEADER.size + _SUBHEADER.size + len(body)
-        head = _HEADER.pack(length, _CONFIGURE, flags, _SEQUENCE, 0)
-        self._socket.send(head + _SUBHEADER.pack(socket.AF_UNSPEC, 0, self._group) + body)
+        self._socket.send(pack(Request(_CONFIGURE, body, flags=flags, resource=self._group), _SEQUENCE))
 
-    def _answer(self) -> int | None:
-        """The number of the kernel's refusal, 0 for none; None for a datagram that is no answer, which is kept."""
+    def _is_done(self) -> bool:
+        """True where the next datagram says so, NetlinkError where it refuses; any other is kept, if there is one."""
         if not self._poll.poll(_ANSWER_SECONDS * 1000):
             raise TimeoutError(errno.ETIMEDOUT, "the kernel did not answer")
         datagram = self._read()
         if datagram is None:
-            return None
-        for offset, _, kind, _, sequence, _ in message_heads(datagram):
-            if kind == _ERROR_KIND and sequence == _SEQUENCE:
-                return -int(_ERROR_NUMBER.unpack_from(datagram, offset + _HEADER.size)[0])
+            return False
+        for sequence, refusal in acknowledgements(datagram):
+            if sequence == _SEQUENCE:
+                if refusal is not None:
+                    raise refusal
+                return True
         self._early.append(datagram)
-        return None
+        return False
 
     def _what(self) -> str:
         return f"the packets logged to NFLOG group {self._group} cannot be read"

@@ -231,7 +231,7 @@ def test_another_process_is_not_the_kernel(scripted: Connect) -> None:
 def test_a_socket_that_cannot_be_set_up_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[socket.socket] = []
 
-    def refuse(kernel: socket.socket) -> None:
+    def refuse(kernel: socket.socket, _size: int) -> None:
         opened.append(kernel)
         raise OSError(errno.ENOPROTOOPT, "Protocol not available")
 
