@@ -141,7 +141,7 @@ class Live:
             self.subscription,
             self.engine,
             self.keeper,
-            Cutter(self.kernel, options.name, read_addresses),
+            Cutter(self.kernel, options.name, read_addresses, self.clock),
             self.schedule,
             Instruments(self.metrics, self.health, self.clock),
             PendingFacts(self._note_held, lambda: int(1_000_000 * self.clock())),

@@ -125,12 +125,16 @@ class Firewall:
             self._engine.apply(facts)
         if in_sync and self._schedule.is_due(self._clock()):
             self._compare()
+        elif self._keeper.is_certain and self._cutter.review_wait_seconds() == 0:
+            self._review_cut()
 
     def _pause_seconds(self) -> float:
         if self._is_sweeping:
             return 0.0
         due = self._schedule.wait_seconds(self._clock()) if self._subscription.in_sync() else LONGEST_WAIT_SECONDS
-        return min(due, SWEEP_SECONDS if self._keeper.has_stale else LONGEST_WAIT_SECONDS)
+        review = self._cutter.review_wait_seconds()
+        longest = SWEEP_SECONDS if self._keeper.has_stale else LONGEST_WAIT_SECONDS
+        return min(due, longest if review is None else review)
 
     def _timed(self, compiled: Iterator[Batch]) -> Iterator[Batch]:
         """The same batches; how long each took to be worked out is measured."""
@@ -233,6 +237,13 @@ class Firewall:
         except KernelRefusal as refusal:
             self._refused(refusal)
             return False
+
+    def _review_cut(self) -> None:
+        """Who answered flows that were cut, and may again, is remembered no more."""
+        try:
+            self._cut(())
+        except KernelRefusal as refusal:
+            self._refused(refusal)
 
     def _cut(self, touching: Collection[Address] | None) -> int:
         """How many connections were cut; of those that touch these addresses, None being all."""

@@ -11,7 +11,7 @@ from builders import address, namespace, node, pod, pods, policy, rule, world
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.names import cut_set
 from netpol.compiler.ruleset import AddressPortAddress, IpSet, Member
-from netpol.control.cutter import Cutter
+from netpol.control.cutter import REVIEW_SHARE, Cutter
 from netpol.dataplane.apply import apply
 from netpol.dataplane.kernel import Flow
 from netpol.dataplane.memory import MemoryKernel
@@ -60,7 +60,8 @@ class Cutting:
         self.times_asked = 0
         kernel = kernel_of(self.memory)
         apply(plan(compile_ruleset(cluster(OPEN), self.options), kernel.read(families)), kernel)
-        self.cutter = Cutter(kernel, "n1", self._read_addresses)
+        self.now = self.seconds_a_look = 0.0
+        self.cutter = Cutter(kernel, "n1", self._read_addresses, self._clock)
 
     def open(self, *flows: Flow) -> None:
         for each in flows:
@@ -76,6 +77,10 @@ class Cutting:
 
     def remembered(self, family: Family = FOUR) -> frozenset[Member]:
         return self.memory.sets.read()[cut_set(family)].members
+
+    def _clock(self) -> float:
+        self.now += self.seconds_a_look
+        return self.now
 
     def _read_addresses(self) -> frozenset[Address]:
         self.times_asked += 1
@@ -197,6 +202,31 @@ def test_what_the_kernel_has_forgotten_by_itself_is_no_reason_to_look_again(cutt
     cutting.memory.sets.remove(cut(FOUR), cutting.remembered())
     cutting.cut(SHUT, touching=set())
     assert not cutting.cutter.remembers()
+
+
+def test_what_takes_long_to_look_at_is_looked_at_now_and_then(cutting: Cutting) -> None:
+    cutting.open(udp(STRANGER))
+    cutting.seconds_a_look = 0.5
+    cutting.cut(SHUT)
+    pause = cutting.cutter.review_wait_seconds()
+    assert pause is None, "it was looked at"
+    cutting.cut(OPEN, touching=set())
+    assert cutting.remembered() == {answering(STRANGER)}
+    pause = cutting.cutter.review_wait_seconds()
+    assert pause == pytest.approx(0.5 / REVIEW_SHARE, abs=5)
+    cutting.now += 60
+    assert cutting.cutter.review_wait_seconds() == 0
+    cutting.cut(OPEN, touching=set())
+    assert cutting.remembered() == frozenset()
+    assert cutting.cutter.review_wait_seconds() is None
+
+
+def test_a_comparison_of_everything_looks_at_once(cutting: Cutting) -> None:
+    cutting.open(udp(STRANGER))
+    cutting.seconds_a_look = 0.5
+    cutting.cut(SHUT)
+    cutting.cut(OPEN)
+    assert cutting.remembered() == frozenset()
 
 
 def test_nobody_is_asked_what_is_remembered_where_nothing_is(cutting: Cutting, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ from live import PERIOD_SECONDS, Live, gone, known, listing
 from two_pods import BASE, FOUR, FRIEND, SHUT, STRANGER, WEB, WIDER, WORLD, flow
 
 from netpol.compiler.names import cut_set
+from netpol.compiler.ruleset import IpSet, Member
+from netpol.control.cutter import REVIEW_SHARE
 from netpol.dataplane.kernel import KernelTable
 from netpol.model.facts import Fact, Kind, lists
 from netpol.model.networks import Family
@@ -254,3 +256,25 @@ def test_a_fact_that_changes_nothing_in_the_kernel_is_told_on_too(live: Live) ->
     live.record(known(elsewhere))
     live.step()
     assert live.held == [known(elsewhere)]
+
+
+def test_who_may_answer_again_is_looked_for_without_another_event(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where looking takes long it is not done at every event, and so has to come by itself."""
+    look = live.memory.sets.read_members
+
+    def look_slowly(one: IpSet) -> frozenset[Member]:
+        live.clock.now += 1.0
+        return look(one)
+
+    monkeypatch.setattr(live.memory.sets, "read_members", look_slowly)
+    live.memory.flows.open(FOUR, flow(STRANGER, WEB.addresses[0], Protocol.UDP, 99))
+    live.record(known(WIDER))
+    live.step()
+    live.record(gone(SHUT), gone(WIDER))
+    live.step()
+    remembered = live.memory.sets.read()[cut_set(FOUR)].members
+    assert remembered, "it was looked at a moment ago"
+    before = live.metric("resyncs_total")
+    live.step(after_seconds=1.0 / REVIEW_SHARE)
+    assert live.metric("resyncs_total") == before
+    assert live.memory.sets.read()[cut_set(FOUR)].members == frozenset()
