@@ -15,7 +15,7 @@ UNBOUNDED = 1 << 31
 
 _GAP = "  "
 _INDENT = "    "
-_SHORTEST_NAME = 12
+_SHORTEST_NAME = 16
 _SHORTEST_REMARK = 20
 
 
@@ -29,10 +29,14 @@ class Fit(enum.Enum):
 
 
 class Column(NamedTuple):
-    """The heading of a column, and how its cells fit in."""
+    """The heading of a column, and how its cells fit in.
+
+    One that is not `needed` is left out where there is too little room for names: its cells are then in the remark.
+    """
 
     heading: str
     fit: Fit = Fit.LEFT
+    needed: bool = True
 
 
 class Cell(NamedTuple):
@@ -74,19 +78,26 @@ class Aligned:
         return headings + [line for row in rows for line in self._row(row, widths)]
 
     def _fitting(self) -> list[int]:
-        """The columns' widths, those of names being shortened, the widest first, until all fits.
+        """The columns' widths, those of names being shortened, the widest first, until all fits; 0 is left out.
 
-        Where it cannot, those columns are left out, their widths being 0: names of which nothing is left say nothing.
+        Where names would be too short to say anything, columns that are not needed are left out, the last first;
+        where even that does not help, the names are.
         """
         widths = list(self._widest)
         names = [place for place, column in enumerate(self._columns) if column.fit is Fit.SHORTENED]
-        excess = sum(widths) + len(_GAP) * (len(widths) - 1) - self._look.width
-        for _ in range(excess if names else 0):
-            widest = max(names, key=lambda place: widths[place])
-            if widths[widest] <= _SHORTEST_NAME:
-                return [0 if place in names else width for place, width in enumerate(widths)]
-            widths[widest] -= 1
+        spare = [place for place, column in enumerate(self._columns) if not column.needed]
+        while names and self._excess(_shortest(widths, names)) > 0:
+            if not spare:
+                return [0 if place in names else width for place, width in enumerate(self._widest)]
+            widths[spare.pop()] = 0
+        for _ in range(self._excess(widths) if names else 0):
+            widths[max(names, key=lambda place: widths[place])] -= 1
         return widths
+
+    def _excess(self, widths: Sequence[int]) -> int:
+        """By how much columns of these widths are too wide for the terminal."""
+        shown = [width for width in widths if width]
+        return sum(shown) + len(_GAP) * (len(shown) - 1) - self._look.width
 
     def _headings(self, widths: Sequence[int]) -> str:
         """The line of headings; that of the remarks is left out where none has room beside its row."""
@@ -134,3 +145,8 @@ class Aligned:
             character if character.isprintable() and (character.isascii() or not ascii_only) else "?"
             for character in text
         )
+
+
+def _shortest(widths: Sequence[int], names: Sequence[int]) -> list[int]:
+    """The widths with names as short as they may be."""
+    return [min(width, _SHORTEST_NAME) if place in names else width for place, width in enumerate(widths)]

@@ -8,16 +8,14 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from netpol.audit.reader.reading import Entry
-from netpol.audit.reader.summary import Total, folded, is_of_packets, totals
+from netpol.audit.reader.summary import Total, encode_total, folded, is_of_packets, totals
 from netpol.command import audit_suggest
 from netpol.command.aligned import UNBOUNDED
 from netpol.command.arguments import add_output_argument
 from netpol.command.audit_following import followed_entries, pause
 from netpol.command.audit_selection import add_selection_arguments, selected_entries
-from netpol.command.audit_table import record_row, record_table, total_row, total_table
+from netpol.command.audit_table import RecordTable, total_row, total_table
 from netpol.command.look import Look, look_of
 from netpol.command.switches import Switch, add_switch
 from netpol.errors import UsageError
@@ -53,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
             print("netpol: no record is as asked for", file=sys.stderr)
         return 0
     entries = selected_entries(arguments)
-    _print_json(map(msgspec.json.encode, _totals(entries)) if arguments.summary else (each.text for each in entries))
+    _print_json(map(encode_total, _totals(entries)) if arguments.summary else (each.text for each in entries))
     return 0
 
 
@@ -61,10 +59,8 @@ def table_lines(arguments: argparse.Namespace, look: Look) -> list[str]:
     """The records that the flags ask for, or what they come to, as people read them; none where there is none."""
     entries = selected_entries(arguments)
     if arguments.summary:
-        table, rows = total_table(look), [total_row(total) for total in _totals(entries)]
-    else:
-        table, rows = record_table(look), [record_row(each) for each in folded(entry.record for entry in entries)]
-    return list(table.lines(rows)) if rows else []
+        return total_table(look).lines([total_row(total) for total in _totals(entries)])
+    return RecordTable(look).lines(folded(entry.record for entry in entries))
 
 
 def _totals(entries: Iterable[Entry]) -> Sequence[Total]:
@@ -79,12 +75,12 @@ def _suggest(arguments: argparse.Namespace) -> int:
 
 
 def _print_as_they_come(rounds: Iterable[list[Entry]], output: str) -> None:
-    table = record_table(_look())
+    table = RecordTable(_look())
     for entries in rounds:
         if output == "json":
             _print_json(entry.text for entry in entries)
         else:
-            _print_lines(table.lines([record_row(entry.record) for entry in entries if is_of_packets(entry.record)]))
+            _print_lines(table.lines([entry.record for entry in entries if is_of_packets(entry.record)]))
         sys.stdout.flush()
 
 

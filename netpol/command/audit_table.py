@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from netpol.audit.reader.summary import Total
-from netpol.audit.reader.wording import end_words, grounds, port_words, why
+from netpol.audit.reader.wording import end_words, grounds_words, port_words, why
 from netpol.audit.record import Action, Record
-from netpol.command.aligned import Aligned, Cell, Column, Fit, Row
+from netpol.command.aligned import UNBOUNDED, Aligned, Cell, Column, Fit, Row
 from netpol.command.look import Look, Paint
 from netpol.model.moments import SECOND, Moment, parse_rfc3339
 
@@ -21,46 +21,91 @@ _PAINTS = {
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
-def record_table(look: Look) -> Aligned:
-    """The columns for rows of `record_row`."""
-    names = (Column("SUBJECT", Fit.SHORTENED), Column("PEER", Fit.SHORTENED))
-    headings = (Column("TIME (UTC)"), Column("ACTION"), Column("DIR"), *names, Column("PORT"), Column("COUNT"))
-    return Aligned(headings, "WHY", look)
+class RecordTable:
+    """Records in rows, below headings that state their day; where nobody looks at those, each row has its own.
+
+    A line that is picked out of what goes to no terminal has lost its heading.
+    """
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._day: str | None = None
+        self._rows = _record_rows("", look)
+
+    def lines(self, records: Sequence[Record]) -> list[str]:
+        """The records' rows, below the headings where these were not shown yet, or are others by now."""
+        days = {_day(record.last) for record in records}
+        day = days.pop() if len(days) == 1 and self._look.width < UNBOUNDED else ""
+        if records and day != self._day:
+            self._day, self._rows = day, _record_rows(day, self._look)
+        return self._rows.lines([record_row(record, day) for record in records])
 
 
-def record_row(record: Record) -> Row:
-    """The record: when its last packet was, and, where it is of several, how many there were in how long."""
+def record_row(record: Record, day: str = "") -> Row:
+    """The record: when its last packet was, and, where it is of several, how many there were in how long.
+
+    The day is left out where it is this one.
+    """
+    several = record.count > 1
     cells = (
-        Cell(_moment(record.last)),
+        Cell(_shown(record.last).removeprefix(f"{day} ")),
         Cell(record.action.value, _PAINTS[record.action]),
         Cell(record.direction or "-"),
         Cell(end_words(record.subject)),
         Cell(end_words(record.peer)),
         Cell(port_words(record)),
-        Cell(_count(record)),
+        Cell(str(record.count) if several else ""),
     )
-    return Row(cells, why(record))
+    length = span(parse_rfc3339(record.last) - parse_rfc3339(record.first))
+    return Row(cells, "; ".join(filter(None, (f"in {length}" if several else "", why(record)))))
+
+
+def _record_rows(day: str, look: Look) -> Aligned:
+    """The columns for rows of `record_row` on that day."""
+    return Aligned(
+        (
+            Column(f"{day} UTC" if day else "TIME (UTC)"),
+            Column("ACTION"),
+            Column("DIR", needed=False),
+            Column("SUBJECT", Fit.SHORTENED),
+            Column("PEER", Fit.SHORTENED),
+            Column("PORT"),
+            Column("COUNT", Fit.RIGHT, needed=False),
+        ),
+        "WHY",
+        look,
+    )
 
 
 def total_table(look: Look) -> Aligned:
     """The columns for rows of `total_row`."""
-    names = (Column("SUBJECT", Fit.SHORTENED), Column("PEER", Fit.SHORTENED))
-    headings = (Column("PACKETS", Fit.RIGHT), Column("ACTION"), Column("DIR"), *names, Column("PORT"))
-    return Aligned(headings, "WHEN (UTC) AND WHY", look)
+    return Aligned(
+        (
+            Column("PACKETS", Fit.RIGHT),
+            Column("ACTION"),
+            Column("DIR", needed=False),
+            Column("SUBJECT", Fit.SHORTENED),
+            Column("PEER", Fit.SHORTENED),
+            Column("PORT"),
+        ),
+        "WHEN (UTC) AND WHY",
+        look,
+    )
 
 
 def total_row(total: Total) -> Row:
     """The total: between which packets, of how many pods, and by which policies."""
+    kind = total.kind
     cells = (
         Cell(str(total.packets)),
-        Cell(total.action.value, _PAINTS[total.action]),
-        Cell(total.direction or "-"),
-        Cell(total.subject),
-        Cell(total.peer),
-        Cell(total.port),
+        Cell(kind.action.value, _PAINTS[kind.action]),
+        Cell(kind.direction or "-"),
+        Cell(kind.subject),
+        Cell(kind.peer),
+        Cell(kind.port),
     )
-    when = dict.fromkeys((_moment(total.first), _moment(total.last)))
-    return Row(cells, "; ".join((" to ".join(when), *_pods(total), *grounds(total))))
+    when = " to ".join(dict.fromkeys((_shown(total.first), _shown(total.last))))
+    return Row(cells, "; ".join((when, *_pods(total), *grounds_words(kind, total.policies, total.isolating))))
 
 
 def _pods(total: Total) -> Iterable[str]:
@@ -69,19 +114,17 @@ def _pods(total: Total) -> Iterable[str]:
     return [f"{number} pods as {role}" for number, role in counts if number > 1]
 
 
-def _moment(time: str) -> str:
+def _shown(time: str) -> str:
     """The time to the second, without the year: logs are not kept for that long.
 
-    >>> _moment("2026-01-02T03:04:05.678901Z")
+    >>> _shown("2026-01-02T03:04:05.678901Z")
     '01-02 03:04:05'
     """
     return time[5:19].replace("T", " ")
 
 
-def _count(record: Record) -> str:
-    if record.count == 1:
-        return ""
-    return f"{record.count} in {span(parse_rfc3339(record.last) - parse_rfc3339(record.first))}"
+def _day(time: str) -> str:
+    return _shown(time).partition(" ")[0]
 
 
 def span(length: Moment) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import NamedTuple
 
 import msgspec
 
@@ -45,47 +44,8 @@ def _joined(fold: Record | None, record: Record) -> Record:
     )
 
 
-class Total(msgspec.Struct, frozen=True):
-    """What the packets of one kind between two workloads come to.
-
-    A pod without a workload is its own. `subject_pods` and `peer_pods` are how many pods each end was,
-    0 where it is none; `policies` are all that allowed, and `isolating` all that isolated, in any of the records.
-    """
-
-    action: Action
-    reason: Cause
-    direction: str | None
-    subject: str
-    peer: str
-    port: str
-    packets: int
-    subject_pods: int
-    peer_pods: int
-    first: str
-    last: str
-    policies: tuple[PolicyEntry, ...]
-    isolating: tuple[PolicyEntry, ...]
-
-
-def totals(records: Iterable[Record]) -> list[Total]:
-    """A total for each kind of packets between workloads, that of the most packets first.
-
-    One kind are those of the same port and reason; what was refused and what would be is not added up,
-    nor what was sent and what was received.
-    """
-    gatherings: dict[_Kind, _Gathering] = {}
-    for record in records:
-        if is_of_packets(record):
-            gatherings.setdefault(_Kind.of(record), _Gathering(record.first, record.last)).add(record)
-    return sorted((gathering.total(kind) for kind, gathering in gatherings.items()), key=_rank)
-
-
-def _rank(total: Total) -> tuple[int, str, str, str]:
-    return -total.packets, total.subject, total.peer, total.port
-
-
-class _Kind(NamedTuple):
-    """What the records of one total have in common, as the total has it."""
+class Kind(msgspec.Struct, frozen=True):
+    """What the packets that are added up have in common: a pod without a workload is its own."""
 
     action: Action
     reason: Cause
@@ -95,9 +55,50 @@ class _Kind(NamedTuple):
     port: str
 
     @classmethod
-    def of(cls, record: Record) -> _Kind:
+    def of(cls, record: Record) -> Kind:
+        """The kind of the record's packets."""
         ends = workload_words(record.subject), workload_words(record.peer)
         return cls(record.action, record.reason, record.direction, *ends, port_words(record))
+
+
+class Total(msgspec.Struct, frozen=True):
+    """What the packets of one kind between two workloads come to.
+
+    `subject_pods` and `peer_pods` are how many pods each end was, 0 where it is none; `policies` are
+    all that allowed, and `isolating` all that isolated, in any of the records.
+    """
+
+    kind: Kind
+    packets: int
+    subject_pods: int
+    peer_pods: int
+    first: str
+    last: str
+    policies: tuple[PolicyEntry, ...]
+    isolating: tuple[PolicyEntry, ...]
+
+
+def encode_total(total: Total) -> bytes:
+    """The total as one line of JSON, in which the fields of its kind are its own."""
+    fields = msgspec.structs.asdict(total)
+    return msgspec.json.encode(msgspec.structs.asdict(fields.pop("kind")) | fields)
+
+
+def totals(records: Iterable[Record]) -> list[Total]:
+    """A total for each kind of packets between workloads, that of the most packets first.
+
+    One kind are those of the same port and reason; what was refused and what would be is not added up,
+    nor what was sent and what was received.
+    """
+    gatherings: dict[Kind, _Gathering] = {}
+    for record in records:
+        if is_of_packets(record):
+            gatherings.setdefault(Kind.of(record), _Gathering(record.first, record.last)).add(record)
+    return sorted((gathering.total(kind) for kind, gathering in gatherings.items()), key=_rank)
+
+
+def _rank(total: Total) -> tuple[int, str, str, str]:
+    return -total.packets, total.kind.subject, total.kind.peer, total.kind.port
 
 
 @dataclass(slots=True)
@@ -121,9 +122,9 @@ class _Gathering:
         self.policies.update(dict.fromkeys(record.policies))
         self.isolating.update(dict.fromkeys(record.isolating))
 
-    def total(self, kind: _Kind) -> Total:
+    def total(self, kind: Kind) -> Total:
         return Total(
-            *kind,
+            kind,
             self.packets,
             len(self.subjects),
             len(self.peers),

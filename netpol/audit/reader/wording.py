@@ -68,8 +68,8 @@ def policy_words(entry: PolicyEntry | MissEntry, direction: str | None) -> str:
     return policy if entry.rule is None else f"{direction or 'rule'}[{entry.rule}] of {policy}"
 
 
-class Verdict(Protocol):
-    """What a record says of the verdict, and what many with the same say."""
+class Grounds(Protocol):
+    """What a record, or a kind of records, says of its verdict beside the policies."""
 
     @property
     def action(self) -> Action:
@@ -83,31 +83,23 @@ class Verdict(Protocol):
     def direction(self) -> str | None:
         """Which rules of the policies are meant."""
 
-    @property
-    def policies(self) -> tuple[PolicyEntry, ...]:
-        """The rules that decided."""
-
-    @property
-    def isolating(self) -> tuple[PolicyEntry, ...]:
-        """What isolates the subject."""
-
 
 def why(record: Record) -> str:
     """What the verdict was by: rules that allow, or what isolates and the rule that came closest."""
-    words = grounds(record)
+    words = grounds_words(record, record.policies, record.isolating)
     if miss := record.nearest_miss:
         words.append(f"closest is {policy_words(miss, record.direction)}: {miss.detail}")
     return "; ".join(words)
 
 
-def grounds(verdict: Verdict) -> list[str]:
-    """What the verdict was by, whatever else differs from packet to packet."""
-    words = [_CAUSES[verdict.reason]] if verdict.reason in _CAUSES else []
-    if verdict.policies:
-        word = "allowed" if verdict.action is Action.ALLOW else "refused"
-        words.append(f"{word} by {_listed(verdict.policies, verdict.direction)}")
-    if verdict.isolating:
-        words.append(f"isolated by {_listed(verdict.isolating, verdict.direction)}")
+def grounds_words(grounds: Grounds, policies: tuple[PolicyEntry, ...], isolating: tuple[PolicyEntry, ...]) -> list[str]:
+    """What the verdict was by, whatever else differs from packet to packet: the policies that decided and isolated."""
+    words = [_CAUSES[grounds.reason]] if grounds.reason in _CAUSES else []
+    if policies:
+        word = "allowed" if grounds.action is Action.ALLOW else "refused"
+        words.append(f"{word} by {_listed(policies, grounds.direction)}")
+    if isolating:
+        words.append(f"isolated by {_listed(isolating, grounds.direction)}")
     return words
 
 

@@ -1,3 +1,5 @@
+"""Rows stand in columns, and every word of them is somewhere at every width."""
+
 from __future__ import annotations
 
 from hypothesis import given
@@ -56,14 +58,29 @@ def test_a_name_loses_its_middle_and_is_whole_in_the_remark() -> None:
 
 
 def test_names_of_which_too_little_is_left_are_only_in_the_remark() -> None:
-    assert aligned(row("1", LONG, "up"), width=22)[:2] == ["N  NAME          STATE", "1  guestb…abcde  up"]
-    assert aligned(row("1", LONG, "up"), row("2", "web", "up"), width=21) == [
+    assert aligned(row("1", LONG, "up"), width=26)[:2] == ["N  NAME              STATE", "1  guestboo…5-abcde  up"]
+    assert aligned(row("1", LONG, "up"), row("2", "web", "up"), width=25) == [
         "N  STATE  WHY",
         "1  up",
         "    name",
         f"    {LONG}",
         "2  up     name web",
     ]
+
+
+def test_columns_that_are_not_needed_go_before_names_and_the_last_goes_first() -> None:
+    columns = (Column("HOW", needed=False), Column("NAME", Fit.SHORTENED), Column("N", Fit.RIGHT, needed=False))
+    row = Row((Cell("up"), Cell("a" * 20), Cell("12")), "so")
+    shown = {width: Aligned(columns, "WHY", Look(width=width)).lines([row]) for width in (25, 24, 21, 20, 16, 15)}
+    assert {width: lines[:2] for width, lines in shown.items()} == {
+        25: ["HOW  NAME               N", f"up   {'a' * 8}…{'a' * 7}  12"],
+        24: ["HOW  NAME", f"up   {'a' * 9}…{'a' * 9}"],
+        21: ["HOW  NAME", f"up   {'a' * 8}…{'a' * 7}"],
+        20: ["NAME", "a" * 20],
+        16: ["NAME", f"{'a' * 8}…{'a' * 7}"],
+        15: ["HOW   N  WHY", "up   12"],
+    }
+    assert [shown[width][-1] for width in (25, 24, 20)] == ["    so", "    n 12; so", "    how up; n 12; so"]
 
 
 def test_the_widest_name_is_shortened_first() -> None:

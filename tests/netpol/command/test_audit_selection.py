@@ -1,28 +1,34 @@
+"""The flags that choose records, and what is read of a log for them."""
+
 from __future__ import annotations
 
 import argparse
 import io
 import os
 import sys
-import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from audit_records import SHELL, allowance, at, lines, put_aside, record, write
+from hypothesis import given
+from hypothesis import strategies as st
 
+from netpol.audit.clock import wall_clock
 from netpol.audit.reader.selection import PodName, Selection
 from netpol.audit.record import Action, Cause, Record
 from netpol.command.audit_selection import (
     DEFAULT_PATH,
     add_selection_arguments,
+    joined,
     path_of,
     selected_entries,
     selected_records,
     selection_of,
 )
-from netpol.errors import InputError
-from netpol.model.moments import SECOND, rfc3339
+from netpol.errors import InputError, UsageError
+from netpol.model.moments import SECOND, parse_rfc3339, rfc3339
 
 
 def parsed(*words: str) -> argparse.Namespace:
@@ -71,10 +77,10 @@ def test_each_flag_asks_for_something() -> None:
     ("text", "seconds"), [("10m", 600), ("2h", 7200), ("1d", 86400), ("1d2h30m", 95400), ("90s", 90), ("0", 0)]
 )
 def test_a_length_of_time_is_counted_back_from_now(text: str, seconds: int) -> None:
-    before = time.time_ns() // 1000
+    before = wall_clock()
     since = selection_of(parsed("--since", text)).since
     assert since is not None
-    assert before <= since + seconds * SECOND <= time.time_ns() // 1000
+    assert before <= since + seconds * SECOND <= wall_clock()
 
 
 @pytest.mark.parametrize("text", ["2026-01-02T03:04:05.678901Z", "2026-01-02T04:04:05.678901+01:00"])
@@ -82,7 +88,9 @@ def test_a_time_is_that_time(text: str) -> None:
     assert selection_of(parsed("--since", text)).since == at(0)
 
 
-@pytest.mark.parametrize("text", ["99999999d", "1960-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "text", ["99999999d", f"{'9' * 400}d", f"{'9' * 5000}d1h", f"{'9' * 400}s", "1960-01-01T00:00:00Z"]
+)
 def test_before_the_epoch_there_is_nothing(text: str) -> None:
     assert selection_of(parsed("--since", text)).since == 0
 
@@ -107,6 +115,37 @@ def test_before_the_epoch_there_is_nothing(text: str) -> None:
 def test_other_words_are_refused(words: Iterable[str], complaint: str) -> None:
     with pytest.raises(argparse.ArgumentError, match=complaint):
         parsed(*words)
+
+
+ODD = st.text() | st.from_regex(r"[0-9]{0,400}(\.[0-9]*)?(d|h|m|s|ms|µs|T|Z|[-+:./])*[0-9]{0,40}(h|Z)?", fullmatch=True)
+TIMES = st.builds(lambda time, end: time.isoformat() + end, st.datetimes(), st.sampled_from(["Z", "+23:59", "-23:59"]))
+
+
+@given(ODD | TIMES)
+def test_any_words_name_a_time_that_can_be_or_are_refused(text: str) -> None:
+    with suppress(argparse.ArgumentError):
+        since = selection_of(parsed(f"--since={text}")).since
+        assert since is not None
+        assert 0 <= since < parse_rfc3339("9999-12-31T23:59:59Z") + 2 * 86400 * SECOND
+
+
+@given(st.sampled_from(["--pod", "--ip", "--peer", "--namespace"]), ODD)
+def test_any_words_name_an_end_or_are_refused(flag: str, text: str) -> None:
+    with suppress(argparse.ArgumentError):
+        assert selection_of(parsed(f"{flag}={text}")) != Selection()
+
+
+def test_what_a_subcommand_is_given_adds_to_what_stands_before_it() -> None:
+    parser = argparse.ArgumentParser()
+    add_selection_arguments(parser)
+    after = parser.add_subparsers().add_parser("then")
+    add_selection_arguments(after, "then_")
+    words = ("--pod", "web", "--ip", "10.0.0.1", "then", "--pod", "db", "--since", "2026-01-02T03:04:05.678901Z")
+    assert selection_of(joined(parser.parse_args(words), "then_")) == Selection(
+        at(0), pods=frozenset({PodName("web"), PodName("db")}), addresses=frozenset({"10.0.0.1"})
+    )
+    with pytest.raises(UsageError, match="--since may be given only once"):
+        joined(parser.parse_args(["--since", "1h", "then", "--since", "2h"]), "then_")
 
 
 # --- what is read

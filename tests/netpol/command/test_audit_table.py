@@ -10,9 +10,11 @@ from audit_records import ANNOTATION, POLICY, allowance, record
 from netpol.audit.reader.summary import totals
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, PodParty
 from netpol.command.aligned import UNBOUNDED
-from netpol.command.audit_table import record_row, record_table, span, total_row, total_table
+from netpol.command.audit_table import RecordTable, record_row, span, total_row, total_table
 from netpol.command.look import ASCII, Look
 from netpol.model.moments import SECOND
+
+DAY = 86400
 
 RECORDS = [
     allowance(60),
@@ -35,52 +37,73 @@ RECORDS = [
 ]
 
 NARROW = """\
-TIME (UTC)      ACTION      DIR      PORT         COUNT       WHY
-01-02 03:05:05  allow       ingress  5432/TCP
-    subject shop/db-1; peer shop/web-1; allowed by ingress[0] of NetworkPolicy
-    shop/db
-01-02 03:09:03  deny        ingress  5432/TCP     3 in 4m58s
-    subject shop/db-1; peer shop/web-1; isolated by the DefaultDeny annotation
-    of shop and NetworkPolicy shop/db; closest is ingress[0] of NetworkPolicy
-    shop/db: it wants pods with role=api, and shop/web-1 has no role
-01-02 03:09:04  would-deny  egress   5432/TCP
-    subject shop/db-1; peer 203.0.113.9; isolated by NetworkPolicy shop/db
-01-02 03:09:05  deny        ingress  5432/TCP
-    subject shop/db-1; peer shop/web-0 (gone); isolated by NetworkPolicy shop/db
-01-02 03:09:08  deny        -        ICMP type 8  41 in 2s
-    subject 10.0.0.99; peer node/n2; an address of the node's pod range that no
+01-02 UTC  ACTION      DIR      SUBJECT    PEER               PORT         COUNT
+03:05:05   allow       ingress  shop/db-1  shop/web-1         5432/TCP
+    allowed by ingress[0] of NetworkPolicy shop/db
+03:09:03   deny        ingress  shop/db-1  shop/web-1         5432/TCP         3
+    in 4m58s; isolated by the DefaultDeny annotation of shop and NetworkPolicy
+    shop/db; closest is ingress[0] of NetworkPolicy shop/db: it wants pods with
+    role=api, and shop/web-1 has no role
+03:09:04   would-deny  egress   shop/db-1  203.0.113.9        5432/TCP
+    isolated by NetworkPolicy shop/db
+03:09:05   deny        ingress  shop/db-1  shop/web-0 (gone)  5432/TCP
+    isolated by NetworkPolicy shop/db
+03:09:08   deny        -        10.0.0.99  node/n2            ICMP type 8     41
+    in 2s; an address of the node's pod range that no known pod has
+"""
+
+NARROWER = """\
+01-02 UTC  ACTION      SUBJECT    PEER               PORT         WHY
+03:05:05   allow       shop/db-1  shop/web-1         5432/TCP
+    dir ingress; allowed by ingress[0] of NetworkPolicy shop/db
+03:09:03   deny        shop/db-1  shop/web-1         5432/TCP
+    dir ingress; count 3; in 4m58s; isolated by the DefaultDeny
+    annotation of shop and NetworkPolicy shop/db; closest is
+    ingress[0] of NetworkPolicy shop/db: it wants pods with role=api,
+    and shop/web-1 has no role
+03:09:04   would-deny  shop/db-1  203.0.113.9        5432/TCP
+    dir egress; isolated by NetworkPolicy shop/db
+03:09:05   deny        shop/db-1  shop/web-0 (gone)  5432/TCP
+    dir ingress; isolated by NetworkPolicy shop/db
+03:09:08   deny        10.0.0.99  node/n2            ICMP type 8
+    dir -; count 41; in 2s; an address of the node's pod range that no
     known pod has
 """
 
-WIDE = """\
-TIME (UTC)      ACTION      DIR      SUBJECT    PEER               PORT         COUNT       WHY
-01-02 03:05:05  allow       ingress  shop/db-1  shop/web-1         5432/TCP
-    allowed by ingress[0] of NetworkPolicy shop/db
-01-02 03:09:03  deny        ingress  shop/db-1  shop/web-1         5432/TCP     3 in 4m58s
-    isolated by the DefaultDeny annotation of shop and NetworkPolicy shop/db; closest is ingress[0] of NetworkPolicy
-    shop/db: it wants pods with role=api, and shop/web-1 has no role
-01-02 03:09:04  would-deny  egress   shop/db-1  203.0.113.9        5432/TCP
+NARROWEST = """\
+01-02 UTC  ACTION      DIR      PORT         COUNT
+03:05:05   allow       ingress  5432/TCP
+    subject shop/db-1; peer shop/web-1; allowed by
+    ingress[0] of NetworkPolicy shop/db
+03:09:03   deny        ingress  5432/TCP         3
+    subject shop/db-1; peer shop/web-1; in 4m58s;
+    isolated by the DefaultDeny annotation of shop
+    and NetworkPolicy shop/db; closest is
+    ingress[0] of NetworkPolicy shop/db: it wants
+    pods with role=api, and shop/web-1 has no role
+03:09:04   would-deny  egress   5432/TCP
+    subject shop/db-1; peer 203.0.113.9; isolated
+    by NetworkPolicy shop/db
+03:09:05   deny        ingress  5432/TCP
+    subject shop/db-1; peer shop/web-0 (gone);
     isolated by NetworkPolicy shop/db
-01-02 03:09:05  deny        ingress  shop/db-1  shop/web-0 (gone)  5432/TCP
-    isolated by NetworkPolicy shop/db
-01-02 03:09:08  deny        -        10.0.0.99  node/n2            ICMP type 8  41 in 2s
-    an address of the node's pod range that no known pod has
+03:09:08   deny        -        ICMP type 8     41
+    subject 10.0.0.99; peer node/n2; in 2s; an
+    address of the node's pod range that no known
+    pod has
 """
 
-PLAIN = """\
-TIME (UTC)      ACTION      DIR      SUBJECT    PEER           PORT         COUNT
-01-02 03:05:05  allow       ingress  shop/db-1  shop/web-1     5432/TCP
+WIDE = """\
+01-02 UTC  ACTION      DIR      SUBJECT    PEER               PORT         COUNT  WHY
+03:05:05   allow       ingress  shop/db-1  shop/web-1         5432/TCP
     allowed by ingress[0] of NetworkPolicy shop/db
-01-02 03:09:03  deny        ingress  shop/db-1  shop/web-1     5432/TCP     3 in 4m58s
-    isolated by the DefaultDeny annotation of shop and NetworkPolicy shop/db; closest
-    is ingress[0] of NetworkPolicy shop/db: it wants pods with role=api, and
-    shop/web-1 has no role
-01-02 03:09:04  would-deny  egress   shop/db-1  203.0.113.9    5432/TCP
-    isolated by NetworkPolicy shop/db
-01-02 03:09:05  deny        ingress  shop/db-1  shop/w~(gone)  5432/TCP
-    peer shop/web-0 (gone); isolated by NetworkPolicy shop/db
-01-02 03:09:08  deny        -        10.0.0.99  node/n2        ICMP type 8  41 in 2s
-    an address of the node's pod range that no known pod has
+03:09:03   deny        ingress  shop/db-1  shop/web-1         5432/TCP         3
+    in 4m58s; isolated by the DefaultDeny annotation of shop and NetworkPolicy shop/db; closest is ingress[0] of
+    NetworkPolicy shop/db: it wants pods with role=api, and shop/web-1 has no role
+03:09:04   would-deny  egress   shop/db-1  203.0.113.9        5432/TCP            isolated by NetworkPolicy shop/db
+03:09:05   deny        ingress  shop/db-1  shop/web-0 (gone)  5432/TCP            isolated by NetworkPolicy shop/db
+03:09:08   deny        -        10.0.0.99  node/n2            ICMP type 8     41
+    in 2s; an address of the node's pod range that no known pod has
 """
 
 SUMMED_UP = """\
@@ -102,23 +125,53 @@ PACKETS  ACTION      DIR      SUBJECT            PEER                PORT
 
 
 def table(look: Look) -> str:
-    return "\n".join((*record_table(look).lines([record_row(some) for some in RECORDS]), ""))
+    return "\n".join((*RecordTable(look).lines(RECORDS), ""))
 
 
 @pytest.mark.parametrize(
-    ("look", "text"),
-    [(Look(width=80), NARROW), (Look(width=120), WIDE), (Look(ASCII, width=86), PLAIN)],
-    ids=["narrow", "wide", "ASCII"],
+    ("width", "text"),
+    [(50, NARROWEST), (70, NARROWER), (80, NARROW), (120, WIDE)],
+    ids=["narrowest", "narrower", "narrow", "wide"],
 )
-def test_records_fit_the_terminal(look: Look, text: str) -> None:
-    assert table(look) == text
-    assert max(map(len, text.splitlines())) <= look.width
+def test_records_fit_the_terminal(width: int, text: str) -> None:
+    assert table(Look(width=width)) == text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_names_that_have_no_room_are_shortened_and_whole_below() -> None:
+    pods = [PodParty("production", f"{name}-7d9f8c6b5-abcde", "", "10.0.0.3", "") for name in ("frontend", "redis")]
+    lines = RecordTable(Look(ASCII, width=80)).lines([record(subject=pods[0], peer=pods[1])])
+    assert lines[:3] == [
+        "01-02 UTC  ACTION  DIR      SUBJECT           PEER               PORT      COUNT",
+        "03:04:05   deny    ingress  producti~5-abcde  producti~b5-abcde  5432/TCP",
+        "    subject production/frontend-7d9f8c6b5-abcde; peer",
+    ]
 
 
 def test_where_there_is_no_terminal_a_record_is_a_line_and_nothing_is_shortened() -> None:
-    beside = [" ".join(line.split()) for line in WIDE.replace("\n    ", " ").splitlines()]
-    assert [" ".join(line.split()) for line in table(Look(width=UNBOUNDED)).splitlines()] == beside
-    assert len(beside) == len(RECORDS) + 1
+    heading, *beside = [" ".join(line.split()) for line in WIDE.replace("\n    ", " ").splitlines()]
+    unbounded = [" ".join(line.split()) for line in table(Look(width=UNBOUNDED)).splitlines()]
+    assert unbounded == [heading.replace("01-02 UTC", "TIME (UTC)"), *(f"01-02 {line}" for line in beside)]
+    assert len(beside) == len(RECORDS)
+
+
+def test_records_of_several_days_have_them_in_their_rows() -> None:
+    lines = RecordTable(Look(width=300)).lines([record(0), record(DAY)])
+    assert [line[:14] for line in lines] == ["TIME (UTC)    ", "01-02 03:04:05", "01-03 03:04:05"]
+
+
+def test_the_headings_are_shown_again_when_the_day_is_another() -> None:
+    table = RecordTable(Look(width=300))
+    assert table.lines([]) == []
+    shown = [line[:9] for seconds in (0, 1, DAY, DAY + 1) for line in table.lines([record(seconds)])]
+    assert shown == ["01-02 UTC", "03:04:05 ", "03:04:06 ", "01-03 UTC", "03:04:05 ", "03:04:06 "]
+    assert table.lines([]) == []
+
+
+def test_where_there_is_no_terminal_headings_are_shown_once_whatever_the_day() -> None:
+    table = RecordTable(Look(width=UNBOUNDED))
+    shown = [line[:14] for seconds in (0, DAY) for line in table.lines([record(seconds)])]
+    assert shown == ["TIME (UTC)    ", "01-02 03:04:05", "01-03 03:04:05"]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +184,7 @@ def test_where_there_is_no_terminal_a_record_is_a_line_and_nothing_is_shortened(
     ],
 )
 def test_each_action_has_its_colour(action: Action, painted: str) -> None:
-    lines = record_table(Look(coloured=True, width=UNBOUNDED)).lines([record_row(record(action=action))])
+    lines = RecordTable(Look(coloured=True, width=UNBOUNDED)).lines([record(action=action)])
     assert painted in lines[1]
 
 
@@ -152,9 +205,10 @@ def test_a_total_says_how_many_pods_were_each_end() -> None:
     assert "; 3 pods as subjects; isolated" in total_row(total).remark
 
 
-def test_a_single_packet_has_no_count() -> None:
-    counts = [record_row(some).cells[-1].text for some in (record(), record(0, 0, count=2), record(0, 90, count=9))]
-    assert counts == ["", "2 in 1s", "9 in 1m30s"]
+def test_a_single_packet_has_no_count_and_no_length() -> None:
+    rows = [record_row(some) for some in (record(), record(0, 0, count=2), record(0, 90, count=9))]
+    assert [row.cells[-1].text for row in rows] == ["", "2", "9"]
+    assert [row.remark.split(";")[0] for row in rows] == ["isolated by NetworkPolicy shop/db", "in 1s", "in 1m30s"]
 
 
 @pytest.mark.parametrize(

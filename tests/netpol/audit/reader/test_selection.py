@@ -1,3 +1,5 @@
+"""Which records are those that a person asks for."""
+
 from __future__ import annotations
 
 import pytest

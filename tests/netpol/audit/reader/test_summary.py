@@ -1,15 +1,20 @@
+"""What many records come to: no packet is lost, none made up, and what differs stays apart."""
+
 from __future__ import annotations
+
+import json
 
 import msgspec
 from audit_records import ANNOTATION, DB, POLICY, RULE, SHELL, WEB, allowance, at, record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netpol.audit.reader.summary import Total, folded, is_of_packets, totals
+from netpol.audit.reader.summary import Kind, Total, encode_total, folded, is_of_packets, totals
 from netpol.audit.record import Action, Cause, ExternalParty, Record
 from netpol.model.moments import rfc3339
 
 WEB_2 = msgspec.structs.replace(WEB, name="web-2", uid="uid-of-web-2", ip="10.0.0.3")
+KIND = Kind(Action.DENY, Cause.IMPLICIT_ISOLATION, "ingress", "shop/StatefulSet/db", "shop/Deployment/web", "5432/TCP")
 LOST = Record.of_lost(rfc3339(at(9)), "n1", 12)
 
 
@@ -57,7 +62,7 @@ def test_what_only_counts_lost_packets_is_no_row() -> None:
 def test_packets_between_workloads_are_added_up() -> None:
     later = msgspec.structs.replace(POLICY, generation=4)
     total = Total(
-        *(Action.DENY, Cause.IMPLICIT_ISOLATION, "ingress", "shop/StatefulSet/db", "shop/Deployment/web", "5432/TCP"),
+        KIND,
         packets=9,
         subject_pods=1,
         peer_pods=2,
@@ -91,18 +96,37 @@ def test_what_differs_in_ends_port_reason_action_or_direction_is_not() -> None:
 
 def test_the_most_packets_come_first_and_equals_by_their_ends() -> None:
     records = [record(peer=WEB), record(peer=SHELL), record(peer=ExternalParty("10.9.9.9"), count=2)]
-    assert [total.peer for total in totals(records)] == ["10.9.9.9", "ops/shell", "shop/Deployment/web"]
+    assert [total.kind.peer for total in totals(records)] == ["10.9.9.9", "ops/shell", "shop/Deployment/web"]
 
 
 def test_ends_that_are_no_pods_are_counted_as_none() -> None:
     (total,) = totals([record(subject=ExternalParty("10.0.0.9"), peer=None)])
-    assert (total.subject, total.subject_pods, total.peer, total.peer_pods) == ("10.0.0.9", 0, "-", 0)
+    assert (total.kind.subject, total.subject_pods, total.kind.peer, total.peer_pods) == ("10.0.0.9", 0, "-", 0)
 
 
 def test_pods_of_the_same_name_are_told_apart_by_their_uid() -> None:
     reborn = msgspec.structs.replace(WEB, uid="another")
     (total,) = totals([record(), record(peer=reborn)])
     assert total.peer_pods == 2
+
+
+def test_a_total_is_one_object_in_json() -> None:
+    (total,) = totals([record(0, 30, count=3)])
+    assert json.loads(encode_total(total)) == {
+        "action": "deny",
+        "reason": "implicit-isolation",
+        "direction": "ingress",
+        "subject": "shop/StatefulSet/db",
+        "peer": "shop/Deployment/web",
+        "port": "5432/TCP",
+        "packets": 3,
+        "subject_pods": 1,
+        "peer_pods": 1,
+        "first": rfc3339(at(0)),
+        "last": rfc3339(at(30)),
+        "policies": [],
+        "isolating": [json.loads(msgspec.json.encode(POLICY))],
+    }
 
 
 RECORDS = st.lists(

@@ -1,9 +1,11 @@
+"""A record's parts in words, as people read them."""
+
 from __future__ import annotations
 
 import pytest
 from audit_records import ANNOTATION, DB, DETAIL, POLICY, RULE, SHELL, WEB, allowance, record
 
-from netpol.audit.reader.wording import end_name, end_words, grounds, port_words, why, workload_words
+from netpol.audit.reader.wording import end_name, end_words, grounds_words, port_words, why, workload_words
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, Party, PodParty, PolicyEntry, Record
 
 GONE = PodParty("shop", "web-0", "", "10.0.0.3", "Deployment/web", gone=True)
@@ -80,8 +82,10 @@ def test_a_verdict_has_its_reasons(some: Record, words: str) -> None:
 def test_every_reason_has_words_of_its_own_or_policies_that_say_it(cause: Cause) -> None:
     says_it = {Cause.RULE, Cause.IMPLICIT_ISOLATION, Cause.LOST}
     bare = record(reason=cause, isolating=(), nearest_miss=None)
-    assert bool(grounds(bare)) is (cause not in says_it)
+    assert bool(grounds_words(bare, (), ())) is (cause not in says_it)
 
 
 def test_grounds_are_the_same_for_packets_that_lacked_something_else() -> None:
-    assert grounds(record(peer=WEB)) == grounds(record(peer=SHELL, nearest_miss=None)) != []
+    some, other = record(peer=WEB), record(peer=SHELL, nearest_miss=None)
+    words = [grounds_words(each, each.policies, each.isolating) for each in (some, other)]
+    assert words[0] == words[1] != []
