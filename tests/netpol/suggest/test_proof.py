@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import EGRESS, block, namespace, pod, pods, policy, rule, world
 
+from netpol.model.objects import Pod
 from netpol.model.policies import Direction, Policy, PolicyRule
 from netpol.model.ports import ProtocolPort
 from netpol.model.snapshot import Snapshot
@@ -19,14 +20,19 @@ from netpol.suggest.workloads import Workload
 A = pod("x/a", "10.0.0.1", labels="app=web")
 B = pod("x/b", "10.0.0.2", labels="app=client")
 FREE = pod("x/free", labels="app=free")
-SNAPSHOT = world(namespace("x"), A, B, FREE, policy("x/closed", "app in (web,client)"))
+PARTS = (namespace("x"), A, B, FREE, policy("x/closed", "app in (web,client)"))
+SNAPSHOT = world(*PARTS)
 WEB, CLIENT = Workload("x", "a", (A,)), Workload("x", "b", (B,))
 
 
-def prove_it(*policies: Policy, extent: Extent = Extent.ENFORCED, snapshot: Snapshot = SNAPSHOT) -> None:
+def prove_it(
+    *policies: Policy, extent: Extent = Extent.ENFORCED, snapshot: Snapshot = SNAPSHOT, peers: tuple[Pod, ...] = (B,)
+) -> None:
     port = ProtocolPort.parse("80/TCP")
-    side = AskedSide(Direction.INGRESS, PodEnd(A, A.addresses[0]), PodEnd(B, B.addresses[0]), port)
-    need = Need(Wish(WEB, Direction.INGRESS, extent, CLIENT, port), Tally(1, 1), (side,))
+    sides = (
+        AskedSide(Direction.INGRESS, PodEnd(A, A.addresses[0]), PodEnd(peer, peer.addresses[0]), port) for peer in peers
+    )
+    need = Need(Wish(WEB, Direction.INGRESS, extent, CLIENT, port), Tally(1, 1), tuple(sides))
     before = by_extent(snapshot, Lookups.of(snapshot))
     prove([Suggestion({}, each, (need,)) for each in policies], snapshot, before, list(snapshot.pods.values()))
 
@@ -68,8 +74,27 @@ def test_x16_one_under_audit_allows_nothing_yet() -> None:
     prove_it(dry, extent=Extent.ALL)
 
 
+@pytest.mark.parametrize("dry", [False, True])
+def test_x16_what_would_be_isolated_in_either_extent_is_found(*, dry: bool) -> None:
+    """A pod of a dry run is isolated in the larger extent already, and still must not be in earnest."""
+    snapshot = SNAPSHOT if dry else world(*PARTS, policy("x/dry", "app=free", under_audit=True))
+    everybody = policy("x/more", ingress=[rule([pods("app=client")], ["80/TCP"])], under_audit=dry)
+    with pytest.raises(Unproved, match="x/free would be isolated for ingress"):
+        prove_it(everybody, snapshot=snapshot)
+
+
+def test_a_part_is_idle_where_another_allows_the_same_and_more() -> None:
+    other = pod("x/other", "10.0.0.3", labels="app=other")
+    snapshot = world(namespace("x"), A, B, other, policy("x/closed"))
+    for peers in ([pods("app=client"), pods()], [pods(), pods("app=client")]):
+        broad = policy("x/more", "app=web", ingress=[rule(peers, ["80/TCP"])])
+        with pytest.raises(Unproved, match="allows more"):
+            prove_it(broad, snapshot=snapshot, peers=(B, other))
+    prove_it(allowing("80/TCP", peers=""), snapshot=snapshot, peers=(B, other))
+
+
 def test_what_is_allowed_already_needs_no_policy() -> None:
-    snapshot = world(*SNAPSHOT.namespaces.values(), A, B, FREE, policy("x/open", ingress=[rule(ports=["80/TCP"])]))
+    snapshot = world(namespace("x"), A, B, FREE, policy("x/open", ingress=[rule(ports=["80/TCP"])]))
     with pytest.raises(Unproved, match="is for what is allowed without it"):
         prove_it(allowing("80/TCP"), snapshot=snapshot)
 

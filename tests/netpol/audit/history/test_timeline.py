@@ -42,6 +42,7 @@ def test_what_stood_there_last_is_told_with_its_end() -> None:
     for value, now in (("a", 10), (None, 20), ("b", 30), (None, 40)):
         kept.put("key", value, now)
     assert kept.timeline.last("key", 45) == Former("b", 40)
+    assert kept.timeline.last("key", 40) == Former("b", 40)
     assert kept.timeline.last("key", 39) == Former("a", 20)
     assert kept.timeline.last("key", 19) is None
     assert kept.timeline.last("other", 45) is None
