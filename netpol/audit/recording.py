@@ -16,7 +16,7 @@ from netpol.settings import AuditSettings, NodeOptions
 from netpol.telemetry.metrics import Metrics
 
 JUDGING_SECONDS = 10.0
-"""For what a flush leaves to be read, and the most folds there can be: one by fifty policies takes 1.5 ms to judge."""
+"""To read what a flush left, and judge all folds there can be: 1.5 ms for each where fifty policies isolate a pod."""
 
 RECORDER_SECONDS, OUTLET_SECONDS = GATHER_SECONDS + FLUSH_SECONDS + JUDGING_SECONDS, 3.0
 """How long the end of the agent waits for what was logged to be judged, and then for each outlet to write it.
