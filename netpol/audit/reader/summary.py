@@ -44,7 +44,7 @@ def _joined(fold: Record | None, record: Record) -> Record:
     )
 
 
-class Kind(msgspec.Struct, frozen=True):
+class PacketKind(msgspec.Struct, frozen=True):
     """What the packets that are added up have in common: a pod without a workload is its own."""
 
     action: Action
@@ -55,7 +55,7 @@ class Kind(msgspec.Struct, frozen=True):
     port: str
 
     @classmethod
-    def of(cls, record: Record) -> Kind:
+    def of(cls, record: Record) -> PacketKind:
         """The kind of the record's packets."""
         ends = workload_words(record.subject), workload_words(record.peer)
         return cls(record.action, record.reason, record.direction, *ends, port_words(record))
@@ -68,7 +68,7 @@ class Total(msgspec.Struct, frozen=True):
     all that allowed, and `isolating` all that isolated, in any of the records.
     """
 
-    kind: Kind
+    kind: PacketKind
     packets: int
     subject_pods: int
     peer_pods: int
@@ -90,10 +90,10 @@ def totals(records: Iterable[Record]) -> list[Total]:
     One kind are those of the same port and reason; what was refused and what would be is not added up,
     nor what was sent and what was received.
     """
-    gatherings: dict[Kind, _Gathering] = {}
+    gatherings: dict[PacketKind, _Gathering] = {}
     for record in records:
         if is_of_packets(record):
-            gatherings.setdefault(Kind.of(record), _Gathering(record.first, record.last)).add(record)
+            gatherings.setdefault(PacketKind.of(record), _Gathering(record.first, record.last)).add(record)
     return sorted((gathering.total(kind) for kind, gathering in gatherings.items()), key=_rank)
 
 
@@ -122,7 +122,7 @@ class _Gathering:
         self.policies.update(dict.fromkeys(record.policies))
         self.isolating.update(dict.fromkeys(record.isolating))
 
-    def total(self, kind: Kind) -> Total:
+    def total(self, kind: PacketKind) -> Total:
         return Total(
             kind,
             self.packets,

@@ -51,14 +51,14 @@ def recorded(told: Told, of: Fold, options: NodeOptions | None = None) -> Record
     return None if record is None else conforming(record)
 
 
-def record(told: Told, of: Fold) -> Record:
+def judged(told: Told, of: Fold) -> Record:
     found = recorded(told, of)
     assert found is not None
     return found
 
 
 def test_a_refusal_by_isolation() -> None:
-    assert record(Told(*CLUSTER, FROM_WEB), fold()) == Record(
+    assert judged(Told(*CLUSTER, FROM_WEB), fold()) == Record(
         ts=rfc3339(BEGAN + 8 * SECOND),
         node=NODE,
         action=Action.DENY,
@@ -86,7 +86,7 @@ def test_a_refusal_by_isolation() -> None:
 def test_what_is_allowed_names_every_rule_that_allows_it() -> None:
     other = policy("shop/any", "app=db", ingress=[rule(ports=["80/TCP"]), rule()])
     chain = names.pod_chain("shop", "db", Direction.INGRESS, PodChainKind.ALLOWING)
-    found = record(Told(*CLUSTER, FROM_WEB, other), fold(chain, packet("10.0.1.1")))
+    found = judged(Told(*CLUSTER, FROM_WEB, other), fold(chain, packet("10.0.1.1")))
     assert (found.action, found.reason) == (Action.ALLOW, Cause.RULE)
     assert [(each.name, each.rule) for each in found.policies] == [("any", 1), ("db", 0)]
     assert [(each.name, each.rule) for each in found.isolating] == [("any", None), ("db", None)]
@@ -95,7 +95,7 @@ def test_what_is_allowed_names_every_rule_that_allows_it() -> None:
 
 def test_x16_what_would_be_refused_says_by_what() -> None:
     chain = names.pod_chain("shop", "db", Direction.INGRESS, PodChainKind.AUDITING)
-    found = record(Told(*CLUSTER, replace(FROM_WEB, enforcement=Enforcement.AUDIT)), fold(chain))
+    found = judged(Told(*CLUSTER, replace(FROM_WEB, enforcement=Enforcement.AUDIT)), fold(chain))
     assert (found.action, found.reason) == (Action.WOULD_DENY, Cause.IMPLICIT_ISOLATION)
     assert (found.policies, found.isolating) == ((), ISOLATING)
     assert found.nearest_miss is not None
@@ -105,7 +105,7 @@ def test_x16_what_would_be_refused_says_by_what() -> None:
 def test_an_egress_is_the_sources() -> None:
     out = policy("shop/out", "app=db", directions=EGRESS)
     chain = names.pod_chain("shop", "db", Direction.EGRESS)
-    found = record(Told(*CLUSTER, out), fold(chain, packet("fd00::2", "2001:db8::1", 17, 53)))
+    found = judged(Told(*CLUSTER, out), fold(chain, packet("fd00::2", "2001:db8::1", 17, 53)))
     assert (found.direction, found.protocol) == ("egress", "UDP")
     assert found.subject == replace_ip(DB_PARTY, "fd00::2")
     assert found.peer == ExternalParty("2001:db8::1")
@@ -126,7 +126,7 @@ def replace_ip(party: PodParty, ip: str) -> PodParty:
     ],
 )
 def test_g10_protocols_by_name_and_by_number(logged: Packet, protocol: str, words: str) -> None:
-    found = record(Told(*CLUSTER, FROM_WEB), fold(logged=logged))
+    found = judged(Told(*CLUSTER, FROM_WEB), fold(logged=logged))
     assert found.protocol == protocol
     assert found.icmp_type == logged.icmp_type
     assert found.reason is Cause.IMPLICIT_ISOLATION
@@ -142,25 +142,25 @@ def test_names_are_those_of_the_packets_moment() -> None:
     told.becomes(SHOP, OWN, DB, WEB, thief, FROM_WEB, seconds=20)
     told.becomes(SHOP, OWN, seconds=30)
     gone = PodParty("shop", "job", "uid-of-shop-job", "10.0.1.9", "", gone=True)
-    assert record(told, fold(seconds=5)).peer == JOB_PARTY
-    assert record(told, fold(seconds=15)).peer == gone
-    allowed = record(told, fold(names.pod_chain("shop", "db", Direction.INGRESS, PodChainKind.ALLOWING), seconds=25))
+    assert judged(told, fold(seconds=5)).peer == JOB_PARTY
+    assert judged(told, fold(seconds=15)).peer == gone
+    allowed = judged(told, fold(names.pod_chain("shop", "db", Direction.INGRESS, PodChainKind.ALLOWING), seconds=25))
     assert allowed.peer == PodParty("shop", "thief", "uid-of-shop-thief", "10.0.1.9", "")
 
 
 def test_a_verdict_beside_a_change_is_explained_by_the_side_that_gives_it() -> None:
     told = Told(*CLUSTER)
     told.becomes(*CLUSTER, FROM_WEB, seconds=10, took=0.5)
-    found = record(told, fold(seconds=9.8))
+    found = judged(told, fold(seconds=9.8))
     assert (found.reason, found.isolating) == (Cause.IMPLICIT_ISOLATION, ISOLATING)
     told.becomes(*CLUSTER, seconds=20)
-    assert record(told, fold(seconds=20.9)).isolating == ISOLATING
+    assert judged(told, fold(seconds=20.9)).isolating == ISOLATING
 
 
 def test_what_no_state_near_explains_is_unknown() -> None:
     told = Told(*CLUSTER)
     told.becomes(*CLUSTER, FROM_WEB, seconds=10)
-    found = record(told, fold(seconds=8.9))
+    found = judged(told, fold(seconds=8.9))
     assert (found.action, found.reason) == (Action.DENY, Cause.UNKNOWN)
     assert (found.direction, found.subject, found.peer) == ("ingress", DB_PARTY, JOB_PARTY)
     assert (found.policies, found.isolating, found.nearest_miss) == ((), (), None)
@@ -170,25 +170,25 @@ def test_what_no_state_near_explains_is_unknown() -> None:
 def test_another_verdict_than_the_kernels_explains_nothing(kind: PodChainKind) -> None:
     """X16, X17: not isolated, it is allowed by no rule; enforced, it is no dry run."""
     logged = fold(names.pod_chain("shop", "db", Direction.INGRESS, kind))
-    assert record(Told(*CLUSTER), logged).reason is Cause.UNKNOWN
-    assert record(Told(*CLUSTER, FROM_WEB), logged).reason is Cause.UNKNOWN
+    assert judged(Told(*CLUSTER), logged).reason is Cause.UNKNOWN
+    assert judged(Told(*CLUSTER, FROM_WEB), logged).reason is Cause.UNKNOWN
 
 
 def test_a_pod_that_had_not_the_address_is_not_explained() -> None:
     """Whose chain it was is certain, why is not."""
-    found = record(Told(*CLUSTER, FROM_WEB), fold(logged=packet(destination="10.0.0.7")))
+    found = judged(Told(*CLUSTER, FROM_WEB), fold(logged=packet(destination="10.0.0.7")))
     assert (found.reason, found.subject) == (Cause.UNKNOWN, replace_ip(DB_PARTY, "10.0.0.7"))
 
 
 def test_a_chain_of_an_unknown_pod_is_nobodys() -> None:
-    found = record(Told(*CLUSTER, FROM_WEB), fold(names.pod_chain("shop", "other", Direction.EGRESS)))
+    found = judged(Told(*CLUSTER, FROM_WEB), fold(names.pod_chain("shop", "other", Direction.EGRESS)))
     assert (found.reason, found.direction) == (Cause.UNKNOWN, "egress")
     assert (found.subject, found.peer) == (ExternalParty("10.0.1.9"), DB_PARTY)
 
 
 def test_before_the_first_state_began_only_addresses_are_known() -> None:
     told = Told(*CLUSTER, FROM_WEB)
-    found = record(told, fold(seconds=-5))
+    found = judged(told, fold(seconds=-5))
     assert (found.action, found.reason) == (Action.DENY, Cause.UNKNOWN)
     assert (found.subject, found.peer) == (ExternalParty("10.0.0.2"), ExternalParty("10.0.1.9"))
 
@@ -196,20 +196,20 @@ def test_before_the_first_state_began_only_addresses_are_known() -> None:
 def test_a_verdict_before_the_first_facts_is_explained_by_them_where_they_may_have_been_held() -> None:
     """The rules are those of an earlier run, for any time: the facts are new to this one only."""
     told = Told(*CLUSTER, FROM_WEB, took=3600)
-    found = record(told, fold(seconds=-1800))
+    found = judged(told, fold(seconds=-1800))
     assert (found.action, found.reason, found.isolating) == (Action.DENY, Cause.IMPLICIT_ISOLATION, ISOLATING)
     assert (found.subject, found.peer) == (DB_PARTY, JOB_PARTY)
 
 
 def test_where_the_first_state_gives_another_verdict_only_addresses_are_known() -> None:
-    found = record(Told(*CLUSTER, took=3600), fold(seconds=-1800))
+    found = judged(Told(*CLUSTER, took=3600), fold(seconds=-1800))
     assert (found.action, found.reason, found.isolating) == (Action.DENY, Cause.UNKNOWN, ())
     assert (found.subject, found.peer) == (ExternalParty("10.0.0.2"), ExternalParty("10.0.1.9"))
 
 
 @pytest.mark.parametrize("prefix", ["", "calico-drop", "2:NETPOL-CUT", "1:NETPOL-OTHER"])
 def test_a_prefix_that_is_not_understood_is_not_guessed_at(prefix: str) -> None:
-    found = record(Told(*CLUSTER, FROM_WEB), replace(fold(), prefix=prefix))
+    found = judged(Told(*CLUSTER, FROM_WEB), replace(fold(), prefix=prefix))
     assert (found.action, found.reason, found.direction) == (Action.UNKNOWN, Cause.UNKNOWN, None)
     assert (found.subject, found.peer) == (JOB_PARTY, DB_PARTY)
 
@@ -229,7 +229,7 @@ class TestUnknownPods:
     def test_the_subject_is_the_unknown_address(
         self, source: str, destination: str, direction: str, subject: str
     ) -> None:
-        found = record(Told(*CLUSTER), fold(names.UNKNOWN, packet(source, destination)))
+        found = judged(Told(*CLUSTER), fold(names.UNKNOWN, packet(source, destination)))
         assert (found.action, found.reason, found.direction) == (Action.DENY, Cause.UNKNOWN_POD, direction)
         assert found.subject == ExternalParty(subject)
         assert found.isolating == ()
@@ -237,18 +237,18 @@ class TestUnknownPods:
     def test_who_had_it_shortly_before_is_named(self) -> None:
         told = Told(*CLUSTER)
         told.becomes(SHOP, OWN, WEB, JOB, seconds=10)
-        found = record(told, fold(names.UNKNOWN, seconds=15))
+        found = judged(told, fold(names.UNKNOWN, seconds=15))
         assert found.subject == PodParty("shop", "db", "uid-of-shop-db", "10.0.0.2", "StatefulSet/db", gone=True)
 
     def test_where_both_ends_are_known_nobody_is_accused(self) -> None:
-        found = record(Told(*CLUSTER), fold(names.UNKNOWN))
+        found = judged(Told(*CLUSTER), fold(names.UNKNOWN))
         assert (found.reason, found.direction) == (Cause.UNKNOWN_POD, None)
         assert (found.subject, found.peer) == (JOB_PARTY, DB_PARTY)
 
     def test_a_pod_that_became_known_a_moment_later_is_not_yet_one(self) -> None:
         told = Told(SHOP, OWN, WEB, JOB)
         told.becomes(*CLUSTER, seconds=10)
-        assert record(told, fold(names.UNKNOWN, seconds=10.2)).subject == ExternalParty("10.0.0.2")
+        assert judged(told, fold(names.UNKNOWN, seconds=10.2)).subject == ExternalParty("10.0.0.2")
 
 
 class TestMidstream:
@@ -258,34 +258,34 @@ class TestMidstream:
 
     @pytest.mark.parametrize("chain", [names.INVALID, names.CUT])
     def test_the_isolated_destination_refuses_it(self, chain: str) -> None:
-        found = record(Told(*CLUSTER, FROM_WEB), fold(chain))
+        found = judged(Told(*CLUSTER, FROM_WEB), fold(chain))
         assert (found.action, found.reason, found.direction) == (Action.DENY, Cause.INVALID, "ingress")
         assert (found.subject, found.peer, found.isolating) == (DB_PARTY, JOB_PARTY, ISOLATING)
         assert found.nearest_miss is None
 
     def test_an_answer_meets_what_isolates_its_source_for_the_other_way(self) -> None:
-        found = record(Told(*CLUSTER, FROM_WEB), fold(names.INVALID, packet("10.0.0.2", "10.0.1.9")))
+        found = judged(Told(*CLUSTER, FROM_WEB), fold(names.INVALID, packet("10.0.0.2", "10.0.1.9")))
         assert (found.direction, found.subject, found.isolating) == ("egress", DB_PARTY, ISOLATING)
 
     def test_the_own_node_is_refused_too(self) -> None:
-        found = record(Told(*CLUSTER, FROM_WEB), fold(names.INVALID, packet("192.168.0.1")))
+        found = judged(Told(*CLUSTER, FROM_WEB), fold(names.INVALID, packet("192.168.0.1")))
         assert (found.subject, found.peer) == (DB_PARTY, NodeParty(NODE, "192.168.0.1"))
         assert found.isolating == ISOLATING
 
     def test_of_two_isolated_ends_the_destination_is_the_subject(self) -> None:
         told = Told(*CLUSTER, self.SHOPPER, policy("shop/all", directions=BOTH))
-        assert record(told, fold(names.INVALID, packet("10.0.0.5"))).subject == DB_PARTY
+        assert judged(told, fold(names.INVALID, packet("10.0.0.5"))).subject == DB_PARTY
 
     def test_an_end_isolated_for_the_way_it_goes_comes_first(self) -> None:
         told = Told(*CLUSTER, self.SHOPPER, policy("shop/out", directions=EGRESS))
-        found = record(told, fold(names.INVALID, packet("10.0.0.5")))
+        found = judged(told, fold(names.INVALID, packet("10.0.0.5")))
         assert (found.direction, found.subject) == (
             "egress",
             PodParty("shop", "shopper", "uid-of-shop-shopper", "10.0.0.5", ""),
         )
 
     def test_where_nobody_is_isolated_the_reason_is_certain_all_the_same(self) -> None:
-        found = record(Told(*CLUSTER), fold(names.CUT))
+        found = judged(Told(*CLUSTER), fold(names.CUT))
         assert (found.reason, found.direction, found.isolating) == (Cause.INVALID, None, ())
         assert (found.subject, found.peer) == (JOB_PARTY, DB_PARTY)
 
@@ -293,7 +293,7 @@ class TestMidstream:
         quiet = replace(namespace("quiet"), audit=AuditLevel.NONE)
         mute = pod("quiet/mute", "10.0.0.6", node=NODE)
         told = Told(*CLUSTER, quiet, mute, policy("quiet/all"), policy("shop/all", directions=BOTH))
-        assert record(told, fold(names.INVALID, packet("10.0.0.2", "10.0.0.6"))).subject == DB_PARTY
+        assert judged(told, fold(names.INVALID, packet("10.0.0.2", "10.0.0.6"))).subject == DB_PARTY
         assert recorded(told, fold(names.INVALID, packet("10.0.1.9", "10.0.0.6"))) is None
 
 

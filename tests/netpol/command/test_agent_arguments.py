@@ -1,3 +1,5 @@
+"""The flags of the agent that stays, and the settings they make."""
+
 from __future__ import annotations
 
 import argparse

@@ -1,3 +1,5 @@
+"""The flags that several subcommands share."""
+
 from __future__ import annotations
 
 import argparse

@@ -1,3 +1,5 @@
+"""Policies that would allow what was refused are printed as YAML, and the rest is accounted for."""
+
 from __future__ import annotations
 
 import argparse
@@ -6,9 +8,9 @@ from pathlib import Path
 
 import manifest_directory
 import pytest
-from audit_records import refusal
+from audit_records import refusal, write
 
-from netpol.audit.record import Action, Cause, NodeParty, PodParty, Record, encode
+from netpol.audit.record import Action, Cause, NodeParty, PodParty
 from netpol.cli import main
 from netpol.command import audit_suggest, explain
 from netpol.settings import PolicyOptions
@@ -28,17 +30,11 @@ RECORDS = [
 ]
 
 
-def log(directory: Path, *records: Record) -> Path:
-    path = directory / "audit.log"
-    path.write_bytes(b"".join(encode(record) + b"\n" for record in records))
-    return path
-
-
 def run(directory: Path, *words: str) -> int:
     parser = argparse.ArgumentParser(exit_on_error=False)
     audit_suggest.add_arguments(parser)
     manifests = manifest_directory.write(directory) / "manifests.yaml"
-    path = log(directory, *RECORDS)
+    path = write(directory / "audit.log", *RECORDS)
     return audit_suggest.run(parser.parse_args(["-f", str(manifests), "--audit-log-path", str(path), *words]))
 
 
@@ -115,7 +111,14 @@ def test_what_is_printed_is_read_by_explain(tmp_path: Path, capsys: pytest.Captu
 
 def test_it_is_a_subcommand_of_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifests = manifest_directory.write(tmp_path) / "manifests.yaml"
-    words = ["audit", "suggest", "--audit-log-path", str(log(tmp_path, RECORDS[0])), "-f", str(manifests)]
+    words = [
+        "audit",
+        "suggest",
+        "--audit-log-path",
+        str(write(tmp_path / "audit.log", RECORDS[0])),
+        "-f",
+        str(manifests),
+    ]
     assert main(words) == 0
     printed = capsys.readouterr()
     assert printed.out.count("kind: NetworkPolicy") == 1

@@ -9,12 +9,14 @@ from audit_records import ANNOTATION, DB, POLICY, RULE, SHELL, WEB, allowance, a
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netpol.audit.reader.summary import Kind, Total, encode_total, folded, is_of_packets, totals
+from netpol.audit.reader.summary import PacketKind, Total, encode_total, folded, is_of_packets, totals
 from netpol.audit.record import Action, Cause, ExternalParty, Record
 from netpol.model.moments import rfc3339
 
 WEB_2 = msgspec.structs.replace(WEB, name="web-2", uid="uid-of-web-2", ip="10.0.0.3")
-KIND = Kind(Action.DENY, Cause.IMPLICIT_ISOLATION, "ingress", "shop/StatefulSet/db", "shop/Deployment/web", "5432/TCP")
+KIND = PacketKind(
+    Action.DENY, Cause.IMPLICIT_ISOLATION, "ingress", "shop/StatefulSet/db", "shop/Deployment/web", "5432/TCP"
+)
 LOST = Record.of_lost(rfc3339(at(9)), "n1", 12)
 
 
