@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 
 import pytest
@@ -14,7 +15,7 @@ from testbed.daemonset import rolled_out
 from testbed.live_cluster import LiveCluster
 from testbed.node_rules import kube_rules, own_state
 from testbed.pod_images import pod_images
-from testbed.workloads import LivePod, apply, deployment, pods_of
+from testbed.workloads import LiveNamespace, LivePod, deployment
 
 _numbers = count(1)
 
@@ -46,23 +47,26 @@ def firewall(live_cluster: LiveCluster, own_image: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def namespace(live_cluster: LiveCluster) -> Iterator[str]:
+def namespace(live_cluster: LiveCluster) -> Iterator[LiveNamespace]:
     """A namespace for this test alone; its pods go with it."""
-    name = f"test-{next(_numbers)}"
-    live_cluster.kubectl("create", "namespace", name)
-    yield name
-    live_cluster.kubectl("delete", "namespace", name, "--wait=false")
+    with _namespace(live_cluster, f"test-{next(_numbers)}") as namespace:
+        yield namespace
 
 
 @pytest.fixture
-def other(live_cluster: LiveCluster, namespace: str) -> Iterator[LivePod]:
+def other(live_cluster: LiveCluster, namespace: LiveNamespace) -> Iterator[LivePod]:
     """A pod of another namespace."""
-    name = f"{namespace}-other"
-    live_cluster.kubectl("create", "namespace", name)
-    apply(live_cluster, name, deployment("client"))
-    (pod,) = pods_of(live_cluster, name, "client")
-    yield pod
-    live_cluster.kubectl("delete", "namespace", name, "--wait=false")
+    with _namespace(live_cluster, f"{namespace}-other") as others:
+        others.apply(deployment("client"))
+        (pod,) = others.pods_of("client")
+        yield pod
+
+
+@contextmanager
+def _namespace(cluster: LiveCluster, name: str) -> Iterator[LiveNamespace]:
+    cluster.kubectl("create", "namespace", name)
+    yield LiveNamespace(cluster, name)
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture(scope="module")

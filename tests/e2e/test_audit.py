@@ -19,15 +19,12 @@ from testbed.waiting import wait_for
 from testbed.workloads import (
     CLOSED,
     PORT,
+    LiveNamespace,
     LivePod,
     Rule,
-    apply,
     deployment,
-    pods_of,
     policy,
     reaches_from,
-    until_reached,
-    until_silent,
 )
 
 from netpol.audit.record import (
@@ -84,10 +81,10 @@ def party(pod: LivePod, workload: str, v4_or_v6: int = 0) -> PodParty:
     return PodParty(pod.namespace, pod.name, uid, pod.addresses[v4_or_v6], workload)
 
 
-def entry(cluster: LiveCluster, namespace: str, name: str, rule: int | None = None) -> PolicyEntry:
+def entry(namespace: LiveNamespace, name: str, rule: int | None = None) -> PolicyEntry:
     """The policy as a record should name it."""
-    metadata = json.loads(cluster.kubectl("-n", namespace, "get", "networkpolicy", name, "-o", "json"))["metadata"]
-    return PolicyEntry("NetworkPolicy", namespace, name, metadata["uid"], metadata["generation"], rule)
+    metadata = json.loads(namespace.kubectl("get", "networkpolicy", name, "-o", "json"))["metadata"]
+    return PolicyEntry("NetworkPolicy", namespace.name, name, metadata["uid"], metadata["generation"], rule)
 
 
 def explained(source: LivePod, destination: LivePod) -> dict[str, Any]:
@@ -103,22 +100,18 @@ def grounds(of: dict[str, Any]) -> dict[str, object]:
     return {key: of[key] for key in GROUNDS}
 
 
-def annotate(cluster: LiveCluster, namespace: str, *annotations: str) -> None:
-    cluster.kubectl("annotate", "namespace", namespace, *annotations)
-
-
 def test_a_refusal_says_who_whom_and_why_as_explain_does(
-    live_cluster: LiveCluster, namespace: str, other: LivePod
+    live_cluster: LiveCluster, namespace: LiveNamespace, other: LivePod
 ) -> None:
-    apply(live_cluster, namespace, deployment("web"))
-    (web,) = pods_of(live_cluster, namespace, "web")
-    annotate(live_cluster, namespace, CLOSED)
-    until_silent(other, web.addresses[0])
+    namespace.apply(deployment("web"))
+    (web,) = namespace.pods_of("web")
+    namespace.annotate(CLOSED)
+    other.until_it_meets_silence(web.addresses[0])
     # What came over IPv6 is in records of its own; the second state of the policy has the generation 2.
-    apply(live_cluster, namespace, policy("friends", {"deployment": "web"}, {}))
-    until_reached(other, web.addresses[1])
-    apply(live_cluster, namespace, policy("friends", {"deployment": "web"}, FRIENDS))
-    until_silent(other, web.addresses[1])
+    namespace.apply(policy("friends", {"deployment": "web"}, {}))
+    other.until_it_reaches(web.addresses[1])
+    namespace.apply(policy("friends", {"deployment": "web"}, FRIENDS))
+    other.until_it_meets_silence(web.addresses[1])
 
     annotation, both = refusal(web, other, 0), refusal(web, other, 1)
     assert (annotation.subject, annotation.peer) == (party(web, "Deployment/web"), party(other, "Deployment/client"))
@@ -128,7 +121,7 @@ def test_a_refusal_says_who_whom_and_why_as_explain_does(
         assert (record.protocol, record.dst_port) == ("TCP", PORT)
     assert [each.kind for each in annotation.isolating] == [ANNOTATION_KIND]
     assert annotation.nearest_miss is None
-    friends = entry(live_cluster, namespace, "friends")
+    friends = entry(namespace, "friends")
     assert friends.generation == 2
     assert both.isolating == (*annotation.isolating, friends)
     miss = both.nearest_miss
@@ -147,54 +140,54 @@ def test_a_refusal_says_who_whom_and_why_as_explain_does(
     assert len(totals) == 1
     assert f"{namespace}/Deployment/web " in totals[0]
     assert f"{other.namespace}/Deployment/client " in totals[0]
-    assert counted(live_cluster, namespace) == {
-        ("deny", "implicit-isolation", ANNOTATION_KIND): refused(live_cluster, web, annotation.isolating),
-        ("deny", "implicit-isolation", "(several)"): refused(live_cluster, web, both.isolating),
+    assert counted(namespace) == {
+        ("deny", "implicit-isolation", ANNOTATION_KIND): refused(web, annotation.isolating),
+        ("deny", "implicit-isolation", "(several)"): refused(web, both.isolating),
     }
 
 
-def refused(cluster: LiveCluster, pod: LivePod, isolating: tuple[PolicyEntry, ...]) -> int:
+def refused(pod: LivePod, isolating: tuple[PolicyEntry, ...]) -> int:
     """How many packets the records of the pod count that are of refusals by these."""
     flag = f"--pod={pod}"
-    return sum(record.count for record in records(cluster, flag) if record.isolating == isolating)
+    return sum(record.count for record in records(pod.cluster, flag) if record.isolating == isolating)
 
 
-def counted(cluster: LiveCluster, namespace: str) -> dict[tuple[str, str, str], float]:
+def counted(namespace: LiveNamespace) -> dict[tuple[str, str, str], float]:
     """The agent's metric of packets with verdicts on pods of the namespace, by action, reason and policy."""
-    text = answer(cluster, METRICS_PORT, "metrics")
+    text = answer(namespace.cluster, METRICS_PORT, "metrics")
     assert text is not None
     samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
     return {
         (sample.labels["action"], sample.labels["reason"], sample.labels["policy"]): sample.value
         for sample in samples
-        if sample.name == "netpol_audit_packets_total" and sample.labels["namespace"] == namespace
+        if sample.name == "netpol_audit_packets_total" and sample.labels["namespace"] == namespace.name
     }
 
 
 def test_a_dry_run_tells_what_enforcing_refuses_and_what_is_suggested_allows_just_that(
-    live_cluster: LiveCluster, namespace: str, other: LivePod
+    live_cluster: LiveCluster, namespace: LiveNamespace, other: LivePod
 ) -> None:
-    apply(live_cluster, namespace, deployment("web"), deployment("stranger"), policy("closed", {"deployment": "web"}))
-    (web,) = pods_of(live_cluster, namespace, "web")
-    (stranger,) = pods_of(live_cluster, namespace, "stranger")
-    until_silent(other, web.addresses[0])
-    annotate(live_cluster, namespace, "netpol.io/enforcement=audit")
-    until_reached(other, web.addresses[0])
+    namespace.apply(deployment("web"), deployment("stranger"), policy("closed", {"deployment": "web"}))
+    (web,) = namespace.pods_of("web")
+    (stranger,) = namespace.pods_of("stranger")
+    other.until_it_meets_silence(web.addresses[0])
+    namespace.annotate("netpol.io/enforcement=audit")
+    other.until_it_reaches(web.addresses[0])
     record = refusal(web, other, 0, Action.WOULD_DENY)
     assert record.reason is Cause.IMPLICIT_ISOLATION
-    assert record.isolating == (entry(live_cluster, namespace, "closed"),)
+    assert record.isolating == (entry(namespace, "closed"),)
     now = explained(other, web)
     assert now["allowed"]
     assert grounds(json.loads(encode(record))) == grounds(now["would_deny"])
-    annotate(live_cluster, namespace, "netpol.io/enforcement-")
-    until_silent(other, web.addresses[0])
+    namespace.annotate("netpol.io/enforcement-")
+    other.until_it_meets_silence(web.addresses[0])
 
     suggestion = netpol(live_cluster, "audit", "suggest", SINCE, f"--namespace={namespace}")
     live_cluster.kubectl("apply", "--dry-run=server", "-f", "-", given=suggestion)
     assert not other.reaches(web.addresses[0], seconds=0.5)
     live_cluster.kubectl("apply", "-f", "-", given=suggestion)
     for address in web.addresses:
-        until_reached(other, address)
+        other.until_it_reaches(address)
         assert not stranger.reaches(address, seconds=0.5)
         assert not other.reaches(address, PORT + 1, seconds=0.5)
     assert other.reaches(stranger.addresses[0])
@@ -202,21 +195,21 @@ def test_a_dry_run_tells_what_enforcing_refuses_and_what_is_suggested_allows_jus
 
 
 def test_what_a_rule_allows_is_recorded_and_who_is_refused_is_told_where_a_namespace_says_so(
-    live_cluster: LiveCluster, namespace: str, other: LivePod
+    namespace: LiveNamespace, other: LivePod
 ) -> None:
-    annotate(live_cluster, namespace, "netpol.io/audit=allow", "netpol.io/deny-action=reject")
+    namespace.annotate("netpol.io/audit=allow", "netpol.io/deny-action=reject")
     friends = policy("friends", {"deployment": "web"}, FRIENDS)
-    apply(live_cluster, namespace, deployment("web"), deployment("friend", role="friend"), friends)
-    (web,) = pods_of(live_cluster, namespace, "web")
-    (friend,) = pods_of(live_cluster, namespace, "friend")
+    namespace.apply(deployment("web"), deployment("friend", role="friend"), friends)
+    (web,) = namespace.pods_of("web")
+    (friend,) = namespace.pods_of("friend")
     for address in web.addresses:
         wait_for(f"{other} is told that {address} is not for it", functools.partial(is_told, other, address))
-    until_reached(friend, web.addresses[0])
+    friend.until_it_reaches(web.addresses[0])
     allowed = first_record(friend, lambda each: each.action is Action.ALLOW)
     assert (allowed.subject, allowed.peer) == (party(web, "Deployment/web"), party(friend, "Deployment/friend"))
     assert (allowed.reason, allowed.direction) == (Cause.RULE, "ingress")
-    assert allowed.policies == (entry(live_cluster, namespace, "friends", rule=0),)
-    assert refusal(web, other, 0).isolating == (entry(live_cluster, namespace, "friends"),)
+    assert allowed.policies == (entry(namespace, "friends", rule=0),)
+    assert refusal(web, other, 0).isolating == (entry(namespace, "friends"),)
 
 
 def is_told(pod: LivePod, address: str) -> bool:
@@ -228,13 +221,15 @@ def is_told(pod: LivePod, address: str) -> bool:
     return False
 
 
-def test_pods_that_are_gone_are_still_named(live_cluster: LiveCluster, namespace: str, other: LivePod) -> None:
-    apply(live_cluster, namespace, deployment("web"), policy("closed", {"deployment": "web"}))
-    (web,) = pods_of(live_cluster, namespace, "web")
+def test_pods_that_are_gone_are_still_named(
+    live_cluster: LiveCluster, namespace: LiveNamespace, other: LivePod
+) -> None:
+    namespace.apply(deployment("web"), policy("closed", {"deployment": "web"}))
+    (web,) = namespace.pods_of("web")
     there = party(web, "Deployment/web")
-    until_silent(other, web.addresses[0])
-    live_cluster.kubectl("-n", namespace, "delete", "deployment", "web", "--cascade=foreground", "--wait")
-    assert not live_cluster.kubectl("-n", namespace, "get", "pods", "-o", "name")
+    other.until_it_meets_silence(web.addresses[0])
+    namespace.kubectl("delete", "deployment", "web", "--cascade=foreground", "--wait")
+    assert not namespace.kubectl("get", "pods", "-o", "name")
     assert refusal(web, other, 0).subject == there
 
     def refused_as_unknown() -> list[Record]:

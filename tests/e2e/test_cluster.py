@@ -14,7 +14,7 @@ from testbed.node_files import OUTSIDE_V4
 from testbed.pod_images import pod_images
 from testbed.processes import processes_naming
 from testbed.waiting import wait_for
-from testbed.workloads import LivePod, apply, deployment, pods_of, reaches_from, service
+from testbed.workloads import LiveNamespace, LivePod, deployment, reaches_from, service
 
 pytestmark = pytest.mark.e2e
 
@@ -22,9 +22,9 @@ WATCHED_SYSCTLS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops
 WATCHED_DIRECTORIES = ("/", "/etc", "/opt", "/var/lib", "/var/log", "/run/netns", "/run/lock")
 
 
-def test_pods_of_a_deployment_reach_each_other(live_cluster: LiveCluster, namespace: str) -> None:
-    apply(live_cluster, namespace, deployment("web", replicas=2))
-    one, two = pods_of(live_cluster, namespace, "web")
+def test_pods_of_a_deployment_reach_each_other(namespace: LiveNamespace) -> None:
+    namespace.apply(deployment("web", replicas=2))
+    one, two = namespace.pods_of("web")
     assert [":" in address for address in two.addresses] == [False, True]
     assert all(one.reaches(address) for address in two.addresses)
     assert not one.reaches("192.0.2.1", seconds=1)
@@ -32,25 +32,25 @@ def test_pods_of_a_deployment_reach_each_other(live_cluster: LiveCluster, namesp
         one.reaches(two.addresses[0], port=81)
 
 
-def test_a_service_is_reached_from_pods_and_from_the_node(live_cluster: LiveCluster, namespace: str) -> None:
-    apply(live_cluster, namespace, deployment("web", replicas=2), service("web"))
-    one, _ = pods_of(live_cluster, namespace, "web")
-    address = live_cluster.kubectl("-n", namespace, "get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
+def test_a_service_is_reached_from_pods_and_from_the_node(live_cluster: LiveCluster, namespace: LiveNamespace) -> None:
+    namespace.apply(deployment("web", replicas=2), service("web"))
+    one, _ = namespace.pods_of("web")
+    address = namespace.kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
     wait_for("kube-proxy knows the service", lambda: one.reaches(address, port=80, seconds=1))
     assert reaches_from(live_cluster.inside(), address, port=80)
 
 
-def test_the_world_outside_reaches_pods_and_is_reached(live_cluster: LiveCluster, namespace: str) -> None:
-    apply(live_cluster, namespace, deployment("web"))
-    (pod,) = pods_of(live_cluster, namespace, "web")
+def test_the_world_outside_reaches_pods_and_is_reached(live_cluster: LiveCluster, namespace: LiveNamespace) -> None:
+    namespace.apply(deployment("web"))
+    (pod,) = namespace.pods_of("web")
     assert all(reaches_from(live_cluster.outside(), address) for address in pod.addresses)
     with pytest.raises(AssertionError, match="REFUSED"):
         pod.reaches(OUTSIDE_V4)
 
 
-def test_the_kubelet_probes(live_cluster: LiveCluster, namespace: str) -> None:
-    apply(live_cluster, namespace, deployment("web"))
-    (pod,) = pods_of(live_cluster, namespace, "web")
+def test_the_kubelet_probes(live_cluster: LiveCluster, namespace: LiveNamespace) -> None:
+    namespace.apply(deployment("web"))
+    (pod,) = namespace.pods_of("web")
     rule = ("INPUT", "-p", "tcp", "--sport", "8080", "-s", pod.addresses[0], "-j", "DROP")
     live_cluster.run("iptables", "-I", *rule)
     try:

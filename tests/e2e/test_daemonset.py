@@ -10,14 +10,11 @@ from testbed.workloads import (
     ANNOTATION,
     CLOSED,
     PORT,
+    LiveNamespace,
     LivePod,
-    apply,
     deployment,
-    pods_of,
     policy,
     reaches_from,
-    until_reached,
-    until_silent,
 )
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("firewall")]
@@ -29,29 +26,29 @@ def connecting(address: str, seconds: str) -> str:
     return f"while [ ! -e /tmp/stop ]; do {one}; done"
 
 
-def test_kubectl_closes_and_a_policy_opens(live_cluster: LiveCluster, namespace: str, other: LivePod) -> None:
-    apply(live_cluster, namespace, deployment("web"))
-    (web,) = pods_of(live_cluster, namespace, "web")
-    live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
+def test_kubectl_closes_and_a_policy_opens(live_cluster: LiveCluster, namespace: LiveNamespace, other: LivePod) -> None:
+    namespace.apply(deployment("web"))
+    (web,) = namespace.pods_of("web")
+    namespace.annotate(CLOSED)
     for address in web.addresses:
-        until_silent(other, address)
+        other.until_it_meets_silence(address)
         assert reaches_from(live_cluster.inside(), address)
-    apply(live_cluster, namespace, policy("open", {"deployment": "web"}, {}))
+    namespace.apply(policy("open", {"deployment": "web"}, {}))
     for address in web.addresses:
-        until_reached(other, address)
+        other.until_it_reaches(address)
 
 
 def test_no_packet_goes_wrong_while_the_agent_is_updated_and_killed(
-    live_cluster: LiveCluster, namespace: str, other: LivePod
+    live_cluster: LiveCluster, namespace: LiveNamespace, other: LivePod
 ) -> None:
-    apply(live_cluster, namespace, deployment("open"), deployment("closed"), deployment("friend"))
-    live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
-    apply(live_cluster, namespace, policy("open", {"deployment": "open"}, {}))
-    (open_,) = pods_of(live_cluster, namespace, "open")
-    (closed,) = pods_of(live_cluster, namespace, "closed")
-    (friend,) = pods_of(live_cluster, namespace, "friend")
-    until_silent(other, closed.addresses[0])
-    until_reached(other, open_.addresses[0])
+    namespace.apply(deployment("open"), deployment("closed"), deployment("friend"))
+    namespace.annotate(CLOSED)
+    namespace.apply(policy("open", {"deployment": "open"}, {}))
+    (open_,) = namespace.pods_of("open")
+    (closed,) = namespace.pods_of("closed")
+    (friend,) = namespace.pods_of("friend")
+    other.until_it_meets_silence(closed.addresses[0])
+    other.until_it_reaches(open_.addresses[0])
     with (
         other.running(connecting(open_.addresses[0], "3s")) as to_the_open,
         friend.running(connecting(closed.addresses[0], "200ms")) as to_the_closed,
@@ -70,8 +67,8 @@ def test_no_packet_goes_wrong_while_the_agent_is_updated_and_killed(
     assert set(to_the_closed) == {"silent"}
 
 
-def test_what_is_not_understood_is_an_event_on_its_object(live_cluster: LiveCluster, namespace: str) -> None:
-    live_cluster.kubectl("annotate", "namespace", namespace, f"{ANNOTATION}={{broken")
+def test_what_is_not_understood_is_an_event_on_its_object(live_cluster: LiveCluster, namespace: LiveNamespace) -> None:
+    namespace.annotate(f"{ANNOTATION}={{broken")
     about = f"involvedObject.kind=Namespace,involvedObject.name={namespace}"
     wait_for(
         "an Event",

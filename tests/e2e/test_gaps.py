@@ -9,14 +9,13 @@ from testbed.agent import Agent
 from testbed.live_cluster import LiveCluster
 from testbed.waiting import wait_for
 from testbed.workloads import (
+    ANNOTATION,
     CLOSED,
     PORT,
+    LiveNamespace,
     LivePod,
-    apply,
     deployment,
-    pods_of,
     policy,
-    until_silent,
 )
 
 pytestmark = pytest.mark.e2e
@@ -24,39 +23,37 @@ pytestmark = pytest.mark.e2e
 NEW_PODS = 3
 
 
-def test_a_new_pod_of_a_closed_namespace_is_never_open(
-    live_cluster: LiveCluster, agent: Agent, namespace: str, other: LivePod
-) -> None:
-    live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
-    apply(live_cluster, namespace, deployment("first"))
-    (first,) = pods_of(live_cluster, namespace, "first")
+def test_a_new_pod_of_a_closed_namespace_is_never_open(agent: Agent, namespace: LiveNamespace, other: LivePod) -> None:
+    namespace.annotate(CLOSED)
+    namespace.apply(deployment("first"))
+    (first,) = namespace.pods_of("first")
     # The CNI plugin hands out one address after the other.
     last = ipaddress.ip_address(first.addresses[0])
     coming = [str(last + number) for number in range(1, NEW_PODS + 1)]
     one = f"/agnhost connect $address:{PORT} --timeout=100ms >/dev/null 2>&1 && echo reached $address || echo tried"
     script = f"for address in {' '.join(coming)}; do while [ ! -e /tmp/stop ]; do {one}; done & done; wait"
     with other.running(script) as outcomes:
-        apply(live_cluster, namespace, deployment("next", replicas=NEW_PODS))
-        pods = pods_of(live_cluster, namespace, "next")
+        namespace.apply(deployment("next", replicas=NEW_PODS))
+        pods = namespace.pods_of("next")
     assert {pod.addresses[0] for pod in pods} == set(coming)
     assert set(outcomes) == {"tried"}
 
 
 def test_a_connection_ends_where_it_would_not_open_any_more(
-    live_cluster: LiveCluster, agent: Agent, namespace: str, other: LivePod
+    live_cluster: LiveCluster, agent: Agent, namespace: LiveNamespace, other: LivePod
 ) -> None:
-    apply(live_cluster, namespace, deployment("closed"), deployment("open"))
-    (closed,) = pods_of(live_cluster, namespace, "closed")
-    (open_,) = pods_of(live_cluster, namespace, "open")
-    apply(live_cluster, namespace, policy("open", {"deployment": "open"}, {}))
+    namespace.apply(deployment("closed"), deployment("open"))
+    (closed,) = namespace.pods_of("closed")
+    (open_,) = namespace.pods_of("open")
+    namespace.apply(policy("open", {"deployment": "open"}, {}))
     answers = {}
     for pod in (open_, closed):
         with other.running(asking_at_the_end(pod.addresses[0])) as words:
             until_established(live_cluster, pod)
-            live_cluster.kubectl("annotate", "--overwrite", "namespace", namespace, CLOSED)
-            until_silent(other, closed.addresses[0])
+            namespace.annotate(CLOSED)
+            other.until_it_meets_silence(closed.addresses[0])
         answers[pod.name] = "200" in words
-        live_cluster.kubectl("annotate", "namespace", namespace, CLOSED.partition("=")[0] + "-")
+        namespace.annotate(f"{ANNOTATION}-")
     assert answers == {open_.name: True, closed.name: False}
 
 

@@ -12,7 +12,7 @@ from testbed.agent import netpol_command
 from testbed.live_cluster import LiveCluster
 from testbed.node_rules import own_state
 from testbed.waiting import wait_for
-from testbed.workloads import CLOSED, LivePod, apply, deployment, pods_of, until_reached, until_silent
+from testbed.workloads import CLOSED, LiveNamespace, LivePod, deployment
 
 pytestmark = pytest.mark.e2e
 
@@ -115,14 +115,16 @@ def rolled_out(live_cluster: LiveCluster, own_image: str) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("rolled_out")
-def test_it_closes_a_namespace_that_is_annotated(live_cluster: LiveCluster, namespace: str, other: LivePod) -> None:
-    apply(live_cluster, namespace, deployment("web"))
-    (web,) = pods_of(live_cluster, namespace, "web")
-    until_reached(other, web.addresses[0])
+def test_it_closes_a_namespace_that_is_annotated(
+    live_cluster: LiveCluster, namespace: LiveNamespace, other: LivePod
+) -> None:
+    namespace.apply(deployment("web"))
+    (web,) = namespace.pods_of("web")
+    other.until_it_reaches(web.addresses[0])
 
-    live_cluster.kubectl("annotate", "namespace", namespace, CLOSED)
+    namespace.annotate(CLOSED)
 
-    until_silent(other, web.addresses[0])
+    other.until_it_meets_silence(web.addresses[0])
     assert any(web.addresses[0] in line for line in own_state(live_cluster))
     written = live_cluster.kubectl("-n", "kube-system", "exec", "daemonset/kube-router", "--", "cat", CNI_FILE)
     assert json.loads(written) == CNI

@@ -80,6 +80,51 @@ class LivePod:
         command = ("exec", self.name, "--", "/agnhost", "connect", _at(address, port), f"--timeout={seconds}s")
         return _connected(self.cluster.kubectl.attempt("-n", self.namespace, *command))
 
+    def until_it_reaches(self, address: str, port: int = PORT) -> None:
+        """A connection has opened."""
+        wait_for(f"{self.name} reaches {address}", lambda: self.reaches(address, port, seconds=0.5), SOON_SECONDS)
+
+    def until_it_meets_silence(self, address: str, port: int = PORT) -> None:
+        """A connection was met with silence."""
+        unreached = f"{self.name} does not reach {address}"
+        wait_for(unreached, lambda: not self.reaches(address, port, seconds=0.5), SOON_SECONDS)
+
+
+@dataclass(frozen=True)
+class LiveNamespace:
+    """A namespace of the cluster, and what is put into it."""
+
+    cluster: LiveCluster
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    def kubectl(self, *arguments: str) -> str:
+        """What kubectl wrote of objects in the namespace."""
+        return self.cluster.kubectl("-n", self.name, *arguments)
+
+    def annotate(self, *annotations: str) -> None:
+        """The namespace has these annotations, and none of those that end in a minus."""
+        self.cluster.kubectl("annotate", "--overwrite", "namespace", self.name, *annotations)
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """The objects are in the namespace, as `kubectl apply` puts them there."""
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.cluster.kubectl("-n", self.name, "apply", "-f", "-", given=json.dumps(listed))
+
+    def pods_of(self, deployed: str) -> list[LivePod]:
+        """The pods of a Deployment once all of them are ready."""
+        self.kubectl("rollout", "status", f"deployment/{deployed}", f"--timeout={READY_SECONDS}s")
+        # A rollout is over before the pods that it has replaced are gone.
+        return wait_for(f"only pods of today's {deployed}", lambda: self._ready_pods(deployed))
+
+    def _ready_pods(self, deployed: str) -> list[LivePod]:
+        pods = json.loads(self.kubectl("get", "pods", "-l", f"deployment={deployed}", "-o", "json"))["items"]
+        if any("deletionTimestamp" in pod["metadata"] for pod in pods):
+            return []
+        return [LivePod(self.cluster, self.name, pod["metadata"]["name"]) for pod in pods]
+
 
 def reaches_from(place: Sequence[str], address: str, port: int = PORT, seconds: float = 2) -> bool:
     """The same from inside or outside the node: `place` is what the cluster says to put before a command."""
@@ -143,35 +188,3 @@ def policy(name: str, pods: dict[str, str], *rules: Rule) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {"podSelector": {"matchLabels": pods}, "ingress": list(rules)},
     }
-
-
-def apply(cluster: LiveCluster, namespace: str, *objects: dict[str, Any]) -> None:
-    """The objects are in the namespace, as `kubectl apply` puts them there."""
-    listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-    cluster.kubectl("-n", namespace, "apply", "-f", "-", given=json.dumps(listed))
-
-
-def pods_of(cluster: LiveCluster, namespace: str, name: str) -> list[LivePod]:
-    """The pods of a Deployment once all of them are ready."""
-    cluster.kubectl("-n", namespace, "rollout", "status", f"deployment/{name}", f"--timeout={READY_SECONDS}s")
-    # A rollout is over before the pods that it has replaced are gone.
-    return wait_for(f"only pods of today's {name}", lambda: _ready_pods(cluster, namespace, name))
-
-
-def until_reached(pod: LivePod, address: str, port: int = PORT) -> None:
-    """A connection has opened."""
-    wait_for(f"{pod.name} reaches {address}", lambda: pod.reaches(address, port, seconds=0.5), SOON_SECONDS)
-
-
-def until_silent(pod: LivePod, address: str, port: int = PORT) -> None:
-    """A connection was met with silence."""
-    wait_for(f"{pod.name} does not reach {address}", lambda: not pod.reaches(address, port, seconds=0.5), SOON_SECONDS)
-
-
-def _ready_pods(cluster: LiveCluster, namespace: str, name: str) -> list[LivePod]:
-    pods = json.loads(cluster.kubectl("-n", namespace, "get", "pods", "-l", f"deployment={name}", "-o", "json"))[
-        "items"
-    ]
-    if any("deletionTimestamp" in pod["metadata"] for pod in pods):
-        return []
-    return [LivePod(cluster, namespace, pod["metadata"]["name"]) for pod in pods]
