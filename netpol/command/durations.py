@@ -8,6 +8,9 @@ import re
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 """Go's, with both characters that are read as micro."""
 
+LONGEST_PERIOD_SECONDS = float((1 << 63) // 10**9)
+"""Some 292 years: what a duration of Go's can hold, and what a thread can wait."""
+
 _PART = re.compile(rf"(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+)(?P<unit>{'|'.join(_UNITS)})", re.ASCII)
 _WHOLE = re.compile(rf"(?:{_PART.pattern.replace('?P<number>', '?:').replace('?P<unit>', '?:')})+")
 
@@ -26,7 +29,9 @@ def duration(text: str) -> float:
 
 
 def period(text: str) -> float:
-    """The seconds of a length of time greater than 0; ArgumentTypeError where the text is none."""
+    """The seconds of a length of time that can be waited for, greater than 0; ArgumentTypeError where it is none."""
     if (seconds := duration(text)) <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not greater than 0")
+    if seconds > LONGEST_PERIOD_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is longer than 292 years")
     return seconds

@@ -1,10 +1,13 @@
+"""Lengths of time as Go reads them, and those that can be waited for."""
+
 from __future__ import annotations
 
 import argparse
+import threading
 
 import pytest
 
-from netpol.command.durations import duration, period
+from netpol.command.durations import LONGEST_PERIOD_SECONDS, duration, period
 
 
 @pytest.mark.parametrize(
@@ -41,4 +44,12 @@ def test_a_period_is_greater_than_0() -> None:
     assert period("1ms") == pytest.approx(0.001)
     for text in ("0", "0s", "0h0m"):
         with pytest.raises(argparse.ArgumentTypeError, match="not greater than 0"):
+            period(text)
+
+
+def test_a_period_is_one_that_can_be_waited_for() -> None:
+    assert LONGEST_PERIOD_SECONDS <= threading.TIMEOUT_MAX
+    assert period("9223372036s") == LONGEST_PERIOD_SECONDS
+    for text in ("9223372037s", "2562048h", f"{'9' * 400}s"):
+        with pytest.raises(argparse.ArgumentTypeError, match="longer than 292 years"):
             period(text)
