@@ -15,7 +15,7 @@ from typing import Protocol
 from netpol.model.networks import Address
 from netpol.model.objects import Namespace, Pod
 from netpol.model.policies import Direction, PolicyRule, Semantics, Tier
-from netpol.model.snapshot import ObjectName, Snapshot
+from netpol.model.snapshot import Snapshot
 from netpol.model.treatment import Enforcement, Extent
 from netpol.policy.ends import Ends
 from netpol.policy.judgement import (
@@ -214,7 +214,7 @@ class NetworkPolicyTier:
         self._namespaces = snapshot.namespaces
         self._policies = (Lookups.of(snapshot) if lookups is None else lookups).policies_by_namespace
         self._extent = extent
-        self._applied: dict[tuple[Direction, ObjectName], AppliedRules] = {}
+        self._applied: dict[tuple[Direction, str, frozenset[tuple[str, str]]], AppliedRules] = {}
 
     def decide(self, question: Question) -> Decision | None:
         """Allowed iff some rule that applies allows it; None where nothing isolates the pod (V1)."""
@@ -245,7 +245,8 @@ class NetworkPolicyTier:
         return self._rules_for(pod, direction).isolating
 
     def _rules_for(self, pod: Pod, direction: Direction) -> AppliedRules:
-        key = direction, (pod.namespace, pod.name)
+        """The same for all pods of a namespace that have the same labels, as replicas have."""
+        key = direction, pod.namespace, frozenset(pod.labels.items())
         applied = self._applied.get(key)
         if applied is None:
             applied = self._applied[key] = self._apply(pod, direction)
