@@ -15,8 +15,13 @@ CLIENT6, SERVER6 = IPv6Address("fd00::1"), IPv6Address("fd00::2")
 
 
 def ports(source: int, destination: int) -> bytes:
-    """How the header of a protocol with ports begins, and some of what follows."""
-    return struct.pack("!HH", source, destination) + bytes(16)
+    """How the header of a protocol with ports begins, and some of what follows: TCP's SYN, SCTP's INIT."""
+    return struct.pack("!HH", source, destination) + bytes(8) + b"\x01\x02" + bytes(6)
+
+
+def continuing(source: int, destination: int) -> bytes:
+    """The same of a packet that opens no connection: TCP's ACK, SCTP's DATA."""
+    return struct.pack("!HH", source, destination) + bytes(8) + b"\x00\x10" + bytes(6)
 
 
 def ipv4(

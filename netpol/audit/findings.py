@@ -85,15 +85,12 @@ def _judged(outcome: LoggedOutcome, direction: Direction, digest: str, packet: P
     decision = _agreeing(outcome, world.oracle.decide(direction, connection, detail))
     if decision is None:
         return None
-    return Finding(
-        Cause(decision.reason.value),
-        direction,
-        pod_party(end.pod, own),
-        party_at(peer, world),
-        decision.policies,
-        decision.isolating,
-        decision.nearest_miss,
-    )
+    ends = pod_party(end.pod, own), party_at(peer, world)
+    if not packet.opens:
+        # Only a dry run has such packets judged by policies: enforced, they are refused whoever sends them (G11).
+        return Finding(Cause.INVALID, direction, *ends, isolating=decision.isolating)
+    reason = Cause(decision.reason.value)
+    return Finding(reason, direction, *ends, decision.policies, decision.isolating, decision.nearest_miss)
 
 
 def _agreeing(outcome: LoggedOutcome, decision: Decision) -> Decision | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -18,6 +18,8 @@ from netpol.audit.verdict_counts import count_record
 from netpol.errors import KernelRefusal
 from netpol.model.facts import Fact
 from netpol.model.moments import Moment, rfc3339
+from netpol.model.networks import Address
+from netpol.model.objects import Pod
 from netpol.telemetry.logs import Log
 from netpol.telemetry.metrics import Metrics
 
@@ -37,6 +39,9 @@ class Collecting(Protocol):
 
     def gather(self, timeout_seconds: float) -> Harvest:
         """What is due, after waiting for packets up to the time-out. Raises KernelRefusal."""
+
+    def part(self, addresses: Collection[Address]) -> None:
+        """Packets read from now on are in no fold with earlier ones to or from these addresses."""
 
     def flush(self) -> Harvest:
         """All that is left, due or not."""
@@ -120,6 +125,8 @@ class Recorder:
         while not self._stop.is_set():
             try:
                 with self._open_collector() as collector:
+                    if said:
+                        log.info("what is refused is recorded again")
                     said = ""
                     self._metrics.audit_listening.set(1)
                     self._collect(collector)
@@ -138,20 +145,28 @@ class Recorder:
         try:
             while not self._stop.is_set():
                 self._take(collector.gather(GATHER_SECONDS))
+                collector.part(self._hear())
                 if self._chronicle.is_known or len(self._held) > MOST_HELD:
                     self._write()
         finally:
             self._take(collector.flush())
+            self._hear()
             self._write()
 
-    def _hear(self) -> None:
-        """What was told of the cluster is known; where nobody listens it must not pile up."""
+    def _hear(self) -> frozenset[Address]:
+        """What was told of the cluster is known; returns the addresses of pods that it was about.
+
+        Where nobody listens, it must not pile up.
+        """
+        concerned: set[Address] = set()
         while self._news:
-            self._chronicle.follow(*self._news.popleft())
+            facts, began, ended = self._news.popleft()
+            self._chronicle.follow(facts, began, ended)
+            concerned.update(*(fact.value.addresses for fact in facts if isinstance(fact.value, Pod)))
+        return frozenset(concerned)
 
     def _take(self, harvest: Harvest) -> None:
-        """What was told of the cluster is known, what was gathered is to be written."""
-        self._hear()
+        """What was gathered is to be written."""
         self._held += harvest.folds
         for loss, packets in harvest.lost.items():
             self._lose(loss, packets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +16,7 @@ from netpol.audit.capture.sounding import Soundings
 from netpol.audit.capture.throttle import Budget
 from netpol.errors import KernelRefusal
 from netpol.model.moments import SECOND, Moment
+from netpol.model.networks import Address
 
 PACKETS_PER_SECOND = 40_000.0
 """Read on average: what is above it stays in the kernel, and is lost there once its room is used up."""
@@ -97,6 +98,10 @@ class Collector:
         """What is due once the time has passed; KernelRefusal where nothing can be read any more."""
         self._read_until(self._clocks.monotonic() + timeout_seconds)
         return self._harvest(self._folding.due(self._clocks.wall()))
+
+    def part(self, addresses: Collection[Address]) -> None:
+        """Packets read from now on are in no fold with earlier ones to or from these addresses."""
+        self._folding.part(addresses)
 
     def flush(self) -> Harvest:
         """All there is still; packets that are logged later are nobody's, and nothing can be gathered any more.

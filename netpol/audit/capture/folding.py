@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -12,6 +12,7 @@ from netpol.audit.capture.losses import Loss
 from netpol.audit.capture.packet import Packet, decode_packet, distinction
 from netpol.audit.capture.throttle import Budget
 from netpol.model.moments import Moment
+from netpol.model.networks import Address
 
 MOST_FOLDS = 4096
 """Folds open at once: some 3 MB. A scan of two thousand ports within one window is told port by port."""
@@ -51,8 +52,9 @@ class Folding:
     """Folds, each for `window` from its first packet on; a bounded number at once, and begun in each second.
 
     Every frame added is in one fold that is given out, or in `take_lost`. A frame like those of
-    an open fold always has room. No rule holds more folds than it leaves room for: who scans
-    one pod's ports takes half, and what is refused elsewhere is told all the same.
+    an open fold always has room. No rule holds more folds than it leaves room for, nor begins
+    more in a second than may begin still: who scans one pod's ports takes half, and what is
+    refused elsewhere is told all the same.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class Folding:
         self._open: dict[Hashable, _OpenFold] = {}
         self._closed: list[_OpenFold] = []
         self._held: Counter[bytes] = Counter()
+        self._begun: Counter[bytes] = Counter()
+        self._second = 0
         self._lost: Counter[Loss] = Counter()
 
     def add(self, frames: Iterable[Frame], at: float) -> None:
@@ -81,6 +85,15 @@ class Folding:
                     fold.last = moment
             elif (loss := self._begin(key, frame, at)) is not None:
                 self._lost[loss] += 1
+
+    def part(self, addresses: Collection[Address]) -> None:
+        """Packets from now on are in no fold with earlier ones to or from these addresses: others may have them now."""
+        parted = [
+            key
+            for key, fold in self._open.items()
+            if fold.packet.source in addresses or fold.packet.destination in addresses
+        ]
+        self._closed += (self._open.pop(key) for key in parted)
 
     def due(self, now: Moment) -> list[Fold]:
         """The folds whose window has passed, or lies ahead because the clock was set back; they are no longer held."""
@@ -110,13 +123,21 @@ class Folding:
         room = self._most_folds - len(self._open) - len(self._closed)
         if self._held[frame.prefix] >= room:
             return Loss.TABLE
-        if self._budget.left(at) < 1:
+        if (left := self._budget.left(at)) < 1 or self._begun_by(frame.prefix, at) >= left:
             return Loss.RATE
         if (packet := decode_packet(frame.packet)) is None:
             return Loss.UNREADABLE
         self._budget.spend(1, at)
+        self._begun[frame.prefix] += 1
         self._held[frame.prefix] += 1
         if (passed := self._open.pop(key, None)) is not None:
             self._closed.append(passed)
         self._open[key] = _OpenFold(frame.prefix, packet, frame.moment, self._window)
         return None
+
+    def _begun_by(self, prefix: bytes, at: float) -> int:
+        """How many folds the rule has begun in this second."""
+        if self._second != int(at):
+            self._second = int(at)
+            self._begun.clear()
+        return self._begun[prefix]

@@ -17,7 +17,12 @@ HEADER_BYTES = 128
 """Of each packet that many are wanted: IPv6's forty and the ports leave room for 84 of extension headers."""
 
 _ICMP = {family: numbers[Protocol.ICMP] for family, numbers in PROTOCOL_NUMBERS.items()}
+_TCP, _SCTP = NUMBERS_WITH_PORTS[Protocol.TCP], NUMBERS_WITH_PORTS[Protocol.SCTP]
 _DCCP, _UDP_LITE = 33, 136
+_SYN, _OPENING_FLAGS = 0x02, 0x17
+"""TCP's flags: of FIN, SYN, RST and ACK an opening has SYN alone."""
+_INIT = 1
+"""The first chunk's type in a packet that opens an association of SCTP."""
 _WITH_PORTS = frozenset({*NUMBERS_WITH_PORTS.values(), _DCCP, _UDP_LITE})
 """They all begin with the source port and the destination port."""
 
@@ -34,7 +39,8 @@ _PLAIN_IPV4 = 0x45
 class Packet(NamedTuple):
     """The fields that policies look at; ports are None for protocols that have none, `icmp_type` for all but ICMP.
 
-    `protocol` is the number of the innermost header that was found: 6 is TCP, 58 is ICMPv6.
+    `protocol` is the number of the innermost header that was found: 6 is TCP, 58 is ICMPv6. `opens` is False for
+    what continues a connection by its header: TCP but for a SYN alone, SCTP but for an INIT (G11).
     """
 
     source: Address
@@ -43,6 +49,7 @@ class Packet(NamedTuple):
     source_port: int | None = None
     destination_port: int | None = None
     icmp_type: int | None = None
+    opens: bool = True
 
 
 def decode_packet(packet: bytes) -> Packet | None:
@@ -58,6 +65,7 @@ def decode_packet(packet: bytes) -> Packet | None:
             IPv4Address(packet[16:20]),
             protocol,
             *_opening(packet, protocol, payload, _ICMP[Family.IPV4]),
+            payload is None or _opens(packet, protocol, payload),
         )
     if version == 6 and len(packet) >= _IPV6_BYTES:
         protocol, payload = _behind_ipv6(packet)
@@ -66,6 +74,7 @@ def decode_packet(packet: bytes) -> Packet | None:
             IPv6Address(packet[24:40]),
             protocol,
             *_opening(packet, protocol, payload, _ICMP[Family.IPV6]),
+            payload is None or _opens(packet, protocol, payload),
         )
     return None
 
@@ -79,15 +88,15 @@ def distinction(packet: bytes) -> Hashable:
     if len(packet) > 23 and packet[0] == _PLAIN_IPV4:
         protocol = packet[9]
         if protocol in _WITH_PORTS and not packet[7] and not packet[6] & 0x1F:
-            return packet[12:20], protocol, packet[22:24]
+            return packet[12:20], protocol, packet[22:24], _opens(packet, protocol, _IPV4_BYTES)
     elif len(packet) > 43 and packet[0] >> 4 == 6 and packet[6] in _WITH_PORTS:
-        return packet[8:40], packet[6], packet[42:44]
+        return packet[8:40], packet[6], packet[42:44], _opens(packet, packet[6], _IPV6_BYTES)
     decoded = decode_packet(packet)
     if decoded is None:
         return None
     ends = packet[12:20] if decoded.source.version == 4 else packet[8:40]
     if decoded.destination_port is not None:
-        return ends, decoded.protocol, decoded.destination_port.to_bytes(2, "big")
+        return ends, decoded.protocol, decoded.destination_port.to_bytes(2, "big"), decoded.opens
     return ends, decoded.protocol, decoded.icmp_type
 
 
@@ -98,6 +107,15 @@ def _opening(packet: bytes, protocol: int, start: int | None, icmp: int) -> tupl
     if protocol in _WITH_PORTS:
         return _number(packet, start), _number(packet, start + 2), None
     return None, None, packet[start] if protocol == icmp and start < len(packet) else None
+
+
+def _opens(packet: bytes, protocol: int, start: int) -> bool:
+    """False where the header at this place is of what continues a connection; True where that is not known."""
+    if protocol == _TCP:
+        return len(packet) <= start + 13 or packet[start + 13] & _OPENING_FLAGS == _SYN
+    if protocol == _SCTP:
+        return len(packet) <= start + 12 or packet[start + 12] == _INIT
+    return True
 
 
 def _number(packet: bytes, start: int) -> int | None:

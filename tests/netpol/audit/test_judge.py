@@ -102,6 +102,15 @@ def test_x16_what_would_be_refused_says_by_what() -> None:
     assert found.nearest_miss.lacked == ("peer label",)
 
 
+def test_x16_what_would_be_refused_in_midstream_says_so() -> None:
+    """Enforced, it would be refused before any policy is asked (G11)."""
+    chain = names.pod_chain("shop", "db", Direction.INGRESS, PodChainKind.AUDITING)
+    told = Told(*CLUSTER, replace(FROM_WEB, enforcement=Enforcement.AUDIT))
+    found = judged(told, fold(chain, packet()._replace(opens=False)))
+    assert (found.action, found.reason) == (Action.WOULD_DENY, Cause.INVALID)
+    assert (found.isolating, found.nearest_miss) == (ISOLATING, None)
+
+
 def test_an_egress_is_the_sources() -> None:
     out = policy("shop/out", "app=db", directions=EGRESS)
     chain = names.pod_chain("shop", "db", Direction.EGRESS)

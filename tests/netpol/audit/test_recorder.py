@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Self
 
 import msgspec
 import pytest
-from builders import address, namespace
+from builders import address, namespace, pod
 from prometheus_client import CollectorRegistry
 from waiting import wait_until
 
@@ -22,6 +22,7 @@ from netpol.audit.recorder import Recorder
 from netpol.errors import KernelRefusal
 from netpol.model.facts import Fact, Key, Kind
 from netpol.model.moments import Moment, rfc3339
+from netpol.model.networks import Address
 from netpol.telemetry.metrics import Metrics
 
 FACTS = (Fact(Key(Kind.NAMESPACE, "", "x"), namespace("x")),)
@@ -44,6 +45,7 @@ class Script:
         self.harvests = deque(harvests)
         self.left = left or harvest()
         self.opened = 0
+        self.parted: set[Address] = set()
         self.refusals: deque[Exception] = deque()
         self.told: list[tuple[Sequence[Fact], Moment, Moment]] = []
         self.records: list[Record] = []
@@ -70,6 +72,9 @@ class Script:
             return self.harvests.popleft()
         self.idle.wait(timeout_seconds)
         return harvest()
+
+    def part(self, addresses: Collection[Address]) -> None:
+        self.parted |= set(addresses)
 
     def flush(self) -> Harvest:
         left, self.left = self.left, harvest()
@@ -200,3 +205,12 @@ def test_what_is_told_of_the_cluster_is_heard_though_nobody_can_listen(monkeypat
     wait_until(lambda: script.told, "it is heard")
     recorder.stop(DEADLINE_SECONDS)
     assert script.told == [(FACTS, 0, 1)]
+
+
+def test_what_is_told_of_a_pod_parts_what_its_addresses_sent_before() -> None:
+    web = pod("x/web", "10.0.0.2", "fd00::2")
+    script = Script()
+    recorder = started(script, (Fact(Key(Kind.POD, "x", "web"), web), Fact(Key(Kind.POD, "x", "gone"), None)))
+    wait_until(lambda: script.parted, "it is heard")
+    recorder.stop(DEADLINE_SECONDS)
+    assert script.parted == set(web.addresses)

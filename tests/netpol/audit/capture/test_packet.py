@@ -17,6 +17,7 @@ from packets import (
     TCP,
     UDP,
     UDP_LITE,
+    continuing,
     ipv4,
     ipv6,
     ports,
@@ -38,6 +39,32 @@ def test_protocols_with_ports(protocol: int) -> None:
     assert decode_packet(ipv6(protocol, ports(40000, 80))) == Packet(CLIENT6, SERVER6, protocol, 40000, 80)
 
 
+@pytest.mark.parametrize("protocol", PORTED)
+def test_what_continues_a_connection_is_told_by_its_header(protocol: int) -> None:
+    """G11."""
+    opens = protocol not in (TCP, SCTP)
+    for packet in (ipv4(protocol, continuing(40000, 80)), ipv6(protocol, continuing(40000, 80))):
+        decoded = decode_packet(packet)
+        assert decoded is not None
+        assert decoded.opens is opens
+        assert (distinction(packet) == distinction(packet.replace(continuing(0, 0)[4:], ports(0, 0)[4:]))) is opens
+    for options in (b"", b"\x94\4\0\0"):
+        decoded = decode_packet(ipv4(protocol, continuing(40000, 80), options=options))
+        assert decoded is not None
+        assert decoded.opens is opens
+
+
+@pytest.mark.parametrize(
+    ("flags", "opens"), [(0x02, True), (0xC2, True), (0x12, False), (0x10, False), (0x04, False), (0x03, False)]
+)
+def test_of_tcp_only_a_syn_alone_opens(flags: int, opens: bool) -> None:
+    header = bytearray(ports(40000, 80))
+    header[13] = flags
+    decoded = decode_packet(ipv4(TCP, bytes(header)))
+    assert decoded is not None
+    assert decoded.opens is opens
+
+
 def test_icmp_has_a_type_and_no_ports() -> None:
     assert decode_packet(ipv4(ICMP, b"\x08\0\xff\xff")) == Packet(CLIENT, SERVER, ICMP, icmp_type=8)
     assert decode_packet(ipv6(ICMPV6, b"\x80\0\xff\xff")) == Packet(CLIENT6, SERVER6, ICMPV6, icmp_type=128)
@@ -47,7 +74,7 @@ def test_icmp_has_a_type_and_no_ports() -> None:
 def test_a_protocol_without_ports_or_of_the_other_family_has_neither(protocol: int, packet: type) -> None:
     decoded = decode_packet(packet(protocol, b"\x08\0\xff\xff\xff\xff\xff\xff"))
     assert isinstance(decoded, Packet)
-    assert decoded[2:] == (protocol, None, None, None)
+    assert decoded[2:] == (protocol, None, None, None, True)
 
 
 def test_ipv4_options_come_before_the_ports() -> None:
