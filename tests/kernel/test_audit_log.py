@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from waiting import wait_until
 from netpol.audit.record import Action, Cause, ExternalParty, NodeParty, PodParty, Record, decode
 from netpol.compiler.names import pod_chain
 from netpol.model.networks import Family
+from netpol.model.objects import Pod
 from netpol.model.policies import Direction
 from netpol.model.treatment import AuditLevel
 
@@ -230,3 +232,34 @@ def test_a_log_that_cannot_be_written_holds_nothing_up(clean: Cluster, tmp_path:
         clean.write()
         wait_until(lambda: clean.reaches("y/job", "x/web"), "policies are still followed")
         assert agent.stop() == 0
+
+
+def test_an_address_that_another_pod_takes_over_within_the_window_is_not_confused(
+    clean: Cluster, tmp_path: Path
+) -> None:
+    job = next(each for each in BASE if str(each) == "y/job")
+    assert isinstance(job, Pod)
+    heir = replace(job, name="heir", uid="uid-of-y-heir")
+    with audited(clean, tmp_path, ONLY_API, flags=("--audit-window=20s",)) as log:
+        knock(clean, times=2)
+        clean.judge_by(world(*(each for each in BASE if each is not job), ONLY_API, heir))
+        wait_until(lambda: "y/heir" in (tmp_path / "agent.log").read_text(encoding="utf-8"), "the agent knows it")
+        wait_until(lambda: is_parted(clean, log), "the new pod's packets have a fold of their own")
+    counts = Counter[str]()
+    for record in log.records():
+        counts[name(record.peer)] += record.count
+    assert counts["y/job"] >= 2
+    assert counts["y/heir"] >= 1
+
+
+def knock(cluster: Cluster, times: int) -> None:
+    """So many datagrams of y/job's address are refused by x/web."""
+    with cluster.lab.namespace("y/job").entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(times):
+            sender.sendto(b"x", (str(WEB.addresses[0]), 53))
+
+
+def is_parted(cluster: Cluster, log: AuditLog) -> bool:
+    """True once the packets of before have been given out; one more is sent."""
+    knock(cluster, times=1)
+    return any(name(record.peer) == "y/job" for record in log.records())
