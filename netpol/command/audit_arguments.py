@@ -28,6 +28,9 @@ STANDARD_OUTPUT = "-"
 LONGEST_SOCKET_PATH = 107
 """Bytes that the kernel has for the path of a UNIX socket, but for the one that ends it."""
 
+LONGEST_WINDOW_SECONDS = 60.0
+"""What a record is late is taken from the ten minutes for which pods that are gone are named."""
+
 _MEGABYTE = 1 << 20
 _PLACES = "unix:///PATH or udp://HOST:PORT"
 
@@ -62,10 +65,10 @@ def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
     window = AuditSettings().window_seconds
     parser.add_argument(
         "--audit-window",
-        type=period,
+        type=_window,
         default=window,
         metavar="DURATION",
-        help=f"for how long repeats of a verdict make one record (default {window:.0f}s)",
+        help=f"for how long repeats of a verdict make one record (default {window:.0f}s, at most a minute)",
     )
 
 
@@ -91,6 +94,12 @@ def _file(arguments: argparse.Namespace) -> RecordFile | StandardOutput | None:
         arguments.audit_log_maxbackup,
         arguments.audit_log_maxage,
     )
+
+
+def _window(text: str) -> float:
+    if (seconds := period(text)) > LONGEST_WINDOW_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is longer than {LONGEST_WINDOW_SECONDS:.0f}s")
+    return seconds
 
 
 def _path(text: str) -> str:

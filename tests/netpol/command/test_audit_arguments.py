@@ -150,7 +150,8 @@ def test_one_place_is_not_told_twice_but_may_be_in_two_forms() -> None:
     assert len(settings("--audit-socket=unix:///run/x", "--audit-syslog=unix:///run/x").addresses) == 2
 
 
-def test_the_window_is_a_length_of_time_above_nothing() -> None:
-    assert settings("--audit-window=1m30s").window_seconds == 90
+def test_the_window_is_a_length_of_time_above_nothing_and_no_longer_than_a_minute() -> None:
+    assert settings("--audit-window=1m").window_seconds == 60
+    assert "longer than 60s" in refusal("--audit-window=1m1s")
     assert "not greater than 0" in refusal("--audit-window=0s")
     assert "no length of time" in refusal("--audit-window=5")
