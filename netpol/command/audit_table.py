@@ -48,7 +48,7 @@ def record_row(record: Record, day: str = "") -> Row:
     """
     several = record.count > 1
     cells = (
-        Cell(_shown(record.last).removeprefix(f"{day} ")),
+        Cell(_shown(record.last).removeprefix(f"{day}T")),
         Cell(record.action.value, _PAINTS[record.action]),
         Cell(record.direction or "-"),
         Cell(end_words(record.subject)),
@@ -64,7 +64,7 @@ def _record_rows(day: str, look: Look) -> Aligned:
     """The columns for rows of `record_row` on that day."""
     return Aligned(
         (
-            Column(f"{day} UTC" if day else "TIME (UTC)"),
+            Column(day or "TIME"),
             Column("ACTION"),
             Column("DIR", needed=False),
             Column("SUBJECT", Fit.SHORTENED),
@@ -88,7 +88,7 @@ def total_table(look: Look) -> Aligned:
             Column("PEER", Fit.SHORTENED),
             Column("PORT"),
         ),
-        "WHEN (UTC) AND WHY",
+        "WHEN AND WHY",
         look,
     )
 
@@ -115,16 +115,16 @@ def _pods(total: Total) -> Iterable[str]:
 
 
 def _shown(time: str) -> str:
-    """The time to the second, without the year: logs are not kept for that long.
+    """The time to the second, as `--since` takes it.
 
     >>> _shown("2026-01-02T03:04:05.678901Z")
-    '01-02 03:04:05'
+    '2026-01-02T03:04:05Z'
     """
-    return time[5:19].replace("T", " ")
+    return f"{time[: len('2026-01-02T03:04:05')]}Z"
 
 
 def _day(time: str) -> str:
-    return _shown(time).partition(" ")[0]
+    return time.partition("T")[0]
 
 
 def span(length: Moment) -> str:

@@ -37,89 +37,89 @@ RECORDS = [
 ]
 
 NARROW = """\
-01-02 UTC  ACTION      DIR      SUBJECT    PEER               PORT         COUNT
-03:05:05   allow       ingress  shop/db-1  shop/web-1         5432/TCP
+2026-01-02  ACTION      DIR      SUBJECT    PEER              PORT         COUNT
+03:05:05Z   allow       ingress  shop/db-1  shop/web-1        5432/TCP
     allowed by ingress[0] of NetworkPolicy shop/db
-03:09:03   deny        ingress  shop/db-1  shop/web-1         5432/TCP         3
+03:09:03Z   deny        ingress  shop/db-1  shop/web-1        5432/TCP         3
     in 4m58s; isolated by the DefaultDeny annotation of shop and NetworkPolicy
     shop/db; closest is ingress[0] of NetworkPolicy shop/db: it wants pods with
     role=api, and shop/web-1 has no role
-03:09:04   would-deny  egress   shop/db-1  203.0.113.9        5432/TCP
+03:09:04Z   would-deny  egress   shop/db-1  203.0.113.9       5432/TCP
     isolated by NetworkPolicy shop/db
-03:09:05   deny        ingress  shop/db-1  shop/web-0 (gone)  5432/TCP
-    isolated by NetworkPolicy shop/db
-03:09:08   deny        -        10.0.0.99  node/n2            ICMP type 8     41
+03:09:05Z   deny        ingress  shop/db-1  shop/web… (gone)  5432/TCP
+    peer shop/web-0 (gone); isolated by NetworkPolicy shop/db
+03:09:08Z   deny        -        10.0.0.99  node/n2           ICMP type 8     41
     in 2s; an address of the node's pod range that no known pod has
 """
 
 NARROWER = """\
-01-02 UTC  ACTION      SUBJECT    PEER               PORT         WHY
-03:05:05   allow       shop/db-1  shop/web-1         5432/TCP
+2026-01-02  ACTION      SUBJECT    PEER               PORT         WHY
+03:05:05Z   allow       shop/db-1  shop/web-1         5432/TCP
     dir ingress; allowed by ingress[0] of NetworkPolicy shop/db
-03:09:03   deny        shop/db-1  shop/web-1         5432/TCP
+03:09:03Z   deny        shop/db-1  shop/web-1         5432/TCP
     dir ingress; count 3; in 4m58s; isolated by the DefaultDeny
     annotation of shop and NetworkPolicy shop/db; closest is
     ingress[0] of NetworkPolicy shop/db: it wants pods with role=api,
     and shop/web-1 has no role
-03:09:04   would-deny  shop/db-1  203.0.113.9        5432/TCP
+03:09:04Z   would-deny  shop/db-1  203.0.113.9        5432/TCP
     dir egress; isolated by NetworkPolicy shop/db
-03:09:05   deny        shop/db-1  shop/web-0 (gone)  5432/TCP
+03:09:05Z   deny        shop/db-1  shop/web-0 (gone)  5432/TCP
     dir ingress; isolated by NetworkPolicy shop/db
-03:09:08   deny        10.0.0.99  node/n2            ICMP type 8
+03:09:08Z   deny        10.0.0.99  node/n2            ICMP type 8
     dir -; count 41; in 2s; an address of the node's pod range that no
     known pod has
 """
 
 NARROWEST = """\
-01-02 UTC  ACTION      DIR      PORT         COUNT
-03:05:05   allow       ingress  5432/TCP
+2026-01-02  ACTION      DIR      PORT         COUNT
+03:05:05Z   allow       ingress  5432/TCP
     subject shop/db-1; peer shop/web-1; allowed by
     ingress[0] of NetworkPolicy shop/db
-03:09:03   deny        ingress  5432/TCP         3
+03:09:03Z   deny        ingress  5432/TCP         3
     subject shop/db-1; peer shop/web-1; in 4m58s;
     isolated by the DefaultDeny annotation of shop
     and NetworkPolicy shop/db; closest is
     ingress[0] of NetworkPolicy shop/db: it wants
     pods with role=api, and shop/web-1 has no role
-03:09:04   would-deny  egress   5432/TCP
+03:09:04Z   would-deny  egress   5432/TCP
     subject shop/db-1; peer 203.0.113.9; isolated
     by NetworkPolicy shop/db
-03:09:05   deny        ingress  5432/TCP
+03:09:05Z   deny        ingress  5432/TCP
     subject shop/db-1; peer shop/web-0 (gone);
     isolated by NetworkPolicy shop/db
-03:09:08   deny        -        ICMP type 8     41
+03:09:08Z   deny        -        ICMP type 8     41
     subject 10.0.0.99; peer node/n2; in 2s; an
     address of the node's pod range that no known
     pod has
 """
 
 WIDE = """\
-01-02 UTC  ACTION      DIR      SUBJECT    PEER               PORT         COUNT  WHY
-03:05:05   allow       ingress  shop/db-1  shop/web-1         5432/TCP
+2026-01-02  ACTION      DIR      SUBJECT    PEER               PORT         COUNT  WHY
+03:05:05Z   allow       ingress  shop/db-1  shop/web-1         5432/TCP
     allowed by ingress[0] of NetworkPolicy shop/db
-03:09:03   deny        ingress  shop/db-1  shop/web-1         5432/TCP         3
+03:09:03Z   deny        ingress  shop/db-1  shop/web-1         5432/TCP         3
     in 4m58s; isolated by the DefaultDeny annotation of shop and NetworkPolicy shop/db; closest is ingress[0] of
     NetworkPolicy shop/db: it wants pods with role=api, and shop/web-1 has no role
-03:09:04   would-deny  egress   shop/db-1  203.0.113.9        5432/TCP            isolated by NetworkPolicy shop/db
-03:09:05   deny        ingress  shop/db-1  shop/web-0 (gone)  5432/TCP            isolated by NetworkPolicy shop/db
-03:09:08   deny        -        10.0.0.99  node/n2            ICMP type 8     41
+03:09:04Z   would-deny  egress   shop/db-1  203.0.113.9        5432/TCP            isolated by NetworkPolicy shop/db
+03:09:05Z   deny        ingress  shop/db-1  shop/web-0 (gone)  5432/TCP            isolated by NetworkPolicy shop/db
+03:09:08Z   deny        -        10.0.0.99  node/n2            ICMP type 8     41
     in 2s; an address of the node's pod range that no known pod has
 """
 
 SUMMED_UP = """\
 PACKETS  ACTION      DIR      SUBJECT            PEER                PORT
      41  deny        -        10.0.0.99          node/n2             ICMP type 8
-    01-02 03:09:06 to 01-02 03:09:08; an address of the node's pod range that no
-    known pod has
+    2026-01-02T03:09:06Z to 2026-01-02T03:09:08Z; an address of the node's pod
+    range that no known pod has
       4  deny        ingress  shop/Sta…ulSet/db  shop/Depl…ment/web  5432/TCP
-    subject shop/StatefulSet/db; peer shop/Deployment/web; 01-02 03:04:05 to
-    01-02 03:09:05; 2 pods as peers; isolated by the DefaultDeny annotation of
-    shop and NetworkPolicy shop/db
+    subject shop/StatefulSet/db; peer shop/Deployment/web; 2026-01-02T03:04:05Z
+    to 2026-01-02T03:09:05Z; 2 pods as peers; isolated by the DefaultDeny
+    annotation of shop and NetworkPolicy shop/db
       1  would-deny  egress   shop/Sta…ulSet/db  203.0.113.9         5432/TCP
-    subject shop/StatefulSet/db; 01-02 03:09:04; isolated by NetworkPolicy
+    subject shop/StatefulSet/db; 2026-01-02T03:09:04Z; isolated by NetworkPolicy
     shop/db
       1  allow       ingress  shop/Sta…ulSet/db  shop/Depl…ment/web  5432/TCP
-    subject shop/StatefulSet/db; peer shop/Deployment/web; 01-02 03:05:05;
+    subject shop/StatefulSet/db; peer shop/Deployment/web; 2026-01-02T03:05:05Z;
     allowed by ingress[0] of NetworkPolicy shop/db
 """
 
@@ -130,7 +130,7 @@ def table(look: Look) -> str:
 
 @pytest.mark.parametrize(
     ("width", "text"),
-    [(50, NARROWEST), (70, NARROWER), (80, NARROW), (120, WIDE)],
+    [(51, NARROWEST), (70, NARROWER), (80, NARROW), (120, WIDE)],
     ids=["narrowest", "narrower", "narrow", "wide"],
 )
 def test_records_fit_the_terminal(width: int, text: str) -> None:
@@ -142,8 +142,8 @@ def test_names_that_have_no_room_are_shortened_and_whole_below() -> None:
     pods = [PodParty("production", f"{name}-7d9f8c6b5-abcde", "", "10.0.0.3", "") for name in ("frontend", "redis")]
     lines = RecordTable(Look(ASCII, width=80)).lines([record(subject=pods[0], peer=pods[1])])
     assert lines[:3] == [
-        "01-02 UTC  ACTION  DIR      SUBJECT           PEER               PORT      COUNT",
-        "03:04:05   deny    ingress  producti~5-abcde  producti~b5-abcde  5432/TCP",
+        "2026-01-02  ACTION  DIR      SUBJECT           PEER              PORT      COUNT",
+        "03:04:05Z   deny    ingress  producti~5-abcde  producti~5-abcde  5432/TCP",
         "    subject production/frontend-7d9f8c6b5-abcde; peer",
     ]
 
@@ -151,27 +151,27 @@ def test_names_that_have_no_room_are_shortened_and_whole_below() -> None:
 def test_where_there_is_no_terminal_a_record_is_a_line_and_nothing_is_shortened() -> None:
     heading, *beside = [" ".join(line.split()) for line in WIDE.replace("\n    ", " ").splitlines()]
     unbounded = [" ".join(line.split()) for line in table(Look(width=UNBOUNDED)).splitlines()]
-    assert unbounded == [heading.replace("01-02 UTC", "TIME (UTC)"), *(f"01-02 {line}" for line in beside)]
+    assert unbounded == [heading.replace("2026-01-02", "TIME"), *(f"2026-01-02T{line}" for line in beside)]
     assert len(beside) == len(RECORDS)
 
 
 def test_records_of_several_days_have_them_in_their_rows() -> None:
     lines = RecordTable(Look(width=300)).lines([record(0), record(DAY)])
-    assert [line[:14] for line in lines] == ["TIME (UTC)    ", "01-02 03:04:05", "01-03 03:04:05"]
+    assert [line.split()[0] for line in lines] == ["TIME", "2026-01-02T03:04:05Z", "2026-01-03T03:04:05Z"]
 
 
 def test_the_headings_are_shown_again_when_the_day_is_another() -> None:
     table = RecordTable(Look(width=300))
     assert table.lines([]) == []
-    shown = [line[:9] for seconds in (0, 1, DAY, DAY + 1) for line in table.lines([record(seconds)])]
-    assert shown == ["01-02 UTC", "03:04:05 ", "03:04:06 ", "01-03 UTC", "03:04:05 ", "03:04:06 "]
+    shown = [line.split()[0] for seconds in (0, 1, DAY, DAY + 1) for line in table.lines([record(seconds)])]
+    assert shown == ["2026-01-02", "03:04:05Z", "03:04:06Z", "2026-01-03", "03:04:05Z", "03:04:06Z"]
     assert table.lines([]) == []
 
 
 def test_where_there_is_no_terminal_headings_are_shown_once_whatever_the_day() -> None:
     table = RecordTable(Look(width=UNBOUNDED))
-    shown = [line[:14] for seconds in (0, DAY) for line in table.lines([record(seconds)])]
-    assert shown == ["TIME (UTC)    ", "01-02 03:04:05", "01-03 03:04:05"]
+    shown = [line.split()[0] for seconds in (0, DAY) for line in table.lines([record(seconds)])]
+    assert shown == ["TIME", "2026-01-02T03:04:05Z", "2026-01-03T03:04:05Z"]
 
 
 @pytest.mark.parametrize(
