@@ -84,11 +84,15 @@ class Outlet:
             else:
                 self._lose(record)
 
-    def stop(self, seconds: float) -> None:
-        """What was put is written as far as the time allows and the sink takes it; the rest is counted as lost."""
+    def end(self) -> None:
+        """The outlet ends once what was put is written, or at what the sink refuses; nobody waits for that here."""
         self._stopping.set()
         with self._changed:
             self._changed.notify()
+
+    def stop(self, seconds: float) -> None:
+        """What was put is written as far as the time allows and the sink takes it; the rest is counted as lost."""
+        self.end()
         if self._thread.is_alive():
             self._thread.join(seconds)
         with self._changed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,9 +13,11 @@ from pathlib import Path
 import pytest
 from builders import namespace
 from logging_rules import logged_arriving, refuse_arriving
+from outlets import made, seconds_of
+from outlets import records as records_to_put
 from packets import TCP, ipv4, logged, ports
 from prometheus_client import CollectorRegistry
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 
 from netpol.audit.capture.collector import Bounds, Clocks, Collector
 from netpol.audit.capture.folding import MOST_FOLDS
@@ -24,7 +27,7 @@ from netpol.audit.history.chronicle import Chronicle
 from netpol.audit.judge import Judge
 from netpol.audit.record import Cause, Record, decode
 from netpol.audit.recorder import Recorder
-from netpol.audit.recording import RECORDER_SECONDS, recording
+from netpol.audit.recording import RECORDER_SECONDS, recording, stop_all
 from netpol.model.facts import Fact, Key, Kind
 from netpol.settings import AuditSettings, NodeOptions, RecordFile
 from netpol.telemetry.metrics import Metrics
@@ -115,6 +118,56 @@ def test_the_end_waits_until_what_a_flood_left_is_judged() -> None:
     recorder.stop(RECORDER_SECONDS)
     assert sum(record.count + record.lost for record in outlet.records) == Scan.BATCH * scan.batches_read
     assert len(outlet.records) > MOST_FOLDS / 2
+
+
+class Hanging:
+    """A sink whose reader does not read until it is `released`."""
+
+    def __init__(self) -> None:
+        self.is_hanging = threading.Event()
+        self.released = threading.Event()
+
+    def write(self, _: Record) -> None:
+        self.is_hanging.set()
+        self.released.wait()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Writing:
+    """A sink that takes a record once its outlet was told to end."""
+
+    def __init__(self, told: threading.Event) -> None:
+        self.written: list[Record] = []
+        self._told = told
+
+    def write(self, record: Record) -> None:
+        assert self._told.wait(PATIENCE_SECONDS)
+        self.written.append(record)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_outlets_that_hang_share_the_time_and_take_none_from_one_that_writes() -> None:
+    hanging = [Hanging() for _ in range(4)]
+    outlets = [made(sink) for sink in hanging]
+    try:
+        for work, sink in zip(outlets, hanging, strict=True):
+            work.outlet.start()
+            work.put(records_to_put(2))
+            wait_until(sink.is_hanging.is_set)
+        last = made(Writing(outlets[-1].outlet._stopping))
+        last.outlet.start()
+        last.put(records_to_put(3))
+        took = seconds_of(lambda: stop_all([*(work.outlet for work in outlets), last.outlet], 0.5, time.monotonic))
+    finally:
+        for sink in hanging:
+            sink.released.set()
+    assert 0.5 <= took < 1.0
+    assert [work.counted("lost") for work in outlets] == [2] * 4
+    assert (last.counted("written"), last.counted("lost")) == (3, 0)
 
 
 @pytest.mark.kernel
