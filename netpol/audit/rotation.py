@@ -42,7 +42,7 @@ def put_aside(path: Path) -> list[PutAside]:
     """The files that the log at `path` was before, which rotation left beside it, oldest first."""
     files = path.parent.iterdir() if path.parent.is_dir() else ()
     dated = ((_until(path, file), file) for file in files)
-    return sorted(PutAside(until, file) for until, file in dated if until is not None)
+    return sorted(PutAside(until, file) for until, file in dated if until is not None and file.is_file())
 
 
 def _until(path: Path, file: Path) -> Moment | None:

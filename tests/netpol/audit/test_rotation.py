@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -66,6 +68,12 @@ def test_files_are_found_oldest_first(tmp_path: Path) -> None:
 )
 def test_other_files_are_not_the_logs(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
+    assert put_aside(tmp_path / "audit.log") == []
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)])
+def test_only_what_is_a_file_is_the_logs(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "audit-2026-01-02T03-04-05.678.log")
     assert put_aside(tmp_path / "audit.log") == []
 
 

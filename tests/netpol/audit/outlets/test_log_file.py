@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -131,8 +132,24 @@ def test_a_bound_of_zero_is_none(path: Path) -> None:
     assert len(names(path)) == 21
 
 
-def test_an_old_file_that_cannot_be_removed_stops_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path.with_name("audit-1999-12-31T00-00-00.000.log").mkdir()
+def test_a_directory_named_like_an_old_file_is_left_and_is_none_of_those_kept(path: Path) -> None:
+    directory, file = (path.with_name(f"audit-{year}-12-31T00-00-00.000.log") for year in (2000, 1999))
+    directory.mkdir()
+    file.touch()
+    write(opened(path, backups=1), records(1))
+
+    assert directory.is_dir()
+    assert file.exists()
+
+
+def test_an_old_file_that_cannot_be_removed_stops_nothing(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: Path, *, missing_ok: bool) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(file))
+
+    path.with_name("audit-1999-12-31T00-00-00.000.log").touch()
+    monkeypatch.setattr(Path, "unlink", refuse)
     write(opened(path, days=1), records(1))
 
     assert decoded(path.read_bytes()) == records(1)
