@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import re
+import stat
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 from netpol.audit.clock import wall_clock
 from netpol.audit.reader.following import FollowedLog
+from netpol.audit.reader.lines import MOST_LINE_BYTES, Lines
 from netpol.audit.reader.reading import Entry, Missing, chosen
 from netpol.audit.reader.selection import PodName, Selection
 from netpol.audit.record import Action, Cause, Record
@@ -38,7 +41,7 @@ def add_selection_arguments(parser: argparse.ArgumentParser, prefix: str = "") -
     group.add_argument(
         "--audit-log-path",
         dest=f"{prefix}audit_log_path",
-        type=Path,
+        type=_path,
         action=Once,
         metavar="PATH",
         help=f"the log, - being standard input (default {DEFAULT_PATH}); the files that it was before are read too",
@@ -111,8 +114,10 @@ def selection_of(arguments: argparse.Namespace) -> Selection:
 
 
 def path_of(arguments: argparse.Namespace) -> Path:
-    """Where the log is; STANDARD_INPUT is no file."""
+    """Where the log is; STANDARD_INPUT is no file. InputError where there can be none."""
     path: Path = vars(arguments).get("audit_log_path", DEFAULT_PATH)
+    if problem := _unreadable(path):
+        raise InputError([f"{path} is no audit log but {problem}"])
     return path
 
 
@@ -143,11 +148,11 @@ def is_stream(path: Path) -> bool:
 
 def stream_lines(path: Path) -> Iterator[bytes]:
     """The stream's lines, each as soon as it is there."""
-    if path == STANDARD_INPUT:
-        yield from sys.stdin.buffer
-    else:
-        with path.open("rb") as stream:
-            yield from stream
+    lines = Lines()
+    with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as stream:
+        while piece := stream.readline(MOST_LINE_BYTES):
+            yield from lines.ended_by(piece)
+    yield lines.begun()
 
 
 def _lines(path: Path, since: Moment) -> Iterator[bytes]:
@@ -161,10 +166,27 @@ def _lines(path: Path, since: Moment) -> Iterator[bytes]:
         yield log.begun_line()
 
 
+def _unreadable(path: Path) -> str:
+    """What the path leads to where that holds no lines, and never will; else nothing."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return "a loop of symbolic links" if error.errno == errno.ELOOP else ""
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    return "a socket" if stat.S_ISSOCK(mode) else ""
+
+
 def _absent(path: Path) -> InputError:
     name = "name it with --audit-log-path, or read what an agent prints"
     command = "kubectl -n kube-system logs POD | netpol audit --audit-log-path -"
     return InputError([f"there is no audit log {path}: {name}: {command}"])
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path names no log")
+    return Path(text)
 
 
 def _since(text: str) -> Moment:

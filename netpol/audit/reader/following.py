@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 
+from netpol.audit.reader.lines import Lines
 from netpol.audit.rotation import PutAside, put_aside
 from netpol.model.moments import SECOND, Moment
 
@@ -24,7 +25,7 @@ class FollowedLog:
         self._path = path
         self._since = since
         self._file: FileIO | None = None
-        self._begun = b""
+        self._lines = Lines()
 
     @property
     def found(self) -> bool:
@@ -41,14 +42,13 @@ class FollowedLog:
 
     def begun_line(self) -> bytes:
         """What was written of a line whose end is still to come; it is not given again."""
-        begun, self._begun = self._begun, b""
-        return begun
+        return self._lines.begun()
 
     def close(self) -> None:
         """No file is open any more; the next lines are again those from the beginning."""
         if self._file is not None:
             self._file.close()
-            self._file, self._begun = None, b""
+            self._file, self._lines = None, Lines()
 
     def _of_successors(self, file: FileIO) -> Iterator[bytes]:
         """What is new once other files came after `file`: the writer is done with a file before it begins another."""
@@ -64,10 +64,9 @@ class FollowedLog:
         if os.fstat(file.fileno()).st_size < file.tell():
             # It was emptied, as logrotate's copytruncate does.
             file.seek(0)
-            self._begun = b""
+            self._lines = Lines()
         while chunk := file.read(_CHUNK_BYTES):
-            *ended, self._begun = (self._begun + chunk).split(b"\n")
-            yield from ended
+            yield from self._lines.ended_by(chunk)
 
     def _oldest(self) -> FileIO | None:
         """The first file to read: None where there is none."""

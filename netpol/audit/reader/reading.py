@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from netpol.audit.reader.lines import MOST_LINE_BYTES
 from netpol.audit.reader.selection import Selection
 from netpol.audit.record import Record, decode
 from netpol.model.moments import parse_rfc3339
@@ -47,6 +48,8 @@ def entry_of(line: bytes) -> Entry | None:
 
     What stands before it is passed over: `kubectl logs --timestamps` and `--prefix` put something there, and syslog.
     """
+    if len(line) > MOST_LINE_BYTES:
+        return None
     text = line[max(line.find(b"{"), 0) :]
     try:
         entry = Entry(text.strip(), decode(text))

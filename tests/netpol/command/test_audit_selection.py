@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netpol.audit.clock import wall_clock
+from netpol.audit.reader.lines import MOST_LINE_BYTES
 from netpol.audit.reader.selection import PodName, Selection
 from netpol.audit.record import Action, Cause, Record
 from netpol.command.audit_selection import (
@@ -104,6 +106,7 @@ def test_before_the_epoch_there_is_nothing(text: str) -> None:
         (("--since", "1d2"), "'1d2' is neither"),
         (("--since", "1m", "--since", "2m"), "may be given only once"),
         (("--audit-log-path", "a", "--audit-log-path", "b"), "may be given only once"),
+        (("--audit-log-path", ""), "an empty path names no log"),
         (("--pod", "a/b/c"), "'a/b/c' is neither NAME nor NAMESPACE/NAME"),
         (("--ip", "10.0.0.0/8"), "10.0.0.0/8"),
         (("--peer", "a/b/c"), "'a/b/c' is neither NAME nor NAMESPACE/NAME"),
@@ -160,12 +163,22 @@ def test_the_files_that_were_put_aside_are_read_first(log: Path) -> None:
     assert selected(log, "--since", rfc3339(at(1))) == records[1:]
 
 
-def test_files_that_are_too_old_are_not_opened(log: Path) -> None:
-    aside = put_aside(write(log, record(0)), "2026-01-02T03-04-06.000")
-    aside.unlink()
-    os.mkfifo(aside)  # which would have to be waited for
+def test_files_that_are_too_old_are_not_read(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log.write_bytes(b"it starts\n")
+    put_aside(log, "2026-01-02T03-04-06.000")
     write(log, record(5))
     assert selected(log, "--since", "2026-01-02T03:04:06.500Z") == [record(5)]
+    assert capsys.readouterr().err == ""
+    assert selected(log) == [record(5)]
+    assert capsys.readouterr().err == "netpol: lines that hold no record: 1\n"
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "pipe"])
+def test_what_only_has_the_name_of_a_file_put_aside_is_passed_over(log: Path, make: Callable[[Path], None]) -> None:
+    make(log.with_name("audit-2026-01-02T03-04-06.000.log"))
+    put_aside(write(log, record(1)), "2026-01-02T03-04-07.000")
+    write(log, record(2))
+    assert selected(log) == [record(1), record(2)]
 
 
 def test_records_of_other_kinds_are_left_out(log: Path) -> None:
@@ -198,6 +211,29 @@ def test_a_log_that_is_not_there_is_an_error_that_says_what_to_do(log: Path) -> 
     with pytest.raises(InputError, match=r"kubectl .* logs POD \| netpol audit --audit-log-path -") as caught:
         selected(log)
     assert f"there is no audit log {log}: " in str(caught.value)
+
+
+def test_what_can_be_no_log_is_named(log: Path) -> None:
+    directory, loop, listened = log.with_name("directory"), log.with_name("loop"), log.with_name("socket")
+    directory.mkdir()
+    loop.symlink_to(loop)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(listened))
+        for path, what in ((directory, "a directory"), (loop, "a loop of symbolic links"), (listened, "a socket")):
+            with pytest.raises(InputError) as caught:
+                selected(path)
+            assert str(caught.value) == f"{path} is no audit log but {what}"
+
+
+@pytest.mark.parametrize("read", ["file", "stream"])
+def test_a_line_that_is_too_long_is_skipped_and_counted(
+    log: Path, read: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.write_bytes(lines([record(0)]) + b"x" * (40 * MOST_LINE_BYTES) + b"\n" + lines([record(1)]) + b"rest")
+    if read == "stream":
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(log.read_bytes())))
+    assert selected(log if read == "file" else Path("-")) == [record(0), record(1)]
+    assert capsys.readouterr().err == "netpol: lines that hold no record: 2\n"
 
 
 def test_an_empty_log_is_none(log: Path) -> None:

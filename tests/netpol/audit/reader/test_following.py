@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from netpol.audit import rotation
 from netpol.audit.reader import following
 from netpol.audit.reader.following import FollowedLog
+from netpol.audit.reader.lines import MOST_LINE_BYTES
 from netpol.audit.rotation import PutAside
 from netpol.model.moments import Moment, parse_rfc3339
 
@@ -71,6 +73,20 @@ def test_a_line_longer_than_what_is_read_at_once_is_one(path: Path, reader: Read
     text = "x" * 200_000
     append(path, f"{text}\n{text}\n")
     assert reader.read() == [text, text]
+
+
+def test_a_line_that_does_not_end_takes_no_more_memory_than_a_line_may(path: Path, reader: Reader) -> None:
+    with path.open("wb") as file:
+        file.truncate(64 * MOST_LINE_BYTES)
+    tracemalloc.start()
+    try:
+        assert reader.read() == []
+        assert tracemalloc.get_traced_memory()[1] < 4 * MOST_LINE_BYTES
+    finally:
+        tracemalloc.stop()
+    append(path, "x\na\n")
+    cut, after = reader.read()
+    assert (len(cut), after) == (MOST_LINE_BYTES + 1, "a")
 
 
 def test_a_log_that_does_not_exist_yet_is_waited_for(path: Path, reader: Reader) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from audit_records import allowance, at, lines, record
 
+from netpol.audit.reader.lines import MOST_LINE_BYTES
 from netpol.audit.reader.reading import Entry, Missing, chosen, entry_of
 from netpol.audit.reader.selection import Selection
 from netpol.audit.record import Action, Record, encode
@@ -28,6 +29,10 @@ def test_a_record_is_read_whatever_stands_before_it(before: bytes, after: bytes)
     assert entry_of(before + LINE + after) == Entry(LINE, REFUSAL)
 
 
+def test_a_line_as_long_as_one_may_be_is_read() -> None:
+    assert entry_of(LINE.rjust(MOST_LINE_BYTES)) == Entry(LINE, REFUSAL)
+
+
 def test_what_a_later_version_says_is_kept() -> None:
     later = LINE[:-1] + b',"cluster":{"name":"east"}}'
     assert entry_of(later) == Entry(later, REFUSAL)
@@ -45,6 +50,7 @@ def test_what_a_later_version_says_is_kept() -> None:
         LINE + b" and more",
         LINE.replace(b'"deny"', b'"forget"'),
         LINE.replace(b'"last":"2026-01-02T', b'"last":"yesterday '),
+        LINE + b" " * (MOST_LINE_BYTES + 1 - len(LINE)),
         LINE[:-1] + b',"deep":' + b"[" * 100_000,
     ],
 )
