@@ -242,7 +242,8 @@ def test_what_may_be_given_once_is_refused_on_both_sides_of_the_subcommand(
 
 @contextmanager
 def following(log: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """The command under way; it is killed where it does not end."""
+    """The command under way, which Ctrl-C reaches as in a shell; it is killed where it does not end."""
+    ours = signal.signal(signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(
         command(log, "--follow", *words),
         cwd=ROOT,
@@ -252,6 +253,7 @@ def following(log: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
         text=True,
         bufsize=1,
     ) as process:
+        signal.signal(signal.SIGINT, ours)
         watch = signal.signal(signal.SIGALRM, lambda *_: process.kill())
         signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS)
         try:
