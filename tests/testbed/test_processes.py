@@ -63,8 +63,8 @@ def test_waiting_ends_with_the_last_answer() -> None:
 
 
 def runs(pid: int) -> bool:
-    """Whether the process is there, and is the sleep that it was made for."""
+    """Whether the process is there, and is the sleep that it was made for; before that it is not bound to anybody."""
     try:
-        return b"sleep" in Path("/proc", str(pid), "cmdline").read_bytes()
+        return Path("/proc", str(pid), "cmdline").read_bytes().startswith(b"sleep")
     except OSError:
         return False
