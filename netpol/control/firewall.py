@@ -200,7 +200,6 @@ class Firewall:
         except KernelRefusal as refusal:
             self._refused(refusal)
             return
-        self._pending.settle()
         self._surveyed_at = self._clock()
         self._schedule.succeeded(self._surveyed_at)
         done, seconds = replace(outcome, flows_cut=cut), self._clock() - began
@@ -217,6 +216,8 @@ class Firewall:
         self._metrics.in_sync.set(1)
         self._metrics.last_success_timestamp_seconds.set_to_current_time()
         self._measure(ruleset)
+        # Last, for whoever is told has as much to do with the first facts, and takes the interpreter for it.
+        self._pending.settle()
 
     def _measure(self, ruleset: Ruleset) -> None:
         """The gauges say how large the ruleset is."""
