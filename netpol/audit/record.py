@@ -46,7 +46,7 @@ class Cause(enum.Enum):
 
 
 class PodParty(msgspec.Struct, frozen=True, tag_field="kind", tag="pod"):
-    """An end that is a pod, by what was known of it at that moment; `gone`: it was deleted before, within minutes."""
+    """An end that is a pod, by what was known of it then; `gone`: deleted or finished before, minutes ago at most."""
 
     namespace: str
     name: str
