@@ -25,19 +25,18 @@ from netpol.audit.recording import recording
 from netpol.bus import Bus
 from netpol.compiler.engine import Engine
 from netpol.compiler.gates import pod_cidrs
-from netpol.control.clearing import clear
 from netpol.control.cutter import Cutter
 from netpol.control.firewall import KINDS, Firewall, Instruments
-from netpol.control.keeper import Keeper
 from netpol.control.pending import PendingFacts
 from netpol.control.review import Review
-from netpol.control.schedule import Schedule
 from netpol.dataplane.apply import Kernel
 from netpol.dataplane.bridges import unseen
+from netpol.dataplane.clearing import clear
 from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.dataplane.foreign import ForeignChanges
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
+from netpol.dataplane.keeper import Keeper
 from netpol.dataplane.opening import other_tables
 from netpol.dataplane.spares import Spares
 from netpol.dataplane.tool import TIMEOUT_SECONDS
@@ -47,6 +46,7 @@ from netpol.listing import listed
 from netpol.model.networks import Family, family_of
 from netpol.model.objects import Node
 from netpol.model.snapshot import Snapshot
+from netpol.schedule import Schedule
 from netpol.settings import AgentSettings, ApiSource, DirectorySource, NodeOptions, Variant
 from netpol.source.directory import DirectoryWatcher
 from netpol.source.kube.anchor import Anchor

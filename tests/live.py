@@ -15,10 +15,9 @@ from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.engine import Engine
 from netpol.control.cutter import Cutter
 from netpol.control.firewall import KINDS, Firewall, Instruments
-from netpol.control.keeper import Keeper
 from netpol.control.pending import PendingFacts
-from netpol.control.schedule import Schedule
 from netpol.dataplane.apply import Kernel
+from netpol.dataplane.keeper import Keeper
 from netpol.dataplane.kernel import HookRule
 from netpol.dataplane.memory import MemoryKernel
 from netpol.dataplane.render import render_table
@@ -27,6 +26,7 @@ from netpol.model.networks import Address
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy
 from netpol.model.snapshot import Snapshot
+from netpol.schedule import Schedule
 from netpol.settings import NodeOptions
 from netpol.telemetry.health import Health
 from netpol.telemetry.metrics import Metrics

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from netpol.command.kernel_arguments import require_root
-from netpol.control.clearing import clear
+from netpol.dataplane.clearing import clear
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.variant import variants_present

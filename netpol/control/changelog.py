@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netpol.control.outcome import Outcome
+from netpol.dataplane.outcome import Outcome
 from netpol.model.facts import Fact
 from netpol.telemetry.logs import Log
 

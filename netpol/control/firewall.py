@@ -14,16 +14,16 @@ from netpol.compiler.ruleset import Ruleset
 from netpol.control.batches import Batch, batches, one_batch
 from netpol.control.changelog import tell
 from netpol.control.cutter import Cutter
-from netpol.control.keeper import Keeper
 from netpol.control.pending import PendingFacts
-from netpol.control.schedule import Schedule
 from netpol.control.tightening import passed_on, shuts_out_ranges, tightened
+from netpol.dataplane.keeper import Keeper
 from netpol.dataplane.steps import Step
 from netpol.errors import KernelRefusal
 from netpol.listing import listed
 from netpol.model.facts import Kind
 from netpol.model.networks import Address
 from netpol.model.policies import Direction
+from netpol.schedule import Schedule
 from netpol.telemetry.health import Health
 from netpol.telemetry.logs import Log
 from netpol.telemetry.metrics import Metrics

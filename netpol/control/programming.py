@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from netpol.compiler.ruleset import Ruleset
 from netpol.control.cutter import Cutter
-from netpol.control.keeper import Keeper
-from netpol.control.outcome import Outcome
 from netpol.dataplane.apply import Kernel
+from netpol.dataplane.keeper import Keeper
 from netpol.dataplane.kernel import Tables
+from netpol.dataplane.outcome import Outcome
 from netpol.dataplane.plan import Stale
 from netpol.model.snapshot import Snapshot
 from netpol.policy.verdict import Oracle

@@ -27,16 +27,16 @@ from live import unfollowed
 
 from netpol.bus import Bus
 from netpol.compiler.engine import Engine
-from netpol.control import keeper
 from netpol.control.cutter import Cutter
 from netpol.control.firewall import KINDS, Firewall, Instruments
-from netpol.control.keeper import Keeper
-from netpol.control.schedule import Schedule
+from netpol.dataplane import keeper
 from netpol.dataplane.apply import Kernel
 from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
+from netpol.dataplane.keeper import Keeper
 from netpol.dataplane.spares import Spares
+from netpol.schedule import Schedule
 from netpol.settings import NodeOptions, Variant
 from netpol.telemetry.health import Health
 from netpol.telemetry.logs import configure

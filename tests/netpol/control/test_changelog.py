@@ -10,7 +10,7 @@ from builders import namespace, pod, policy
 from live import gone, known
 
 from netpol.control.changelog import MOST_LINES, tell
-from netpol.control.outcome import Outcome
+from netpol.dataplane.outcome import Outcome
 from netpol.telemetry import logs
 
 LOG = logs.Log("control.test")

@@ -13,7 +13,7 @@ from two_pods import BASE, FOUR, STRANGER, WEB, WIDER, WORLD, flow
 
 from netpol.compiler.names import isolated_set, judging_chain
 from netpol.control.firewall import QUIET_SECONDS, SURVEY_SECONDS
-from netpol.control.keeper import Keeper
+from netpol.dataplane.keeper import Keeper
 from netpol.dataplane.memory import MemoryKernel
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family

@@ -14,13 +14,13 @@ from two_pods import BASE, FOUR, FRIEND, NODE, SHUT, STRANGER, WEB, WIDER, WORLD
 
 from netpol.compiler.names import isolated_set, judging_chain, pod_chain
 from netpol.control.firewall import PART
-from netpol.control.schedule import LONGEST_RETRY_SECONDS
 from netpol.dataplane.memory import MemoryKernel
 from netpol.errors import KernelRefusal
 from netpol.model.facts import Fact
 from netpol.model.policies import Direction
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
+from netpol.schedule import LONGEST_RETRY_SECONDS
 
 
 @pytest.fixture(name="live")

@@ -13,12 +13,12 @@ from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.names import cut_set
 from netpol.compiler.ruleset import AddressPortAddress, IpSet, Member, SetType
 from netpol.control import cutter
-from netpol.control.keeper import ATTEMPTS
-from netpol.control.outcome import Outcome
 from netpol.control.programming import Programming, program
 from netpol.dataplane.apply import Kernel
+from netpol.dataplane.keeper import ATTEMPTS
 from netpol.dataplane.kernel import Flow, KernelTable
 from netpol.dataplane.memory import MemoryKernel
+from netpol.dataplane.outcome import Outcome
 from netpol.dataplane.plan import Held, plan
 from netpol.dataplane.render import RenderedTable
 from netpol.dataplane.steps import ReplaceMembers, WriteTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netpol.compiler.ruleset import IpSet, SetReference, SetType
-from netpol.control.outcome import Outcome
+from netpol.dataplane.outcome import Outcome
 from netpol.dataplane.render import RenderedTable
 from netpol.dataplane.steps import (
     AddMembers,

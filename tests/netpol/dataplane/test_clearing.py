@@ -9,7 +9,7 @@ from builders import namespace, node, pod, pods, policy, rule
 
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.ruleset import Hook, IpSet, Ruleset, SetType
-from netpol.control.clearing import Cleared, clear, clear_tables
+from netpol.dataplane.clearing import Cleared, clear, clear_tables
 from netpol.dataplane.kernel import KernelTable
 from netpol.dataplane.memory import MemoryKernel
 from netpol.errors import KernelRefusal

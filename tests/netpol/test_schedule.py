@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netpol.control.schedule import ALARM_SECONDS, LONGEST_RETRY_SECONDS, Schedule
+from netpol.schedule import ALARM_SECONDS, LONGEST_RETRY_SECONDS, Schedule
 
 
 @pytest.fixture

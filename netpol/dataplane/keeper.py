@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Protocol
 
-from netpol.compiler.engine import Touched
 from netpol.compiler.ruleset import Ruleset
-from netpol.control.clearing import clear_tables
-from netpol.control.outcome import Outcome
 from netpol.dataplane.apply import Kernel, apply, left_in
+from netpol.dataplane.clearing import clear_tables
 from netpol.dataplane.kernel import Tables
+from netpol.dataplane.outcome import Outcome
 from netpol.dataplane.plan import Held, Stale, plan
 from netpol.dataplane.shadow import Shadow
 from netpol.dataplane.steps import Step, references_first
@@ -19,6 +19,18 @@ from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 
 ATTEMPTS = 3
+
+
+class Touched(Protocol):
+    """What a change is about, by name; `chains` are the names of both families."""
+
+    @property
+    def sets(self) -> frozenset[str]:
+        """The sets that it makes, changes or does without."""
+
+    @property
+    def chains(self) -> frozenset[str]:
+        """The chains that it makes, changes or does without."""
 
 
 class Keeper:

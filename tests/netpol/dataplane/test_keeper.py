@@ -13,11 +13,11 @@ from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.engine import Engine, Touched
 from netpol.compiler.names import isolated_set
 from netpol.compiler.ruleset import IpSet, Ruleset, SetType
-from netpol.control.keeper import Keeper
-from netpol.control.outcome import Outcome
 from netpol.dataplane.apply import Kernel
+from netpol.dataplane.keeper import Keeper
 from netpol.dataplane.kernel import KernelTable
 from netpol.dataplane.memory import MemoryKernel
+from netpol.dataplane.outcome import Outcome
 from netpol.dataplane.plan import Stale, plan
 from netpol.dataplane.steps import DestroySets
 from netpol.errors import KernelRefusal
