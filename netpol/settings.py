@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netpol.errors import UsageError
-from netpol.model.networks import Family, Network
+from netpol.model.networks import Family, Network, parse_network
 from netpol.model.policies import Semantics
+from netpol.model.ports import PortRange
 from netpol.model.treatment import Treatment
 
 SYNC_PERIOD_SECONDS = 30.0
@@ -198,11 +199,62 @@ class AuditSettings:
     window_seconds: float = 5.0
 
 
+NODE_PORTS = PortRange(30000, 32767)
+CLUSTER_RANGES = (parse_network("10.96.0.0/12"),)
+GRACEFUL_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTimeouts:
+    """How many seconds IPVS keeps an idle connection; None leaves what the kernel has."""
+
+    tcp: int | None = None
+    tcp_fin: int | None = None
+    udp: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRanges:
+    """Which addresses and node ports services may ask for; where `external` or `load_balancer` is empty, any.
+
+    With `strict` off no range is asked; what would take an address over from somebody else is refused all the same.
+    """
+
+    cluster: tuple[Network, ...] = CLUSTER_RANGES
+    external: tuple[Network, ...] = ()
+    load_balancer: tuple[Network, ...] = ()
+    node_ports: PortRange = NODE_PORTS
+    strict: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """What the service proxy is told.
+
+    `cluster_cidrs` are all nodes' pods: what comes from elsewhere is masqueraded, unless the client's address
+    is to be kept; empty, nothing is but for `masquerade_all`. `graceful_seconds` is how long an endpoint that is
+    gone may go on serving the connections it has, 0 being not at all. Servers of others in `excluded` networks
+    are never touched. `hairpin` is of every service.
+    """
+
+    sync_period_seconds: float = SYNC_PERIOD_SECONDS
+    cluster_cidrs: tuple[Network, ...] = ()
+    masquerade_all: bool = False
+    hairpin: bool = False
+    permit_all: bool = True
+    node_ports_on_all_addresses: bool = False
+    graceful_seconds: float = GRACEFUL_SECONDS
+    excluded: tuple[Network, ...] = ()
+    ranges: AddressRanges = field(default_factory=AddressRanges)
+    timeouts: ConnectionTimeouts = field(default_factory=ConnectionTimeouts)
+
+
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
     """All that the live agent is told; a listener that is None serves nothing, a variant that is None is found out.
 
-    Every `sync_period_seconds` the kernel is read back, whatever happened. What is not listed
+    It runs the firewall, or the service proxy where `proxy` says how, or both. Every
+    `sync_period_seconds` the kernel's rules are read back, whatever happened. What is not listed
     completely after `cache_sync_timeout_seconds` is said once, and waited for all the same.
     """
 
@@ -218,8 +270,12 @@ class AgentSettings:
     cleanup_on_exit: bool = False
     variant: Variant | None = None
     verbosity: int = 0
+    firewall: bool = True
+    proxy: ProxySettings | None = None
 
     def __post_init__(self) -> None:
         """UsageError where two settings do not fit together."""
         if self.metrics and self.health and self.metrics.clashes(self.health):
             raise UsageError(f"--metrics-port and --health-port are both {self.health.port}: one of them must differ")
+        if not self.firewall and self.proxy is None:
+            raise UsageError("--run-firewall and --run-service-proxy are both false: nothing is left to run")

@@ -1,6 +1,4 @@
-"""The IPVS service proxy: a second controller on netpol's bus.
+"""The service proxy: keeps IPVS of this node equal to the cluster's services.
 
-It takes from netpol the model, the dataplane writers and the ruleset values, and nothing
-of the policy engine; netpol takes nothing from it. Its modules are not part of this
-release; the package holds its place and the import contracts in setup.cfg keep it.
+facts -> engine -> desired -> plan -> writers of IPVS, links and rules. Everything up to the plan is pure.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from netpol.compiler import log_points, names
 from netpol.compiler.ruleset import (
+    FILTER_HOOKS,
     Action,
     AddToSet,
     ConnectionState,
@@ -49,7 +50,7 @@ def hooks() -> dict[Hook, Rule]:
         hook: Rule(
             (InState(_LIVING, negated=True),), Jump(names.hook_chain(hook)), "netpol: judge what opens a connection"
         )
-        for hook in Hook
+        for hook in FILTER_HOOKS
     }
 
 

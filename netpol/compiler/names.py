@@ -12,7 +12,7 @@ import hashlib
 import re
 from typing import NamedTuple
 
-from netpol.compiler.ruleset import Hook
+from netpol.compiler.ruleset import FILTER_HOOKS, Hook
 from netpol.model.networks import Family, Network
 from netpol.model.policies import Direction
 from netpol.model.treatment import Extent
@@ -132,6 +132,11 @@ def cut_set(family: Family) -> str:
     return f"{PREFIX}CUT-{family.value}"
 
 
+def services_set(family: Family) -> str:
+    """The name of the set of addresses and ports that the service proxy serves (X5)."""
+    return f"{PREFIX}SERVICES-{family.value}"
+
+
 def judging_chain(direction: Direction) -> str:
     """The name of the chain that leads every isolated address to its pod's chain."""
     return PREFIX + direction.name
@@ -142,7 +147,7 @@ _DIRECTIONS = {letter: direction for direction, letter in _LETTERS.items()}
 _LISTS = {Extent.ENFORCED: "L", Extent.ALL: "LW"}
 
 BASE_CHAINS = (
-    *map(hook_chain, Hook),
+    *map(hook_chain, FILTER_HOOKS),
     *map(judging_chain, Direction),
     MIDSTREAM,
     INVALID,
@@ -159,5 +164,5 @@ _POD_CHAIN = re.compile(
     rf"(?P<direction>[{''.join(_DIRECTIONS)}])-(?P<pod>[A-Z2-7]{{16}})"
 )
 _OURS = re.compile(
-    rf"{'|'.join(BASE_CHAINS)}|{PREFIX}(?:[A-Z]{{1,3}}[46]?-[A-Z2-7]{{16}}|(?:ISO-IN|ISO-EG|ENFORCED|UNKNOWN|CUT)-[46])"
+    rf"{'|'.join(BASE_CHAINS)}|{PREFIX}(?:[A-Z]{{1,3}}[46]?-[A-Z2-7]{{16}}|(?:ISO-IN|ISO-EG|ENFORCED|UNKNOWN|CUT|SERVICES)-[46])"
 )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from netpol.model.networks import Family, Network
+from netpol.model.networks import Address, Family, Network
 from netpol.model.ports import PortRange, Protocol
 
 # --- sets
@@ -24,6 +24,7 @@ class SetType(enum.Enum):
     NETWORKS = "hash:net"
     ADDRESS_PORTS = "hash:ip,port"
     ADDRESS_PORT_ADDRESSES = "hash:ip,port,ip"
+    ADDRESS_PORT_NETWORKS = "hash:ip,port,net"
     SETS = "list:set"
 
 
@@ -39,11 +40,12 @@ class NetworkMember(NamedTuple):
 
 
 class AddressPort(NamedTuple):
-    """A member of a hash:ip,port."""
+    """A member of a hash:ip,port; only a set that `has_comments` keeps its comment."""
 
     packed: bytes
     protocol: Protocol
     port: int
+    comment: str = ""
 
 
 class AddressPortAddress(NamedTuple):
@@ -55,6 +57,19 @@ class AddressPortAddress(NamedTuple):
     peer: bytes
 
 
+class AddressPortNetwork(NamedTuple):
+    """A member of a hash:ip,port,net: an address with a port of its own, and the network of its peers.
+
+    The prefix length is at least 1, as in a hash:net.
+    """
+
+    packed: bytes
+    protocol: Protocol
+    port: int
+    network: bytes
+    prefix: int
+
+
 class SetReference(NamedTuple):
     """A member of a list:set; the comment tells a person why it is there."""
 
@@ -62,7 +77,7 @@ class SetReference(NamedTuple):
     comment: str = ""
 
 
-Member = bytes | NetworkMember | AddressPort | AddressPortAddress | SetReference
+Member = bytes | NetworkMember | AddressPort | AddressPortAddress | AddressPortNetwork | SetReference
 """`bytes` is a packed address, the member of a hash:ip."""
 
 
@@ -73,7 +88,8 @@ class IpSet:
     `family` is None for a list:set, which may hold sets of both families: a packet only
     meets those of its own. Members of a set with `timeout_seconds` vanish that long after
     they were last added: they are a memory of the kernel's, and no desired state (G11).
-    `meaning` is for people and never reaches the kernel.
+    `meaning` is for people and never reaches the kernel. A set that is `filled_by_others` is made where
+    it is missing, and its members are theirs who fill it.
     """
 
     name: str
@@ -82,6 +98,13 @@ class IpSet:
     members: frozenset[Member] = frozenset()
     meaning: str = field(default="", compare=False)
     timeout_seconds: int | None = None
+    has_comments: bool = False
+    filled_by_others: bool = False
+
+    @property
+    def is_ours_to_fill(self) -> bool:
+        """True where what it should hold is known here."""
+        return self.timeout_seconds is None and not self.filled_by_others
 
 
 # --- matches
@@ -182,8 +205,42 @@ class OfIcmpv6Type:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class EchoRequest:
+    """The packet is a ping of the family's ICMP; the rule also has OfProtocol(ICMP)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnelled:
+    """The packet carries another packet of the same family: IPIP, or IPv6 in IPv6."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balanced:
+    """IPVS has sent the packet on to an endpoint, from a client: what goes back does not match.
+
+    With `address`, `protocol` and `port`, the client asked for this virtual server.
+    """
+
+    address: Address | None = None
+    protocol: Protocol | None = None
+    port: int | None = None
+
+
 Match = (
-    InSet | InNetwork | OfProtocol | ToPorts | InState | FirstPacket | NotSyn | NotInit | LocalAddress | OfIcmpv6Type
+    InSet
+    | InNetwork
+    | OfProtocol
+    | ToPorts
+    | InState
+    | FirstPacket
+    | NotSyn
+    | NotInit
+    | LocalAddress
+    | OfIcmpv6Type
+    | EchoRequest
+    | Tunnelled
+    | Balanced
 )
 
 # --- targets and rules
@@ -194,6 +251,9 @@ class Action(enum.Enum):
 
     RETURN = "RETURN"
     DROP = "DROP"
+    ACCEPT = "ACCEPT"
+    MASQUERADE = "MASQUERADE"
+    """Only in the nat table: the packet goes on from the address of the link that it leaves by."""
 
 
 class Reject(enum.Enum):
@@ -235,7 +295,14 @@ class AddToSet:
     sides: tuple[Side, ...]
 
 
-Target = Action | Reject | Jump | Goto | Log | AddToSet
+@dataclass(frozen=True, slots=True)
+class SetMark:
+    """Give the packet this mark, and go on."""
+
+    mark: int
+
+
+Target = Action | Reject | Jump | Goto | Log | AddToSet | SetMark
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,11 +320,25 @@ class Hook(enum.Enum):
     INPUT = "INPUT"
     FORWARD = "FORWARD"
     OUTPUT = "OUTPUT"
+    PREROUTING = "PREROUTING"
+    POSTROUTING = "POSTROUTING"
+
+
+FILTER_HOOKS = (Hook.INPUT, Hook.FORWARD, Hook.OUTPUT)
+"""Those of the filter table."""
+
+
+class TableName(enum.Enum):
+    """The tables of a family that are written; the values are iptables' words."""
+
+    FILTER = "filter"
+    NAT = "nat"
+    MANGLE = "mangle"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One family's filter table: the first rule of each hook, and our chains by name."""
+    """One table of a family: the first rule of each hook, and our chains by name."""
 
     hooks: Mapping[Hook, Rule]
     chains: Mapping[str, tuple[Rule, ...]]

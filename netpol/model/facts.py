@@ -16,6 +16,13 @@ class Kind(enum.Enum):
     NAMESPACE = "Namespace"
     NODE = "Node"
     NETWORK_POLICY = "NetworkPolicy"
+    SERVICE = "Service"
+    ENDPOINT_SLICE = "EndpointSlice"
+
+
+FIREWALL_KINDS = (Kind.NAMESPACE, Kind.POD, Kind.NODE, Kind.NETWORK_POLICY)
+PROXY_KINDS = (Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.NODE)
+"""What each controller depends on: nothing else is followed."""
 
 
 class Key(NamedTuple):
@@ -53,4 +60,6 @@ def lists(snapshot: Snapshot) -> dict[Kind, Mapping[ObjectName, object]]:
         Kind.NODE: {("", name): each for name, each in snapshot.nodes.items()},
         Kind.POD: snapshot.pods,
         Kind.NETWORK_POLICY: snapshot.policies,
+        Kind.SERVICE: snapshot.services,
+        Kind.ENDPOINT_SLICE: snapshot.endpoint_slices,
     }

@@ -80,11 +80,15 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node: the addresses that are its own, and the ranges its pods get theirs from."""
+    """A node: the addresses that are its own, and the ranges its pods get theirs from; `zone` is "" where it says none.
+
+    The first address of each family is the one that others are told.
+    """
 
     name: str
     addresses: tuple[Address, ...] = ()
     pod_cidrs: tuple[Network, ...] = ()
+    zone: str = ""
 
     def __str__(self) -> str:
         return f"node/{self.name}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netpol.model.networks import Address
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy
+from netpol.model.services import EndpointSlice, Service
 
 ObjectName = tuple[str, str]
 """Namespace and name of an object."""
@@ -15,12 +16,14 @@ ObjectName = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Every object that policy depends on, by name."""
+    """Every object that anything here depends on, by name; services are there where a proxy runs."""
 
     namespaces: Mapping[str, Namespace]
     pods: Mapping[ObjectName, Pod]
     nodes: Mapping[str, Node]
     policies: Mapping[ObjectName, Policy]
+    services: Mapping[ObjectName, Service] = field(default_factory=dict)
+    endpoint_slices: Mapping[ObjectName, EndpointSlice] = field(default_factory=dict)
 
     @classmethod
     def of(
