@@ -75,6 +75,13 @@ class Sysctls(Protocol):
         """They are what they were, but for those that somebody else has changed since, or that pods need."""
 
 
+class Bridges(Protocol):
+    """The bridges that pods are behind."""
+
+    def let_return(self, pods: Iterable[Address]) -> int:
+        """A pod there that reaches itself through a service gets the answer; returns how many ports had to change."""
+
+
 class Tunnels(Protocol):
     """What direct return needs: packets with a mark taken for our own, and pods that unpack what they are sent."""
 
