@@ -6,10 +6,10 @@ bridge: it is bridged then, not routed, and a bridge sends nothing out of the po
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
-from pyroute2 import IPRoute
+from pyroute2.iproute.linux import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from netpol.errors import KernelRefusal
@@ -27,7 +27,7 @@ class NetlinkBridges:
         if not wanted:
             return 0
         try:
-            with IPRoute() as netlink:
+            with cast(Callable[[], Any], IPRoute)() as netlink:
                 bridges = {_link_to(netlink, pod) for pod in wanted}
                 changed = [port for port in _ports(netlink) if port["master"] in bridges and not port["mode"]]
                 for port in changed:
