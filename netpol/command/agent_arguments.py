@@ -10,6 +10,7 @@ from netpol.command.audit_arguments import add_audit_arguments, audit_settings
 from netpol.command.durations import period
 from netpol.command.kernel_arguments import named_variant
 from netpol.command.node_arguments import node_options
+from netpol.command.proxy_arguments import add_proxy_arguments, proxy_settings
 from netpol.command.source_arguments import source_of
 from netpol.command.switches import Switch, add_switch
 from netpol.settings import (
@@ -27,7 +28,11 @@ _HIGHEST_PORT = 65535
 def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser knows the flags of `agent_settings` that only the agent has."""
     for flag, seconds, text in (
-        ("--iptables-sync-period", SYNC_PERIOD_SECONDS, "how often the kernel is read back, whatever happened"),
+        (
+            "--iptables-sync-period",
+            SYNC_PERIOD_SECONDS,
+            "how often the kernel is read back for policies, whatever happened",
+        ),
         ("--cache-sync-timeout", CACHE_SYNC_TIMEOUT_SECONDS, "when the source is first said to be late"),
     ):
         parser.add_argument(
@@ -55,7 +60,8 @@ def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
             flag, type=_address, default="", metavar="IP", help="listen on this address only (default: all)"
         )
     add_audit_arguments(parser)
-    add_switch(parser, "--cleanup-on-exit", Switch.OFF, "remove all rules and sets when the agent is told to stop")
+    add_proxy_arguments(parser)
+    add_switch(parser, "--cleanup-on-exit", Switch.OFF, "remove all that is ours when the agent is told to stop")
     parser.add_argument(
         "-v",
         "--v",
@@ -83,6 +89,8 @@ def agent_settings(arguments: argparse.Namespace) -> AgentSettings:
         cleanup_on_exit=arguments.cleanup_on_exit,
         variant=named_variant(arguments),
         verbosity=arguments.v,
+        firewall=arguments.run_firewall,
+        proxy=proxy_settings(arguments) if arguments.run_service_proxy else None,
     )
 
 

@@ -6,10 +6,11 @@ docs/kube-router.md says of every flag of kube-router what becomes of it.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from netpol.command.arguments import attribute
 from netpol.command.durations import duration
+from netpol.command.proxy_arguments import PROXY_FLAGS
 from netpol.command.switches import truth
 
 Flags = Mapping[str, Callable[[str], object]]
@@ -60,34 +61,13 @@ _ROUTING: Flags = {
     "--router-id": str,
     "--routes-sync-period": duration,
 }
-_PROXY: Flags = {
-    "--excluded-cidrs": str,
-    "--hairpin-mode": truth,
-    "--ipvs-graceful-period": duration,
-    "--ipvs-graceful-termination": truth,
-    "--ipvs-permit-all": truth,
-    "--ipvs-sync-period": duration,
-    "--masquerade-all": truth,
-    "--nodeport-bindon-all-ip": truth,
-    "--runtime-endpoint": str,
-    "--service-cluster-ip-range": str,
-    "--service-external-ip-range": str,
-    "--service-node-port-range": str,
-    "--service-tcp-timeout": duration,
-    "--service-tcpfin-timeout": duration,
-    "--service-udp-timeout": duration,
-    "--strict-external-ip-validation": truth,
-}
-_LOAD_BALANCER: Flags = {
-    "--loadbalancer-default-class": truth,
-    "--loadbalancer-ip-range": str,
-    "--loadbalancer-sync-period": duration,
-}
-
 WITHOUT_EFFECT: Mapping[str, Flags] = {
     "the pod network is the CNI's": _ROUTING,
-    "no service proxy runs": _PROXY,
-    "no addresses are given to load balancers": _LOAD_BALANCER,
+    "no addresses are given to load balancers": {
+        "--loadbalancer-default-class": truth,
+        "--loadbalancer-sync-period": duration,
+    },
+    "pods are found without their runtime": {"--runtime-endpoint": str},
     "--fail-open says it here": {"--netpol-default-deny": truth},
     "--iptables-variant says it here": {"--use-nftables-for-netpol": truth},
     "no program in Go runs": {"--enable-pprof": truth},
@@ -106,9 +86,12 @@ def add_flags_without_effect(parser: argparse.ArgumentParser) -> None:
 
 
 def without_effect(arguments: argparse.Namespace) -> str:
-    """The flags given that change nothing, with the reasons, in one line; empty where there is none."""
-    given = {
-        reason: [flag for flag in flags if hasattr(arguments, attribute(flag))]
-        for reason, flags in WITHOUT_EFFECT.items()
-    }
+    """The flags given that change nothing, with the reasons, in one line; empty where there is none.
+
+    Those of the service proxy are among them where none runs.
+    """
+    idle: dict[str, Iterable[str]] = dict(WITHOUT_EFFECT)
+    if not arguments.run_service_proxy:
+        idle["no service proxy runs"] = sorted(PROXY_FLAGS)
+    given = {reason: [flag for flag in flags if hasattr(arguments, attribute(flag))] for reason, flags in idle.items()}
     return "; ".join(f"{', '.join(flags)} ({reason})" for reason, flags in given.items() if flags)

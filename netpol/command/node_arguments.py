@@ -8,11 +8,12 @@ import socket
 import sys
 
 from netpol.command.arguments import Once
+from netpol.command.networks import network, networks
 from netpol.command.source_arguments import load_snapshot
 from netpol.command.switches import Switch, add_switch
 from netpol.command.treatment_arguments import add_treatment_arguments, treatment
 from netpol.errors import UsageError
-from netpol.model.networks import Family, Network, family_of, parse_network
+from netpol.model.networks import Family, Network, family_of
 from netpol.model.snapshot import Snapshot
 from netpol.settings import NodeOptions
 from netpol.source.presence import require_node
@@ -31,7 +32,7 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CIDR",
         action="append",
         default=[],
-        type=_network,
+        type=network,
         help="the node's pod range where its Node object states none; may be repeated",
     )
     parser.add_argument(
@@ -39,7 +40,7 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CIDR[,CIDR]",
         action="extend",
         default=[],
-        type=_networks,
+        type=networks,
         help="all nodes' pod ranges: stands for the node's own where neither its Node object nor --pod-cidr states one",
     )
     add_switch(parser, "--fail-open", Switch.OFF, "let addresses of the pod range pass that no known pod has (G12)")
@@ -78,15 +79,3 @@ def _pod_cidrs(arguments: argparse.Namespace) -> tuple[Network, ...]:
     """The node's ranges as far as flags state them, and the cluster's of a family that they state none of."""
     stated = {family_of(network) for network in arguments.pod_cidr}
     return (*arguments.pod_cidr, *(network for network in arguments.cluster_cidr if family_of(network) not in stated))
-
-
-def _networks(text: str) -> list[Network]:
-    """The networks between the commas; none where nothing is written, as kube-router's flags have it."""
-    return [_network(each) for each in text.split(",")] if text else []
-
-
-def _network(text: str) -> Network:
-    try:
-        return parse_network(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error

@@ -22,13 +22,12 @@ from netpol.dataplane.opening import open_kernel, other_tables
 from netpol.errors import UsageError
 from netpol.settings import AgentSettings
 
-HELP = "enforce network policies on this node, in the current network namespace"
+HELP = "enforce network policies and serve Services on this node, in the current network namespace"
 _EPILOG = "Every other flag of kube-router is accepted and has no effect; docs/kube-router.md says why."
 
 _NOT_RUN = {
     "--run-router": "the pod network is the CNI's; netpol does not route it",
     "--run-loadbalancer": "netpol gives no addresses to load balancers",
-    "--run-service-proxy": "this version has no service proxy",
 }
 """What kube-router can run and this cannot: such a flag may only say false."""
 
@@ -40,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_node_arguments(parser)
     add_kernel_arguments(parser)
     add_switch(parser, "--run-firewall", Switch.ON, "enforce network policies")
+    add_switch(parser, "--run-service-proxy", Switch.OFF, "serve Services, by IPVS")
     for flag, why in _NOT_RUN.items():
         add_switch(parser, flag, Switch.OFF, f"only false: {why}")
     add_switch(parser, "--once", Switch.OFF, "program the kernel once and exit")
@@ -78,5 +78,3 @@ def _refuse_what_is_not_run(arguments: argparse.Namespace) -> None:
     for flag, why in _NOT_RUN.items():
         if getattr(arguments, attribute(flag)):
             raise UsageError(f"{flag}: {why}")
-    if not arguments.run_firewall:
-        raise UsageError("--run-firewall=false leaves nothing to run")

@@ -14,6 +14,7 @@ from netpol.settings import (
     NetworkPolicyApi,
     NodeOptions,
     PolicyOptions,
+    ProxySettings,
     Variant,
 )
 
@@ -61,3 +62,12 @@ def test_one_port_serves_one_thing(one: Listener, other: Listener, clash: bool) 
             AgentSettings(NodeOptions("n1"), ApiSource(), metrics=one, health=other)
     else:
         assert AgentSettings(NodeOptions("n1"), ApiSource(), metrics=one, health=other).metrics == one
+
+
+def test_the_firewall_runs_where_nothing_is_said_and_the_proxy_where_it_is_told_how() -> None:
+    plain = AgentSettings(NodeOptions("n1"), ApiSource())
+    assert (plain.firewall, plain.proxy) == (True, None)
+    alone = AgentSettings(NodeOptions("n1"), ApiSource(), firewall=False, proxy=ProxySettings())
+    assert alone.proxy == ProxySettings(sync_period_seconds=30, graceful_seconds=30, permit_all=True)
+    with pytest.raises(UsageError, match="--run-firewall and --run-service-proxy are both false"):
+        AgentSettings(NodeOptions("n1"), ApiSource(), firewall=False)

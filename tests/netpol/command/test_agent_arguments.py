@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from netpol.settings import (
     NetworkPolicyApi,
     NodeOptions,
     PolicyOptions,
+    ProxySettings,
     Variant,
 )
 
@@ -49,35 +52,55 @@ def settings(*words: str) -> AgentSettings:
     return agent_settings(parsed(*words))
 
 
+RANGE = parse_network("10.20.0.0/16")
 DAEMON_SETS_SETTINGS = AgentSettings(
-    NodeOptions("worker-1", pod_cidrs=(parse_network("10.20.0.0/16"),)),
+    NodeOptions("worker-1", pod_cidrs=(RANGE,)),
     ApiSource(Path("/var/lib/kube-router/kubeconfig")),
     sync_period_seconds=10,
     metrics=Listener(80),
     health=Listener(20244),
+    firewall=False,
+    proxy=ProxySettings(sync_period_seconds=5, cluster_cidrs=(RANGE,), masquerade_all=True),
 )
 
 
-def test_the_daemon_set_of_kube_router_is_understood() -> None:
-    arguments = parsed(*DAEMON_SET)
-    assert agent_settings(arguments) == DAEMON_SETS_SETTINGS
-    assert (arguments.run_router, arguments.run_firewall, arguments.run_service_proxy) == (False, False, True)
-
-
-def test_the_daemon_set_with_the_firewall_in_place_of_the_proxy_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def started(words: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> AgentSettings:
+    """What the agent is started with."""
     started: list[AgentSettings] = []
     monkeypatch.setattr(run, "run_agent", started.append)
     monkeypatch.setattr(run, "require_root", lambda _: None)
+    run.run(parsed(*words))
+    (settings,) = started
+    return settings
+
+
+def test_the_daemon_set_of_kube_router_is_run_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert started(DAEMON_SET, monkeypatch) == DAEMON_SETS_SETTINGS
+    assert capsys.readouterr().err == ""
+
+
+def test_the_daemon_set_with_the_firewall_in_place_of_the_proxy_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     turned = {"--run-firewall=false": "--run-firewall=true", "--run-service-proxy=true": "--run-service-proxy=false"}
-    arguments = parsed(*(turned.get(word, word) for word in DAEMON_SET))
-    run.run(arguments)
-    assert started == [DAEMON_SETS_SETTINGS]
-    assert without_effect(arguments) == "--ipvs-sync-period, --masquerade-all (no service proxy runs)"
+    words = [turned.get(word, word) for word in DAEMON_SET]
+    assert started(words, monkeypatch) == replace(DAEMON_SETS_SETTINGS, firewall=True, proxy=None)
+    assert without_effect(parsed(*words)) == "--ipvs-sync-period, --masquerade-all (no service proxy runs)"
 
 
-def test_the_daemon_set_as_it_is_asks_for_a_proxy_that_there_is_not() -> None:
-    with pytest.raises(UsageError, match="--run-service-proxy: this version has no service proxy"):
-        run.run(parsed(*DAEMON_SET))
+def test_both_are_run_where_both_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = started((*DAEMON_SET, "--run-firewall"), monkeypatch)
+    assert both == replace(DAEMON_SETS_SETTINGS, firewall=True)
+
+
+def test_the_firewall_alone_is_what_runs_where_nothing_is_said() -> None:
+    plain = settings("--source=dir")
+    assert (plain.firewall, plain.proxy) == (True, None)
+
+
+def test_with_neither_nothing_is_left_to_run() -> None:
+    with pytest.raises(UsageError, match="--run-firewall and --run-service-proxy are both false"):
+        settings("--source=dir", "--run-firewall=false")
 
 
 def test_all_that_is_not_said_has_a_default() -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from netpol.command import run
 from netpol.command.kube_router import WITHOUT_EFFECT, add_flags_without_effect, without_effect
+from netpol.command.proxy_arguments import PROXY_FLAGS, add_proxy_arguments
+from netpol.command.switches import Switch, add_switch
 
 PAGE = (Path(__file__).parents[3] / "docs/kube-router.md").read_text(encoding="utf-8")
 
@@ -26,9 +28,14 @@ EXAMPLES = {
 
 OWN_VALUES = {
     "--cluster-cidr": "=10.0.0.0/8,fd00::/48",
+    "--excluded-cidrs": "=10.0.0.0/8,fd00::/48",
     "--health-addr": "=127.0.0.1",
+    "--loadbalancer-ip-range": "=10.0.0.0/8,fd00::/48",
     "--metrics-addr": "=::1",
     "--metrics-path": "=/metrics",
+    "--service-cluster-ip-range": "=10.0.0.0/8,fd00::/48",
+    "--service-external-ip-range": "=10.0.0.0/8,fd00::/48",
+    "--service-node-port-range": "=30000:32767",
 }
 """Where a text has to be one of a certain form."""
 
@@ -38,6 +45,8 @@ ENDING = {"--help", "--version"}
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(exit_on_error=False)
     add_flags_without_effect(parser)
+    add_proxy_arguments(parser)
+    add_switch(parser, "--run-service-proxy", Switch.OFF, "serve")
     return parser
 
 
@@ -72,6 +81,10 @@ def test_every_flag_without_effect_is_on_the_page() -> None:
     assert len(flags) == len(set(flags))
 
 
+def test_every_flag_of_the_proxy_is_kube_routers() -> None:
+    assert sorted(PROXY_FLAGS - DOCUMENTED.keys()) == []
+
+
 @pytest.mark.parametrize(
     ("word", "says"),
     [
@@ -91,6 +104,15 @@ def test_only_what_is_given_is_said() -> None:
     words = ["--peer-router-ips=", "--enable-pprof", "--peer-router-ips=10.0.0.1", "--overlay-type", "full"]
     assert without_effect(parser().parse_args(words)) == (
         "--overlay-type, --peer-router-ips (the pod network is the CNI's); --enable-pprof (no program in Go runs)"
+    )
+
+
+def test_the_proxys_flags_are_said_only_where_none_runs() -> None:
+    words = ["--masquerade-all", "--runtime-endpoint=unix:///run/containerd.sock", "--excluded-cidrs="]
+    runtime = "--runtime-endpoint (pods are found without their runtime)"
+    assert without_effect(parser().parse_args([*words, "--run-service-proxy"])) == runtime
+    assert without_effect(parser().parse_args(words)) == (
+        f"{runtime}; --excluded-cidrs, --masquerade-all (no service proxy runs)"
     )
 
 

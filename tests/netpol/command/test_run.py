@@ -132,9 +132,8 @@ def test_a_refusal_is_passed_on_with_nothing_written(kernels: dict[Variant, Memo
     ("word", "says"),
     [
         ("--run-router", "the pod network is the CNI's"),
-        ("--run-service-proxy=true", "no service proxy"),
         ("--run-loadbalancer", "no addresses to load balancers"),
-        ("--run-firewall=false", "leaves nothing to run"),
+        ("--run-firewall=false", "nothing is left to run"),
     ],
 )
 def test_what_this_version_does_not_do_is_said_before_anything_is_done(
