@@ -1,0 +1,195 @@
+"""The ordered steps from the virtual servers that are there to those that should be: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+from netpol.model.networks import Network
+from netpol.model.ports import Protocol
+from proxy.model import (
+    AddDestination,
+    AddServer,
+    Destination,
+    EditDestination,
+    EditServer,
+    Forwarding,
+    HeldDestination,
+    HeldServer,
+    Origin,
+    RemoveDestination,
+    RemoveServer,
+    ServerAddress,
+    ServerKey,
+    ServerStep,
+    VirtualServer,
+)
+
+SERVING = 1
+"""The weight of every destination that is to get connections: a service's endpoints are all alike."""
+DRAINING = 0
+"""The weight of one that keeps those it has."""
+
+_YIELDING = frozenset({Origin.CLUSTER, Origin.NODE_PORT})
+"""What nobody but a service proxy has servers for: one that is there was left by another of them."""
+
+
+_T = TypeVar("_T")
+
+
+class Route(NamedTuple):
+    """One destination of one virtual server."""
+
+    key: ServerKey
+    destination: Destination
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How servers that are there are dealt with.
+
+    `is_ours` says of one that is held whether it was made here. Servers in `excluded` networks that nobody desires
+    stay, whosoever they are. Without `drains`, destinations go at once.
+    """
+
+    is_ours: Callable[[ServerKey], bool]
+    excluded: Collection[Network] = ()
+    drains: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done, and what is to be known of it.
+
+    `conflicts` are desired, and others' servers that are left alone. `draining` are the destinations that only keep
+    the connections they have once the steps are done. `stale` are those that conntrack goes on translating
+    datagrams to, or, where the destination is the server's own address, does not translate at all.
+    """
+
+    steps: tuple[ServerStep, ...] = ()
+    conflicts: frozenset[ServerKey] = frozenset()
+    draining: frozenset[Route] = frozenset()
+    stale: frozenset[Route] = frozenset()
+
+
+def plan(
+    desired: Mapping[ServerKey, VirtualServer],
+    held: Mapping[ServerKey, HeldServer],
+    manners: Manners,
+    ended: Collection[Route] = (),
+) -> Plan:
+    """The steps that make the held servers those that are desired; none where they are.
+
+    Of some servers, both mappings restricted to these, they are the steps of these. Servers come and change
+    before others go, and a destination comes before another goes, so that none is without for a moment. A
+    destination that is not desired any more keeps its connections until it is among the `ended`; one of UDP has
+    none to end, and goes at once.
+    """
+    conflicts = frozenset(
+        key
+        for key, server in desired.items()
+        if key in held and server.origin not in _YIELDING and not manners.is_ours(key)
+    )
+    wanted = [server for key, server in _in_order(desired) if key not in conflicts]
+    gone = [
+        server
+        for key, server in _in_order(held)
+        if key not in desired and manners.is_ours(key) and _may_go(key, manners)
+    ]
+    each = [_Difference.between(server, held.get(server.key), manners, ended) for server in wanted]
+    return Plan(
+        (*(step for one in each for step in one.steps()), *(RemoveServer(server.key) for server in gone)),
+        conflicts,
+        frozenset(route for one in each for route in one.draining()),
+        frozenset([*(route for one in each for route in one.stale()), *(route for one in gone for route in _all(one))]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """How one server differs from what it should be."""
+
+    wanted: VirtualServer
+    held: HeldServer | None
+    found: Mapping[Destination, HeldDestination]
+    added: tuple[Destination, ...]
+    replaced: tuple[Destination, ...]
+    """Those with another way to them."""
+    revived: tuple[Destination, ...]
+    drained: tuple[Destination, ...]
+    removed: tuple[Destination, ...]
+
+    @classmethod
+    def between(
+        cls, wanted: VirtualServer, held: HeldServer | None, manners: Manners, ended: Collection[Route]
+    ) -> _Difference:
+        found = {} if held is None else held.destinations
+        kept = [each for each in _sorted(wanted.destinations) if each in found]
+        left = [each for each in _sorted(found) if each not in wanted.destinations]
+        drains = manners.drains and wanted.protocol is not Protocol.UDP
+        drained = [
+            each
+            for each in left
+            if drains and found[each].forwarding is not None and Route(wanted.key, each) not in ended
+        ]
+        return cls(
+            wanted,
+            held,
+            found,
+            added=tuple(each for each in _sorted(wanted.destinations) if each not in found),
+            replaced=tuple(each for each in kept if found[each].forwarding is not wanted.forwarding),
+            revived=tuple(
+                each for each in kept if found[each].forwarding is wanted.forwarding and found[each].weight != SERVING
+            ),
+            drained=tuple(drained),
+            removed=tuple(each for each in left if each not in drained),
+        )
+
+    def steps(self) -> Iterator[ServerStep]:
+        """Nothing where nothing differs."""
+        key, forwarding = self.wanted.key, self.wanted.forwarding
+        if self.held is None:
+            yield AddServer(key, self.wanted.scheduling)
+        elif self.held.scheduling != self.wanted.scheduling:
+            yield EditServer(key, self.wanted.scheduling)
+        yield from (AddDestination(key, each, SERVING, forwarding) for each in self.added)
+        for each in self.replaced:
+            yield RemoveDestination(key, each)
+            yield AddDestination(key, each, SERVING, forwarding)
+        yield from (EditDestination(key, each, SERVING, forwarding) for each in self.revived)
+        for each in self.drained:
+            found = self.found[each]
+            if found.weight != DRAINING:
+                yield EditDestination(key, each, DRAINING, found.forwarding or Forwarding.MASQUERADE)
+        yield from (RemoveDestination(key, each) for each in self.removed)
+
+    def draining(self) -> Iterator[Route]:
+        return (Route(self.wanted.key, each) for each in self.drained)
+
+    def stale(self) -> Iterator[Route]:
+        """Datagrams that came before there was a server were the node's own, and conntrack remembers that."""
+        key = self.wanted.key
+        if not isinstance(key, ServerAddress) or key.protocol is not Protocol.UDP:
+            return
+        if self.held is None:
+            yield Route(key, Destination(key.address, key.port))
+        yield from (Route(key, each) for each in (*self.replaced, *self.removed))
+
+
+def _may_go(key: ServerKey, manners: Manners) -> bool:
+    return not (isinstance(key, ServerAddress) and any(key.address in network for network in manners.excluded))
+
+
+def _all(server: HeldServer) -> Iterator[Route]:
+    """Where the server's datagrams went."""
+    if isinstance(server.key, ServerAddress) and server.key.protocol is Protocol.UDP:
+        yield from (Route(server.key, each) for each in server.destinations)
+
+
+def _in_order(servers: Mapping[ServerKey, _T]) -> list[tuple[ServerKey, _T]]:
+    return sorted(servers.items(), key=lambda item: str(item[0]))
+
+
+def _sorted(destinations: Collection[Destination]) -> list[Destination]:
+    return sorted(destinations, key=lambda each: (each.address.packed, each.port))
