@@ -211,7 +211,7 @@ class Firewall:
         if not self._has_programmed:
             self._has_programmed = True
             self._on_first()
-            self._health.programmed()
+            self._health.programmed(PART)
         self._health.recover(PART)
         self._metrics.in_sync.set(1)
         self._metrics.last_success_timestamp_seconds.set_to_current_time()

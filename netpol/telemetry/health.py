@@ -1,4 +1,4 @@
-"""Whether the agent is alive, and whether this node's kernel enforces the policies.
+"""Whether the agent is alive, and whether this node's kernel is as the cluster asks for.
 
 Parts are named by their package first: `control`, `source.directory`, `source.kube.Pod`. What
 happens to a source is told and is no fault of the agent's: while the API server is away the rules
@@ -52,7 +52,8 @@ class Health:
         self._lock = threading.Lock()
         self._pulses: dict[str, _Pulse] = {}
         self._failures: dict[str, _Failure] = {}
-        self._is_programmed = False
+        self._programming: set[str] = set()
+        self._programmed: set[str] = set()
 
     def expect(self, part: str, within_seconds: float | None = None) -> None:
         """From here on the part must beat at least this often; one that nobody expects may be silent."""
@@ -83,17 +84,22 @@ class Health:
         with self._lock:
             self._failures.pop(part, None)
 
-    def programmed(self) -> None:
-        """Every kind was listed, and the kernel has held what they ask for at least once."""
+    def expect_programmed(self, part: str) -> None:
+        """The kernel is not programmed before this part says so too; to be said before any does."""
         with self._lock:
-            self._is_programmed = True
+            self._programming.add(part)
+
+    def programmed(self, part: str) -> None:
+        """Every kind that the part follows was listed, and the kernel has held what they ask for at least once."""
+        with self._lock:
+            self._programmed.add(part)
 
     def is_alive(self) -> bool:
         """False where a part is stuck and only a restart may help."""
         return self.liveness().is_good
 
     def is_ready(self) -> bool:
-        """True where the kernel enforces what is known of the cluster."""
+        """True where the kernel holds what is known of the cluster."""
         return self.readiness().is_good
 
     def liveness(self) -> Report:
@@ -108,7 +114,7 @@ class Health:
         with self._lock:
             now = self._clock()
             faults = self._stuck(now)
-            if not self._is_programmed:
+            if not self._programmed or self._programming - self._programmed:
                 faults.append("the kernel is not programmed yet")
             failing = self._failing(now)
             faults += [

@@ -38,14 +38,26 @@ def test_a_new_agent_lives_and_is_not_ready(health: Health) -> None:
 
 
 def test_a_programmed_agent_is_ready(health: Health) -> None:
-    health.programmed()
+    health.programmed("control")
 
     assert health.is_ready()
     assert (health.liveness().text, health.readiness().text) == ("ok\n", "ok\n")
 
 
+def test_an_agent_of_two_controllers_is_ready_when_both_have_programmed_the_kernel(health: Health) -> None:
+    health.expect_programmed("control")
+    health.expect_programmed("proxy")
+    health.programmed("proxy")
+    health.programmed("proxy")
+    assert health.readiness().text == "the kernel is not programmed yet\n"
+
+    health.programmed("control")
+
+    assert health.is_ready()
+
+
 def test_a_part_that_does_not_beat_in_time_is_stuck(health: Health, clock: Clock) -> None:
-    health.programmed()
+    health.programmed("control")
     clock.now += STUCK_AFTER_SECONDS
     assert health.is_alive()
 
@@ -81,7 +93,7 @@ def test_nobody_waits_for_a_part_that_is_not_expected_or_has_ended(health: Healt
 
 
 def test_a_writer_may_fail_for_a_moment(health: Health, clock: Clock) -> None:
-    health.programmed()
+    health.programmed("control")
     health.fail("dataplane.ipset", "the set is full")
     clock.now += FAILING_AFTER_SECONDS - 1
 
@@ -90,7 +102,7 @@ def test_a_writer_may_fail_for_a_moment(health: Health, clock: Clock) -> None:
 
 
 def test_a_writer_that_keeps_failing_makes_the_node_unready_and_no_restart(health: Health, clock: Clock) -> None:
-    health.programmed()
+    health.programmed("control")
     health.fail("dataplane.ipset", "no memory")
     clock.now += FAILING_AFTER_SECONDS
     health.fail("dataplane.ipset", "the set is full")
@@ -103,7 +115,7 @@ def test_a_writer_that_keeps_failing_makes_the_node_unready_and_no_restart(healt
 
 
 def test_recovery_ends_the_failure_and_its_time(health: Health, clock: Clock) -> None:
-    health.programmed()
+    health.programmed("control")
     health.fail("dataplane.ipset", "the set is full")
     clock.now += FAILING_AFTER_SECONDS
     health.recover("dataplane.ipset")
@@ -117,7 +129,7 @@ def test_recovery_ends_the_failure_and_its_time(health: Health, clock: Clock) ->
 
 @pytest.mark.parametrize("part", ["source", "source.kube", "source.kube.pods"])
 def test_a_lost_api_server_is_told_and_is_no_fault_of_the_agent(health: Health, clock: Clock, part: str) -> None:
-    health.programmed()
+    health.programmed("control")
     health.fail(part, "connection refused")
     clock.now += 3600
     health.beat("control")
@@ -128,7 +140,7 @@ def test_a_lost_api_server_is_told_and_is_no_fault_of_the_agent(health: Health, 
 
 
 def test_only_sources_are_outside(health: Health, clock: Clock) -> None:
-    health.programmed()
+    health.programmed("control")
     health.fail("sources", "misnamed")
     clock.now += FAILING_AFTER_SECONDS
 

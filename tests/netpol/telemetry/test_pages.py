@@ -42,7 +42,7 @@ def test_probes_answer_by_status_and_in_words(health: Health) -> None:
     assert (alive.status, alive.body) == (HTTPStatus.OK, b"ok\n")
     assert (ready.status, ready.body) == (HTTPStatus.SERVICE_UNAVAILABLE, b"the kernel is not programmed yet\n")
 
-    health.programmed()
+    health.programmed("control")
     assert pages["/readyz"](headers()).status == HTTPStatus.OK
 
 
