@@ -1,4 +1,4 @@
-"""One socket to the kernel's netfilter subsystems: requests, acknowledgements, dumps.
+"""One socket to a subsystem of the kernel's, netfilter where no other is asked for: requests, acknowledgements, dumps.
 
 It knows messages and attributes, and nothing of what they mean. A socket belongs to one
 thread, and to the network namespace it was opened in.
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple, Self
 
-NETLINK_NETFILTER = 12
+NETLINK_ROUTE, NETLINK_NETFILTER, NETLINK_GENERIC = 0, 12, 16
 
 CONNTRACK = 1 << 8
 NFLOG = 4 << 8
@@ -60,13 +60,19 @@ class NetlinkError(OSError):
 
 
 class Request(NamedTuple):
-    """A message to the kernel: a subsystem's command, and its attributes packed."""
+    """A message to the kernel: a subsystem's command, and its attributes packed.
+
+    The four bytes before the attributes are netfilter's `family`, `version` and `resource`. Generic netlink
+    has its command and the version of the subsystem there. Rtnetlink's heads are longer: what follows is the
+    beginning of `body`, and where one has the length of a prefix, this is the `version`.
+    """
 
     kind: int
     body: bytes = b""
     family: int = socket.AF_UNSPEC
     flags: int = 0
     resource: int = 0
+    version: int = 0
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
@@ -114,17 +120,17 @@ def elements(payload: bytes) -> Iterator[bytes]:
 
 def pack(request: Request, sequence: int) -> bytes:
     """The request as a message that the kernel answers by this number, padded to four bytes."""
-    kind, body, family, flags, resource = request
+    kind, body, family, flags, resource, version = request
     length = _HEADER.size + _SUBHEADER.size + len(body)
     head = _HEADER.pack(length, kind, flags | REQUEST, sequence, 0)
-    return head + _SUBHEADER.pack(family, 0, socket.htons(resource)) + body + bytes(-length & 3)
+    return head + _SUBHEADER.pack(family, version, socket.htons(resource)) + body + bytes(-length & 3)
 
 
 class NetfilterSocket:
-    """A connection to netfilter in the network namespace of the thread that opens it."""
+    """A connection to netfilter, or by another protocol, in the network namespace of the thread that opens it."""
 
-    def __init__(self, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._socket = open_socket(timeout_seconds)
+    def __init__(self, timeout_seconds: float = TIMEOUT_SECONDS, protocol: int = NETLINK_NETFILTER) -> None:
+        self._socket = open_socket(timeout_seconds, protocol=protocol)
         self._buffer = memoryview(bytearray(_DATAGRAM_BYTES))
         self._buffers = (self._buffer,)
         self._sequence = 0
@@ -162,10 +168,17 @@ class NetfilterSocket:
         are `wanted` are kept.
         """
         for _ in range(_ATTEMPTS):
-            answers = self._dump_once(request, wanted)
+            answers = self._answers(request._replace(flags=request.flags | DUMP), wanted)
             if answers is not None:
                 return answers
         raise NetlinkError(errno.EINTR)
+
+    def ask(self, request: Request) -> list[bytes]:
+        """The attributes of each message that answers the request, which is for one thing."""
+        answers = self._answers(request._replace(flags=request.flags | ACKNOWLEDGE), None)
+        if answers is None:
+            raise NetlinkError(errno.ENOBUFS)
+        return answers
 
     def _call_batch(self, batch: Sequence[Request]) -> list[NetlinkError | None]:
         sequences = self._send([request._replace(flags=request.flags | ACKNOWLEDGE) for request in batch])
@@ -174,9 +187,9 @@ class NetfilterSocket:
             refusals.update(each for each in acknowledgements(self._receive()) if each[0] in sequences)
         return [refusals[sequence] for sequence in sequences]
 
-    def _dump_once(self, request: Request, wanted: Callable[[bytes], bool] | None) -> list[bytes] | None:
+    def _answers(self, request: Request, wanted: Callable[[bytes], bool] | None) -> list[bytes] | None:
         """The answers; None where the kernel says they do not fit together, or where some were lost."""
-        (sequence,) = self._send([request._replace(flags=request.flags | DUMP)])
+        (sequence,) = self._send([request])
         answers: list[bytes] = []
         consistent = True
         while True:
@@ -276,9 +289,13 @@ def _refusal(payload: bytes) -> NetlinkError | None:
     return NetlinkError(number, attributes(payload[echo:]))
 
 
-def open_socket(timeout_seconds: float, receive_buffer_bytes: int = _RECEIVE_BUFFER_BYTES) -> socket.socket:
-    """A socket to netfilter in the thread's network namespace, with room for so much of what the kernel sends."""
-    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+def open_socket(
+    timeout_seconds: float,
+    receive_buffer_bytes: int = _RECEIVE_BUFFER_BYTES,
+    protocol: int = NETLINK_NETFILTER,
+) -> socket.socket:
+    """A socket to the kernel in the thread's network namespace, with room for so much of what it sends."""
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     try:
         kernel.bind((0, 0))
         kernel.settimeout(timeout_seconds)

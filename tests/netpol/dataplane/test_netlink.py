@@ -145,6 +145,36 @@ def test_call_raises_what_the_kernel_says(scripted: Connect) -> None:
     assert refused.value.number == 4352
 
 
+def test_what_stands_before_the_attributes_is_the_requests(scripted: Connect) -> None:
+    connection, kernel = scripted(lambda sequences: (acknowledgement(sequence) for sequence in sequences))
+    connection.call(Request(DATA, b"body", family=7, resource=0x0102, version=3))
+    assert kernel.sent[0][16:] == b"\7\3\1\2body"
+
+
+def test_an_answer_about_one_thing_ends_with_its_acknowledgement(scripted: Connect) -> None:
+    def reply(sequences: list[int]) -> Iterator[bytes]:
+        yield message(DATA, sequences[0], b"\0\0\0\0one")
+        yield acknowledgement(sequences[0])
+
+    connection, kernel = scripted(reply)
+    assert connection.ask(Request(DATA)) == [b"one"]
+    assert struct.unpack_from("=IHH", kernel.sent[0]) == (20, DATA, 1 | ACKNOWLEDGE)
+
+
+def test_what_is_asked_in_vain_is_refused(scripted: Connect) -> None:
+    connection, _ = scripted(lambda sequences: (acknowledgement(sequences[0], errno.ESRCH) for _ in range(1)))
+    with pytest.raises(NetlinkError) as refused:
+        connection.ask(Request(DATA))
+    assert refused.value.number == errno.ESRCH
+
+
+def test_a_lost_answer_about_one_thing_is_no_answer(scripted: Connect) -> None:
+    connection, _ = scripted(lambda _: (OSError(errno.ENOBUFS, "No buffer space available") for _ in range(1)))
+    with pytest.raises(NetlinkError) as refused:
+        connection.ask(Request(DATA))
+    assert refused.value.number == errno.ENOBUFS
+
+
 def test_a_dump_is_all_its_parts(scripted: Connect) -> None:
     def reply(sequences: list[int]) -> Iterator[bytes]:
         (sequence,) = sequences
