@@ -2,7 +2,7 @@
 # set-up, on Debian as root with apt, and the second call finds it done.
 
 PYTHON ?= python3
-LEVELS ?= lint arch type unit props kernel control_plane e2e
+LEVELS ?= lint arch type unit props kernel vm control_plane e2e
 
 SHELL := /bin/bash
 VENV := .venv
@@ -82,6 +82,9 @@ packages:
 	need kernel procps       'command -v sysctl'; \
 	need kernel nftables     'command -v nft'; \
 	need kernel netbase      'test -e /etc/protocols'; \
+	need kernel user-mode-linux 'command -v linux.uml'; \
+	need kernel busybox-static  'command -v busybox'; \
+	need kernel ipvsadm      'command -v ipvsadm'; \
 	missing=$$builds$$kernel; $(INSTALL)
 
 # The control plane and the cluster; what is missing is no reason not to build, and the tests say it.

@@ -9,6 +9,8 @@ import hypothesis
 import pytest
 from private_network import missing, private_network
 
+pytest_plugins = ("vm.plugin",)
+
 hypothesis.settings.register_profile("default", max_examples=25, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("ci", max_examples=300, deadline=None)
 hypothesis.settings.load_profile("default")

@@ -13,6 +13,8 @@ Check = Callable[[Path], list[str]]
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 NO_NOUNS = re.compile(r"(?:^|_)(?:util|helper|common|base|manager|handler|info|data|process|misc)s?$")
 PACKAGES = ("netpol", "proxy")
+MARKED_FOLDERS = ("kernel", "vm", "vm_e2e", "control_plane", "e2e")
+"""The folders in tests/ whose tests need more than Python: each is a level of its own."""
 
 # A machine's own directories, and the hosts packages come from; written so that this file is no breach of itself.
 _PLACES = re.compile(
@@ -84,12 +86,13 @@ def modules_without_tests(root: Path) -> list[str]:
     ]
 
 
-def kernel_tests_unmarked(root: Path) -> list[str]:
-    """Files of tests/kernel that another level would run too."""
+def unmarked_tests(root: Path) -> list[str]:
+    """Files in the folder of a level that another level would run too: the mark is the folder's name."""
     return [
         str(path.relative_to(root))
-        for path in sources(root, "tests/kernel")
-        if path.name.startswith("test_") and "mark.kernel" not in path.read_text(encoding="utf-8")
+        for folder in MARKED_FOLDERS
+        for path in sources(root, f"tests/{folder}")
+        if path.name.startswith("test_") and not _has_mark(path, folder)
     ]
 
 
@@ -177,6 +180,10 @@ def dead_links(root: Path) -> list[str]:
 
 def _pages(root: Path) -> list[Path]:
     return sorted([*root.glob("*.md"), *(root / "docs").glob("*.md")])
+
+
+def _has_mark(path: Path, mark: str) -> bool:
+    return re.search(rf"^pytestmark = .*\bmark\.{mark}\b", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
 def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -1,0 +1,100 @@
+"""Asking a server who it is."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import Self
+
+from vm.servers import KINDS, MOST_BYTES, Reply
+
+from netpol.lab.listeners import AF
+from netpol.lab.prober import Outcome
+from netpol.lab.topology import Endpoint
+from netpol.model.networks import Address, family_of
+from netpol.model.ports import Protocol
+
+PATIENCE_SECONDS = 2.0
+
+
+class Conversation:
+    """A connection of TCP or UDP that is opened at once and can be used time and again; `port` is its own, if given."""
+
+    def __init__(
+        self,
+        source: Endpoint,
+        address: Address,
+        port: int,
+        protocol: Protocol = Protocol.TCP,
+        *,
+        seconds: float = PATIENCE_SECONDS,
+        own_port: int = 0,
+    ) -> None:
+        with source.namespace.entered():
+            self._socket = socket.socket(AF[family_of(address)], KINDS[protocol])
+        self._socket.settimeout(seconds)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind((str(source.address), own_port))
+        self.opening = _outcome(lambda: self._socket.connect((str(address), port)))
+        """What came of opening it: REACHED, SILENT or REFUSED; UDP always opens."""
+
+    def ask(self) -> Reply | Outcome:
+        """What the server answered; SILENT or REFUSED where it did not, REFUSED also where it hung up."""
+        if self.opening is not Outcome.REACHED:
+            return self.opening
+        heard: list[bytes] = []
+
+        def exchange() -> None:
+            self._socket.send(b"?\n")
+            heard.append(self._socket.recv(MOST_BYTES))
+
+        outcome = _outcome(exchange)
+        if outcome is not Outcome.REACHED:
+            return outcome
+        name, _, peer = heard[0].decode().strip().partition(" ")
+        return Reply(name, peer) if name else Outcome.REFUSED
+
+    def close(self) -> None:
+        """It is closed from this side."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def ask(
+    source: Endpoint,
+    address: Address,
+    port: int,
+    protocol: Protocol = Protocol.TCP,
+    *,
+    seconds: float = PATIENCE_SECONDS,
+) -> Reply | Outcome:
+    """What came of one question on a connection of its own."""
+    with Conversation(source, address, port, protocol, seconds=seconds) as asked:
+        return asked.ask()
+
+
+def answering(
+    source: Endpoint, address: Address, port: int, protocol: Protocol = Protocol.TCP, *, times: int
+) -> Counter[str]:
+    """How often each pod answered so many questions, each on a connection of its own; every one must be answered."""
+    replies = [ask(source, address, port, protocol) for _ in range(times)]
+    unanswered = [reply for reply in replies if isinstance(reply, Outcome)]
+    assert not unanswered, unanswered
+    return Counter(reply.name for reply in replies if isinstance(reply, Reply))
+
+
+def _outcome(attempt: Callable[[], None]) -> Outcome:
+    try:
+        attempt()
+    except TimeoutError:
+        return Outcome.SILENT
+    except OSError:
+        # Refused, reset, or unreachable as a router or the own side's firewall says.
+        return Outcome.REFUSED
+    return Outcome.REACHED
