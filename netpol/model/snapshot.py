@@ -32,6 +32,8 @@ class Snapshot:
         pods: Iterable[Pod] = (),
         nodes: Iterable[Node] = (),
         policies: Iterable[Policy] = (),
+        services: Iterable[Service] = (),
+        endpoint_slices: Iterable[EndpointSlice] = (),
     ) -> Snapshot:
         """The snapshot that holds these objects."""
         return cls(
@@ -39,6 +41,8 @@ class Snapshot:
             {(pod.namespace, pod.name): pod for pod in pods},
             {node.name: node for node in nodes},
             {(policy.namespace, policy.name): policy for policy in policies},
+            {(service.namespace, service.name): service for service in services},
+            {(each.namespace, each.name): each for each in endpoint_slices},
         )
 
 

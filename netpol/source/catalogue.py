@@ -3,60 +3,76 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeVar
 
 from netpol.listing import listed
-from netpol.model.facts import Kind
+from netpol.model.facts import FIREWALL_KINDS, Kind
 from netpol.model.notices import Notice
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy
+from netpol.model.services import EndpointSlice, Service
 from netpol.model.snapshot import ObjectName, Snapshot
 from netpol.settings import PolicyOptions
+from netpol.source.endpoints import decode_endpoint_slice, decode_endpoints, with_endpoints
 from netpol.source.fields import Fields, Malformed, Problem
-from netpol.source.kinds import PassedOver, UnknownKind, classify, semantics_of
+from netpol.source.kinds import ENDPOINTS, PassedOver, UnknownKind, classify, semantics_of
 from netpol.source.objects import decode_namespace, decode_node, decode_pod, with_name_label
 from netpol.source.policies import decode_policy
+from netpol.source.services import decode_service
 
 _MOST_NAMES = 5
 
 Key = TypeVar("Key", str, ObjectName)
-Object = TypeVar("Object", Pod, Namespace, Node, Policy)
+Object = TypeVar("Object", Pod, Namespace, Node, Policy, Service, EndpointSlice)
 
 
 class Catalogue:
-    """Objects by kind and name, and what was noticed on the way."""
+    """Objects of some kinds by kind and name, and what was noticed on the way."""
 
-    def __init__(self, options: PolicyOptions) -> None:
+    def __init__(self, options: PolicyOptions, kinds: Collection[Kind] = FIREWALL_KINDS) -> None:
         self._options = options
+        self._kinds = frozenset(kinds)
         self._pods: dict[ObjectName, Pod] = {}
         self._namespaces: dict[str, Namespace] = {}
         self._nodes: dict[str, Node] = {}
         self._policies: dict[ObjectName, Policy] = {}
-        self._origins: dict[tuple[Kind, str | ObjectName], str] = {}
+        self._services: dict[ObjectName, Service] = {}
+        self._slices: dict[ObjectName, EndpointSlice] = {}
+        self._endpoints: dict[ObjectName, EndpointSlice] = {}
+        self._origins: dict[tuple[str, str | ObjectName], str] = {}
         self._passed_over: defaultdict[tuple[PassedOver, str, str], list[str]] = defaultdict(list)
         self._notices: list[Notice] = []
 
     def add(self, api_version: str, kind: str, fields: Fields, origin: str) -> None:
         """Take in an object found at `origin`; Malformed where it, or a second one of its name, is no such object."""
         try:
-            used = classify(api_version, kind)
+            used = classify(api_version, kind, self._kinds)
         except UnknownKind as error:
             raise Malformed([Problem((error.field,), str(error))]) from None
         match used:
             case Kind.POD:
                 pod = decode_pod(fields)
-                self._keep(used, self._pods, (pod.namespace, pod.name), pod, origin)
+                self._keep(kind, self._pods, (pod.namespace, pod.name), pod, origin)
             case Kind.NODE:
                 node = decode_node(fields)
-                self._keep(used, self._nodes, node.name, node, origin)
+                self._keep(kind, self._nodes, node.name, node, origin)
             case Kind.NAMESPACE:
                 namespace, notices = decode_namespace(fields, strict_annotations=self._options.strict_annotations)
-                self._keep(used, self._namespaces, namespace.name, with_name_label(namespace), origin, notices)
+                self._keep(kind, self._namespaces, namespace.name, with_name_label(namespace), origin, notices)
             case Kind.NETWORK_POLICY:
                 policy, notices = decode_policy(fields, semantics_of(api_version, self._options))
                 self._refuse_other_endpoint(policy, fields, api_version)
-                self._keep(used, self._policies, (policy.namespace, policy.name), policy, origin, notices)
+                self._keep(kind, self._policies, (policy.namespace, policy.name), policy, origin, notices)
+            case Kind.SERVICE:
+                service, notices = decode_service(fields)
+                self._keep(kind, self._services, (service.namespace, service.name), service, origin, notices)
+            case Kind.ENDPOINT_SLICE if kind == ENDPOINTS:
+                found, notices = decode_endpoints(fields)
+                self._keep(kind, self._endpoints, (found.namespace, found.name), found, origin, notices)
+            case Kind.ENDPOINT_SLICE:
+                found, notices = decode_endpoint_slice(fields)
+                self._keep(kind, self._slices, (found.namespace, found.name), found, origin, notices)
             case PassedOver.FOREIGN_POLICY | PassedOver.TIER_POLICY:
                 self._passed_over[used, api_version, kind].append(_name_of(fields))
 
@@ -66,7 +82,8 @@ class Catalogue:
 
     def snapshot(self) -> Snapshot:
         """All objects taken in."""
-        return Snapshot(self._namespaces, self._pods, self._nodes, self._policies)
+        slices = with_endpoints(self._slices, self._endpoints)
+        return Snapshot(self._namespaces, self._pods, self._nodes, self._policies, self._services, slices)
 
     def notices(self) -> tuple[Notice, ...]:
         """What was not understood in objects that count all the same (M7)."""
@@ -89,7 +106,7 @@ class Catalogue:
         known = self._policies.get(key)
         if known is None or known.semantics is policy.semantics or decode_policy(fields, known.semantics)[0] != known:
             return
-        origin = self._origins[Kind.NETWORK_POLICY, key]
+        origin = self._origins[Kind.NETWORK_POLICY.value, key]
         message = (
             f"NetworkPolicy {policy} of {api_version} is also in {origin}, and only its apiVersion differs there: "
             "both endpoints of an API server show one store, but the two versions mean different rules; keep one"
@@ -98,7 +115,7 @@ class Catalogue:
 
     def _keep(
         self,
-        kind: Kind,
+        kind: str,
         objects: dict[Key, Object],
         key: Key,
         value: Object,
@@ -111,7 +128,7 @@ class Catalogue:
             self._origins[kind, key] = origin
             self._notices += notices
         elif known != value:
-            message = f"{kind.value} {value} is also in {self._origins[kind, key]}, and says something else there"
+            message = f"{kind} {value} is also in {self._origins[kind, key]}, and says something else there"
             raise Malformed([Problem(("metadata", "name"), message)])
 
 

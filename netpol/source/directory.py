@@ -6,13 +6,14 @@ import os
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from netpol.bus import Bus
 from netpol.errors import InputError
-from netpol.model.facts import Key, Kind, lists
+from netpol.model.facts import FIREWALL_KINDS, Key, Kind, lists
 from netpol.model.notices import Notice
 from netpol.model.snapshot import Snapshot
 from netpol.settings import PolicyOptions
@@ -72,7 +73,7 @@ DEFAULT_PACE = Pace()
 
 
 class DirectoryWatcher:
-    """Follows a directory of manifests, or one file, from `start` to `stop`."""
+    """Follows the objects of some kinds in a directory of manifests, or one file, from `start` to `stop`."""
 
     def __init__(
         self,
@@ -83,6 +84,8 @@ class DirectoryWatcher:
         metrics: Metrics,
         health: Faults,
         pace: Pace = DEFAULT_PACE,
+        *,
+        kinds: Collection[Kind] = FIREWALL_KINDS,
     ) -> None:
         self._path = path
         self._options = options
@@ -91,6 +94,7 @@ class DirectoryWatcher:
         self._metrics = metrics
         self._health = health
         self._pace = pace
+        self._kinds = kinds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="watch manifests", daemon=True)
         self._pause = pace.period
@@ -149,7 +153,7 @@ class DirectoryWatcher:
         """What the directory says while nobody writes to it; InputError where that can't be understood."""
         for _ in range(_MOST_READINGS):
             self._seen = self._at_rest()
-            outcome = _load(self._path, self._options)
+            outcome = _load(self._path, self._options, self._kinds)
             if signature(self._path) == self._seen or self._stop.is_set():
                 break
         if isinstance(outcome, InputError):
@@ -165,7 +169,7 @@ class DirectoryWatcher:
         return seen
 
     def _take(self, loaded: Loaded) -> None:
-        world = lists(loaded.snapshot)
+        world = {kind: each for kind, each in lists(loaded.snapshot).items() if kind in self._kinds}
         changed = self._bus.replace_all(world)
         for kind, objects in world.items():
             self._metrics.lists.labels(kind.value).inc()
@@ -189,7 +193,7 @@ class DirectoryWatcher:
         self._noticed = frozenset(found)
 
     def _refuse(self, error: InputError) -> None:
-        for kind in Kind:
+        for kind in self._kinds:
             self._metrics.watch_connected.labels(kind.value).set(0)
         first, *others = error.problems
         self._health.fail(PART, first)
@@ -223,8 +227,8 @@ def _identity(name: str, file: Path | os.DirEntry[str]) -> tuple[str, int, int, 
     return name, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _load(path: Path, options: PolicyOptions) -> Loaded | InputError:
+def _load(path: Path, options: PolicyOptions, kinds: Collection[Kind]) -> Loaded | InputError:
     try:
-        return load(path, options)
+        return load(path, options, kinds)
     except InputError as error:
         return error

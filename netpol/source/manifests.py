@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from netpol.errors import InputError
+from netpol.model.facts import FIREWALL_KINDS, Kind
 from netpol.model.notices import Notice
 from netpol.model.policies import Semantics
 from netpol.model.snapshot import Snapshot
@@ -13,6 +15,7 @@ from netpol.settings import PolicyOptions
 from netpol.source.catalogue import Catalogue
 from netpol.source.fields import Malformed
 from netpol.source.files import FileReading, files, shown_path
+from netpol.source.kinds import described
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +31,19 @@ class Loaded:
     semantics: Semantics | None = None
 
 
-def load(path: Path, options: PolicyOptions) -> Loaded:
-    """The snapshot of the manifests at `path`; InputError names everything there that cannot be an object.
+def load(path: Path, options: PolicyOptions, kinds: Collection[Kind] = FIREWALL_KINDS) -> Loaded:
+    """The snapshot of these kinds in the manifests at `path`; InputError names all there that cannot be an object.
 
     No manifest, or none with an object of a kind used, is an error as well: an empty input would open everything.
     """
-    catalogue = Catalogue(options)
+    catalogue = Catalogue(options, kinds)
     problems: list[str] = []
     for file in files(path):
         reading = FileReading(file)
         _take_in(reading, catalogue)
         problems += reading.problem_lines()
     if catalogue.is_empty() and not problems:
-        problems.append(f"{shown_path(path)}: holds no Pod, Namespace, Node or NetworkPolicy")
+        problems.append(f"{shown_path(path)}: holds no {described(kinds)}")
     if problems:
         raise InputError(problems)
     return Loaded(catalogue.snapshot(), catalogue.notices(), catalogue.warnings())

@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from netpol.model.networks import Address, parse_address, parse_network
+from netpol.model.networks import Address, parse_network
 from netpol.model.notices import Notice
 from netpol.model.objects import ISOLATION_ANNOTATION, ContainerPort, Namespace, Node, Pod
 from netpol.model.ports import PROTOCOLS_WITH_PORTS, Protocol
+from netpol.source.addresses import read_address
 from netpol.source.annotation import UnreadableAnnotation, isolates
 from netpol.source.fields import FieldPath, Fields, Reading, render, shown
 from netpol.source.owners import workload_of
@@ -32,6 +33,7 @@ _STATUS: FieldPath = ("status",)
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _FINISHED = ("Succeeded", "Failed")
 _NODE_ADDRESSES = ("InternalIP", "ExternalIP")
+_ZONE_LABELS = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,18 @@ def read_identity(metadata: Fields, reading: Reading) -> Identity:
     return Identity(namespace, name, reading.text(metadata, _METADATA, "uid"))
 
 
+def read_created(metadata: Fields, reading: Reading) -> str:
+    """When the object that has this metadata was made, in the form that compares as text; "" where it is not told."""
+    value = metadata.get("creationTimestamp")
+    if value is None:
+        return ""
+    try:
+        return canonical_time(value if isinstance(value, str) else "")
+    except ValueError:
+        reading.wrong((*_METADATA, "creationTimestamp"), f"{shown(value)} is no time as RFC 3339 writes it")
+        return ""
+
+
 def decode_pod(fields: Fields) -> Pod:
     """The pod, with the addresses and named ports that policies see (G3, G4, V7)."""
     reading = Reading()
@@ -70,7 +84,7 @@ def decode_pod(fields: Fields) -> Pod:
         finished=reading.text(status, _STATUS, "phase") in _FINISHED,
         ports=tuple(_named_ports(spec, reading)),
         uid=identity.uid,
-        created=_created(metadata, reading),
+        created=read_created(metadata, reading),
         workload=workload_of(metadata, labels),
     )
     reading.unless_malformed()
@@ -123,15 +137,18 @@ def with_name_label(namespace: Namespace) -> Namespace:
 
 
 def decode_node(fields: Fields) -> Node:
-    """The node, with its own addresses and the ranges of its pods' addresses."""
+    """The node, with its zone, its own addresses, internal ones first, and the ranges of its pods' addresses."""
     reading = Reading()
-    name = _name(reading.mapping(fields, (), "metadata"), reading)
+    metadata = reading.mapping(fields, (), "metadata")
+    name = _name(metadata, reading)
     spec = reading.mapping(fields, (), "spec")
     status = reading.mapping(fields, (), "status")
+    stated = list(reading.mappings(status, _STATUS, "addresses"))
     addresses = [
-        _address(entry, path, "address", reading)
-        for path, entry in reading.mappings(status, _STATUS, "addresses")
-        if entry.get("type") in _NODE_ADDRESSES
+        read_address(entry.get("address"), (*path, "address"), reading)
+        for wanted in _NODE_ADDRESSES
+        for path, entry in stated
+        if entry.get("type") == wanted
     ]
     ranges = [((*_SPEC, "podCIDRs", n), text) for n, text in enumerate(reading.sequence(spec, _SPEC, "podCIDRs"))]
     if not ranges and (single := reading.text(spec, _SPEC, "podCIDR")):
@@ -143,7 +160,14 @@ def decode_node(fields: Fields) -> Node:
         except ValueError:
             reading.wrong(path, f"{shown(text)} is no CIDR")
     reading.unless_malformed()
-    return Node(name, tuple(dict.fromkeys(filter(None, addresses))), tuple(networks))
+    return Node(name, tuple(dict.fromkeys(filter(None, addresses))), tuple(networks), _zone(metadata))
+
+
+def _zone(metadata: Fields) -> str:
+    """The zone that a label names; a label that is none names none."""
+    labels = metadata.get("labels")
+    stated = (labels.get(label) for label in _ZONE_LABELS) if isinstance(labels, dict) else ()
+    return next((zone for zone in stated if isinstance(zone, str) and zone), "")
 
 
 def _name(metadata: Fields, reading: Reading) -> str:
@@ -154,40 +178,15 @@ def _name(metadata: Fields, reading: Reading) -> str:
     return name
 
 
-def _created(metadata: Fields, reading: Reading) -> str:
-    value = metadata.get("creationTimestamp")
-    if value is None:
-        return ""
-    try:
-        return canonical_time(value if isinstance(value, str) else "")
-    except ValueError:
-        reading.wrong((*_METADATA, "creationTimestamp"), f"{shown(value)} is no time as RFC 3339 writes it")
-        return ""
-
-
 def _pod_addresses(status: Fields, reading: Reading) -> tuple[Address, ...]:
     """The addresses of both families; `podIP` only speaks where `podIPs` does not (G4)."""
-    found = [_address(entry, path, "ip", reading) for path, entry in reading.mappings(status, _STATUS, "podIPs")]
-    if not found and status.get("podIP"):
-        found = [_address(status, _STATUS, "podIP", reading)]
+    found = [
+        read_address(entry.get("ip"), (*path, "ip"), reading)
+        for path, entry in reading.mappings(status, _STATUS, "podIPs")
+    ]
+    if not found and (single := status.get("podIP")):
+        found = [read_address(single, (*_STATUS, "podIP"), reading)]
     return tuple(dict.fromkeys(address for address in found if address is not None))
-
-
-def _address(parent: Fields, at: FieldPath, key: str, reading: Reading) -> Address | None:
-    """The address that the field names; one that stands for none, such as 0.0.0.0, is not had by anything.
-
-    The kernel refuses those in a set, and with them every other change of the same time.
-    """
-    value = parent.get(key)
-    try:
-        address = parse_address(value if isinstance(value, str) else "")
-    except ValueError:
-        reading.wrong((*at, key), "is missing" if value is None else f"{shown(value)} is no IP address")
-        return None
-    if address.is_unspecified:
-        reading.wrong((*at, key), f"{shown(value)} is the address of nothing")
-        return None
-    return address
 
 
 def _named_ports(spec: Fields, reading: Reading) -> Iterator[ContainerPort]:

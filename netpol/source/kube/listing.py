@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TypeVar
 
 from netpol.errors import NetpolError
-from netpol.model.facts import Kind
+from netpol.model.facts import FIREWALL_KINDS, Kind
 from netpol.model.notices import Notice
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy, Semantics
+from netpol.model.services import EndpointSlice, Service
 from netpol.model.snapshot import Snapshot
 from netpol.settings import NetworkPolicyApi, PolicyOptions
 from netpol.source.kinds import semantics_of
@@ -27,7 +28,7 @@ from netpol.source.manifests import Loaded
 ATTEMPTS = 3
 """Lists that expire between two pages; the second one comes in one page, and cannot."""
 
-Value = TypeVar("Value", Pod, Namespace, Node, Policy)
+Value = TypeVar("Value", Pod, Namespace, Node, Policy, Service, EndpointSlice)
 
 
 def load(
@@ -35,16 +36,17 @@ def load(
     options: PolicyOptions,
     policy_api: NetworkPolicyApi = NetworkPolicyApi.AUTO,
     *,
+    kinds: Collection[Kind] = FIREWALL_KINDS,
     synthesise_name_label: bool = False,
 ) -> Loaded:
-    """The snapshot of the cluster, each kind as complete as at the moment of its list.
+    """The snapshot of these kinds of the cluster, each as complete as at the moment of its list.
 
     NetpolError where a kind can't be listed, or a list is none that a cluster has.
     """
     found: list[Found] = []
     warnings: list[str] = []
     semantics: Semantics | None = None
-    table = resources(options, policy_api, synthesise_name_label=synthesise_name_label)
+    table = resources(options, policy_api, kinds=kinds, synthesise_name_label=synthesise_name_label)
     for kind, candidates in table.items():
         resource = discovery.served(candidates, connection)
         if resource is None:
@@ -59,7 +61,14 @@ def load(
         found += listed
     notices: tuple[Notice, ...] = tuple(notice for each in found for notice in each.notices)
     values = [each.value for each in found]
-    snapshot = Snapshot.of(_of(Namespace, values), _of(Pod, values), _of(Node, values), _of(Policy, values))
+    snapshot = Snapshot.of(
+        _of(Namespace, values),
+        _of(Pod, values),
+        _of(Node, values),
+        _of(Policy, values),
+        _of(Service, values),
+        _of(EndpointSlice, values),
+    )
     return Loaded(snapshot, notices, tuple(warnings), semantics)
 
 
@@ -72,7 +81,7 @@ def list_objects(connection: Getting, resource: Resource, cursor: Cursor) -> tup
         body = connection.get(resource.list_request(cursor.list_query()))
         with collection_paused():
             try:
-                page = decode_page(body, resource.kind.value)
+                page = decode_page(body, resource.object_name)
             except Garbled as error:
                 raise ApiFailure(Reason.GARBLED, f"list {resource.title}: {error}") from None
             for item in page.items:

@@ -115,6 +115,67 @@ class PolicyFields(TypedDict, total=False):
     spec: Any
 
 
+class _ServiceSpec(TypedDict, total=False):
+    type: Any
+    clusterIP: Any
+    clusterIPs: Any
+    externalIPs: Any
+    ports: Any
+    internalTrafficPolicy: Any
+    externalTrafficPolicy: Any
+    healthCheckNodePort: Any
+    sessionAffinity: Any
+    sessionAffinityConfig: Any
+    loadBalancerSourceRanges: Any
+
+
+class _ServiceStatus(TypedDict, total=False):
+    loadBalancer: Any
+
+
+class ServiceFields(TypedDict, total=False):
+    """What is used of a service."""
+
+    metadata: _Metadata
+    spec: _ServiceSpec
+    status: _ServiceStatus
+
+
+class _Endpoint(TypedDict, total=False):
+    addresses: Any
+    conditions: Any
+    hints: Any
+    nodeName: Any
+    topology: Any
+
+
+class EndpointSliceFields(TypedDict, total=False):
+    """What is used of an EndpointSlice; a list without entries comes as null."""
+
+    metadata: _Metadata
+    addressType: Any
+    endpoints: list[_Endpoint] | None
+    ports: Any
+
+
+class _EndpointAddress(TypedDict, total=False):
+    ip: Any
+    nodeName: Any
+
+
+class _EndpointSubset(TypedDict, total=False):
+    addresses: list[_EndpointAddress] | None
+    notReadyAddresses: list[_EndpointAddress] | None
+    ports: Any
+
+
+class EndpointsFields(TypedDict, total=False):
+    """What is used of an Endpoints object."""
+
+    metadata: _Metadata
+    subsets: list[_EndpointSubset] | None
+
+
 class ObjectReader:
     """Reads the objects of one kind; `fields` is a TypedDict of what `decode` uses of them.
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from netpol.model.objects import ContainerPort, Pod
 from netpol.model.policies import Policy
+from netpol.model.services import Endpoint, EndpointGroup, EndpointSlice
 
 MOST_SHARED = 10_000
 
@@ -46,6 +47,31 @@ class Sharing:
             namespace=sys.intern(policy.namespace),
             pods=self._part(policy.pods),
             directions=self._part(policy.directions),
+        )
+
+    def endpoint_slice(self, found: EndpointSlice) -> EndpointSlice:
+        """An equal slice, of shared endpoints: all of it comes again with every change of one of them."""
+        return EndpointSlice(
+            sys.intern(found.namespace),
+            found.name,
+            found.service,
+            tuple(
+                EndpointGroup(tuple(map(self._endpoint, group.endpoints)), self._part(group.ports))
+                for group in found.groups
+            ),
+        )
+
+    def _endpoint(self, endpoint: Endpoint) -> Endpoint:
+        known = self._parts.get(endpoint)
+        if isinstance(known, Endpoint):
+            return known
+        return self._part(
+            dataclasses.replace(
+                endpoint,
+                node=sys.intern(endpoint.node),
+                zone_hints=self._part(endpoint.zone_hints),
+                node_hints=self._part(endpoint.node_hints),
+            )
         )
 
     def labels(self, labels: Mapping[str, str]) -> Mapping[str, str]:

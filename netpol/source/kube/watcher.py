@@ -185,7 +185,7 @@ class Watcher:
         """A list is needed where the server does not know of what was seen of it (see Cursor)."""
         request = resource.list_request((("limit", "1"),))
         try:
-            page = decode_page(self._connection.get(request), self.kind.value)
+            page = decode_page(self._connection.get(request), resource.object_name)
         except Garbled as error:
             raise ApiFailure(Reason.GARBLED, f"list {resource.title}: {error}") from None
         self._cursor.take_server_version(page.version)
