@@ -17,6 +17,7 @@ from netpol.model.networks import Address, IPBlock, parse_address, parse_network
 from netpol.model.objects import ContainerPort, Namespace, Node, Pod
 from netpol.model.policies import Direction, Peer, PodPeer, Policy, PolicyRule, Semantics
 from netpol.model.ports import ALL_PORTS, NamedPort, NumericPorts, PortEntry, PortRange, Protocol
+from netpol.model.services import EndpointSlice, Service
 from netpol.model.snapshot import Snapshot
 from netpol.model.treatment import Enforcement
 
@@ -134,9 +135,9 @@ def _container_port(text: str) -> ContainerPort:
     return ContainerPort(name, Protocol(protocol), int(number))
 
 
-def node(name: str, *addresses: str, pod_cidrs: Iterable[str] = ()) -> Node:
+def node(name: str, *addresses: str, pod_cidrs: Iterable[str] = (), zone: str = "") -> Node:
     """A node with these addresses of its own."""
-    return Node(name, tuple(map(parse_address, addresses)), tuple(map(parse_network, pod_cidrs)))
+    return Node(name, tuple(map(parse_address, addresses)), tuple(map(parse_network, pod_cidrs)), zone)
 
 
 def port(text: str) -> PortEntry:
@@ -224,11 +225,13 @@ def _at_home(peer: Peer, place: str) -> Peer:
     return replace(peer, namespace=place) if isinstance(peer, PodPeer) and peer.namespace == "" else peer
 
 
-def world(*objects: Namespace | Pod | Node | Policy) -> Snapshot:
+def world(*objects: Namespace | Pod | Node | Policy | Service | EndpointSlice) -> Snapshot:
     """The snapshot that holds these objects, given in any order."""
     return Snapshot.of(
         namespaces=[item for item in objects if isinstance(item, Namespace)],
         pods=[item for item in objects if isinstance(item, Pod)],
         nodes=[item for item in objects if isinstance(item, Node)],
         policies=[item for item in objects if isinstance(item, Policy)],
+        services=[item for item in objects if isinstance(item, Service)],
+        endpoint_slices=[item for item in objects if isinstance(item, EndpointSlice)],
     )
