@@ -39,8 +39,13 @@ LONGEST_MESSAGE = 1024
 LONGEST_NAME = 253
 
 _COMPONENT = "netpol"
-_API_VERSIONS = {Kind.NETWORK_POLICY: "networking.k8s.io/v1"}
-_REASONS = {Kind.NETWORK_POLICY: "InvalidNetworkPolicy", Kind.NAMESPACE: "InvalidAnnotation"}
+_API_VERSIONS = {Kind.NETWORK_POLICY: "networking.k8s.io/v1", Kind.ENDPOINT_SLICE: "discovery.k8s.io/v1"}
+_REASONS = {
+    Kind.NETWORK_POLICY: "InvalidNetworkPolicy",
+    Kind.NAMESPACE: "InvalidAnnotation",
+    Kind.SERVICE: "InvalidService",
+    Kind.ENDPOINT_SLICE: "InvalidEndpointSlice",
+}
 
 log = Log("telemetry.events")
 

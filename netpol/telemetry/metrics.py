@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,7 +15,7 @@ from prometheus_client import (
 )
 
 import netpol
-from netpol.model.facts import Kind
+from netpol.model.facts import FIREWALL_KINDS, Kind
 from netpol.model.policies import Direction
 from netpol.telemetry.aliases import Aliases
 from netpol.telemetry.bounded_labels import BoundedLabels
@@ -34,15 +34,17 @@ BUCKETS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5
 class Metrics:
     """Every metric of the agent, in a registry of its own unless one is given; for any number of threads.
 
+    What is told by kind is there from the start for each of `kinds`, which are those followed.
+
     Nothing is labelled by a pod: a series each would cost the server that scrapes all nodes
     more than the answer is worth. By namespace and policy there is one metric, the audit log's
     packets, and it tells only the first `MOST_AUDITED_POLICIES` apart. Logs name the object.
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None, kinds: Collection[Kind] = FIREWALL_KINDS) -> None:
         _leave_out_creation_times()
         self.registry = registry or CollectorRegistry()
-        self._add_sources()
+        self._add_sources(kinds)
         self._add_controller()
         self._add_ruleset()
         self._add_audit()
@@ -50,7 +52,7 @@ class Metrics:
         Info("netpol_build", "The version that runs.", registry=self.registry).info({"version": netpol.__version__})
         ProcessCollector(registry=self.registry)
 
-    def _add_sources(self) -> None:
+    def _add_sources(self, kinds: Collection[Kind]) -> None:
         self.watch_failures = self._counter(
             "watch_failures", "Lists and watches that failed and were tried again.", "kind", "reason"
         )
@@ -61,7 +63,7 @@ class Metrics:
         self.unreadable_objects = self._gauge("unreadable_objects", "Objects that could not be decoded.", "kind")
         self.notices = self._gauge("notices", "Parts of objects that were not understood.", "kind")
         self.events = self._counter("events", "Kubernetes Events about such parts, by what became of them.", "outcome")
-        for kind in Kind:
+        for kind in kinds:
             self.notices.labels(kind.value)
 
     def _add_controller(self) -> None:
