@@ -51,7 +51,7 @@ _APART = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--k
 
 
 class Guest:
-    """A guest that runs `command` and is gone after the `with`; `directory` keeps what it said and left.
+    """A guest that runs `command` in `place` and is gone after the `with`; `directory` keeps what it said and left.
 
     NoGuest where the machine cannot run one.
     """
@@ -62,6 +62,7 @@ class Guest:
         command: Sequence[str],
         *,
         environment: Mapping[str, str] | None = None,
+        place: Path | None = None,
         memory_mb: int = MEMORY_MB,
     ) -> None:
         require()
@@ -69,7 +70,7 @@ class Guest:
         self.out = directory / "out"
         self.out.mkdir(parents=True)
         (directory / "modules").write_text("\n".join(MODULES.split()))
-        (directory / "command.sh").write_text(_script(command, environment or {}))
+        (directory / "command.sh").write_text(_script(command, environment or {}, place or Path.cwd()))
         self._scratch = tempfile.TemporaryDirectory(prefix="vm-", dir=_roomy(memory_mb))
         try:
             self._process = Process("the guest", self._command(memory_mb), directory / "console")
@@ -138,7 +139,7 @@ def require() -> None:
             raise NoGuest(f"no {tool} on this machine (Debian: {package})")
 
 
-def _script(command: Sequence[str], environment: Mapping[str, str]) -> str:
+def _script(command: Sequence[str], environment: Mapping[str, str], place: Path) -> str:
     # Directories of the system come first: there, looking for a program where it is not takes 8 ms each time.
     path = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", *os.environ.get("PATH", "").split(":")]
     variables = {
@@ -153,7 +154,7 @@ def _script(command: Sequence[str], environment: Mapping[str, str]) -> str:
     exported = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     program, *arguments = command
     words = [shutil.which(program) or program, *arguments]
-    return "\n".join([*exported, f"cd {shlex.quote(str(Path.cwd()))} || exit 126", f"exec {shlex.join(words)}", ""])
+    return "\n".join([*exported, f"cd {shlex.quote(str(place))} || exit 126", f"exec {shlex.join(words)}", ""])
 
 
 def _roomy(memory_mb: int) -> Path | None:

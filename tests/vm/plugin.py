@@ -19,6 +19,7 @@ from vm.guest import DIED, IN_GUEST, LOOK_SECONDS, MEMORY_MB, TIMED_OUT, Guest
 from vm.processor import NoGuest
 from vm.reports import Reader, Report, Writer
 
+TESTS = Path(__file__).parents[1]
 HOST_MARK = "on_host"
 PASSED_ON = ("CI", "NETPOL_REQUIRE_ALL", "NETPOL_TESTBED")
 LAST_WORDS = 6000
@@ -49,11 +50,26 @@ class LevelRun:
         dump = level.patience_seconds - DUMP_SECONDS
         command = [
             *(sys.executable, "-m", "pytest", f"--rootdir={config.rootpath}", f"--config-file={config.inipath}"),
-            *("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist", "--tb=short", "--color=no", "-q"),
+            *(
+                "-p",
+                "vm.plugin",
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:randomly",
+                "-p",
+                "no:xdist",
+                "--tb=short",
+                "--color=no",
+                "-q",
+            ),
             *("-o", f"faulthandler_timeout={dump:g}", *tests),
         ]
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        self._guest = Guest(directory, command, environment=environment, memory_mb=level.memory_mb)
+        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environment = {**passed_on, "PYTHONPATH": str(TESTS)}
+        # Node ids are paths from there.
+        place = config.rootpath
+        self._guest = Guest(directory, command, environment=environment, place=place, memory_mb=level.memory_mb)
         self._reader = Reader(self._guest.out)
 
     def reports_of(self, test: str) -> list[Report]:
