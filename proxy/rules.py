@@ -1,0 +1,197 @@
+"""The sets and chains beside IPVS: who may come in, and which packets go on under the node's address.
+
+A packet to a service's address is for the node itself, so it meets INPUT first; IPVS then sends it
+on by OUTPUT and POSTROUTING. What IPVS does not serve there would reach whoever listens on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_network
+
+from netpol.compiler.names import services_set
+from netpol.compiler.ruleset import (
+    Action,
+    AddressPort,
+    AddressPortAddress,
+    AddressPortNetwork,
+    Balanced,
+    ConnectionState,
+    EchoRequest,
+    Goto,
+    Hook,
+    InNetwork,
+    InSet,
+    InState,
+    IpSet,
+    Jump,
+    OfProtocol,
+    Reject,
+    Rule,
+    SetMark,
+    SetType,
+    Side,
+    Table,
+    ToPorts,
+)
+from netpol.model.networks import Family, Network, family_of
+from netpol.model.ports import PortRange, Protocol
+from netpol.settings import ProxySettings
+from proxy import names
+from proxy.model import Destination, ServerAddress, ServerMark, VirtualServer
+
+_SERVER = (Side.DESTINATION, Side.DESTINATION)
+_SERVER_AND_CLIENT = (Side.DESTINATION, Side.DESTINATION, Side.SOURCE)
+_LIVING = frozenset({ConnectionState.ESTABLISHED, ConnectionState.RELATED})
+
+# --- members
+
+
+def owned(server: VirtualServer, key: ServerAddress) -> AddressPort:
+    """The record that this virtual server is ours, and for whom.
+
+    >>> from netpol.model.networks import parse_address
+    >>> from proxy.model import Origin
+    >>> key = ServerAddress(parse_address("10.96.0.1"), Protocol.TCP, 443)
+    >>> owned(VirtualServer(key, Origin.CLUSTER, title="default/kubernetes:https"), key).comment
+    'default/kubernetes:https cluster'
+    """
+    return port_of(key)._replace(comment=f"{server.title} {server.origin.value}")
+
+
+def port_of(key: ServerAddress) -> AddressPort:
+    """What clients ask for, as a member."""
+    return AddressPort(key.address.packed, key.protocol, key.port)
+
+
+def endpoint_of(destination: Destination, protocol: Protocol) -> AddressPort:
+    """What a packet goes to once IPVS has sent it on, as a member."""
+    return AddressPort(destination.address.packed, protocol, destination.port)
+
+
+def to_itself(destination: Destination, protocol: Protocol) -> AddressPortAddress:
+    """A packet of an endpoint that IPVS has sent back to it, as a member."""
+    packed = destination.address.packed
+    return AddressPortAddress(packed, protocol, destination.port, packed)
+
+
+def admitted(key: ServerAddress, clients: Network) -> Iterator[AddressPortNetwork]:
+    """That these clients may use the server, as members; none where they are of the other family.
+
+    The kernel refuses a prefix without length, so that everybody is two halves.
+    """
+    if family_of(clients) is key.family:
+        for part in clients.subnets() if clients.prefixlen == 0 else (clients,):
+            address = part.network_address.packed
+            yield AddressPortNetwork(key.address.packed, key.protocol, key.port, address, part.prefixlen)
+
+
+# --- sets
+
+
+def empty_sets(family: Family) -> dict[str, IpSet]:
+    """The sets of a family by name, all that there ever are, without members."""
+    ports, kind = SetType.ADDRESS_PORTS, SetType.ADDRESS_PORT_ADDRESSES
+    sets = (
+        IpSet(names.owned_set(family), ports, family, meaning="virtual servers of ours", has_comments=True),
+        IpSet(services_set(family), ports, family, meaning="what the proxy serves"),
+        IpSet(names.addresses_set(family), SetType.ADDRESSES, family, meaning="addresses of services on the link"),
+        IpSet(names.restricted_set(family), ports, family, meaning="servers that only some may use"),
+        IpSet(names.sources_set(family), SetType.ADDRESS_PORT_NETWORKS, family, meaning="who may use them"),
+        IpSet(names.hairpin_set(family), kind, family, meaning="endpoints that may reach themselves"),
+        IpSet(names.local_set(family), ports, family, meaning="endpoints here that may see the client's address"),
+    )
+    return {each.name: each for each in sets}
+
+
+# --- tables
+
+
+def filter_table(family: Family, settings: ProxySettings) -> Table:
+    """What is let in to services, and what is refused at their addresses.
+
+    Where the client may not use the server, nothing may save the packet; where it may, it is judged on its way to
+    the endpoint. No listener of the host is reached by a service's address: what is not served there is refused,
+    and said to be. What answers the node's own connections comes to such an address too, for the kernel takes it as
+    their source.
+    """
+    let_in = Action.ACCEPT if settings.permit_all else Action.RETURN
+    restricted = InSet(names.restricted_set(family), _SERVER)
+    stranger = InSet(names.sources_set(family), _SERVER_AND_CLIENT, negated=True)
+    ping = OfProtocol(Protocol.ICMP), EchoRequest()
+    own, input_chain = names.addresses_set(family), names.hook_chain(Hook.INPUT)
+    return Table(
+        {Hook.INPUT: Rule((), Jump(input_chain), "netpol: services of this node")},
+        {
+            input_chain: (
+                Rule((restricted, stranger), Action.DROP, "no source range of the service has the client"),
+                Rule((InSet(services_set(family), _SERVER),), let_in, "judged on its way to the endpoint"),
+                Rule((InSet(own, (Side.DESTINATION,)),), Goto(names.ADDRESSES), "to a service's address"),
+            ),
+            names.ADDRESSES: (
+                Rule((InState(_LIVING),), Action.RETURN, "answers the node itself"),
+                Rule(ping, let_in, "a ping"),
+                Rule((OfProtocol(Protocol.ICMP),), Action.RETURN),
+                Rule((OfProtocol(Protocol.TCP),), Reject.RESET, "no service has this port"),
+                Rule((), Reject.UNREACHABLE, "no service has this port"),
+            ),
+        },
+    )
+
+
+def nat_table(
+    family: Family, settings: ProxySettings, pod_ranges: Iterable[Network], keeping: Iterable[ServerAddress]
+) -> Table:
+    """Which packets that IPVS sends on leave under the node's address, so that their answers come back here.
+
+    An endpoint would answer itself past IPVS. Of `keeping` the endpoints are on this node, and answer through it
+    whoever asked. Pods are answered through this node wherever they are, where the ranges of all of them are
+    known; of no known range, everybody is masqueraded.
+    """
+    everything = Rule((), Action.MASQUERADE, "answered through this node")
+    pods = [] if settings.masquerade_all else _of_family(family, settings.cluster_cidrs, pod_ranges)
+    chain = names.hook_chain(Hook.POSTROUTING)
+    to_itself = InSet(names.hairpin_set(family), _SERVER_AND_CLIENT)
+    return Table(
+        {Hook.POSTROUTING: Rule((Balanced(),), Jump(chain), "netpol: sent on to an endpoint")},
+        {
+            chain: (
+                Rule((to_itself,), Action.MASQUERADE, "to itself"),
+                Rule((InSet(names.local_set(family), _SERVER),), Jump(names.KEEP), "to an endpoint of this node"),
+                *(Rule((InNetwork(Side.SOURCE, each),), Action.RETURN, "from a pod") for each in pods),
+                everything,
+            ),
+            names.KEEP: tuple(
+                Rule((Balanced(*each),), Action.ACCEPT, "the client's address is kept")
+                for each in sorted(keeping, key=_order)
+                if each.family is family
+            ),
+        },
+    )
+
+
+def mangle_table(family: Family, marks: Mapping[ServerMark, ServerAddress]) -> Table:
+    """Which packets get the marks that IPVS serves by direct return; hooked where there are any."""
+    chain = names.hook_chain(Hook.PREROUTING)
+    own = {key: mark for mark, key in marks.items() if mark.family is family}
+    hook = Rule((), Jump(chain), "netpol: services that answer directly")
+    rules = tuple(Rule(_asked_for(key), SetMark(own[key].mark), str(key)) for key in sorted(own, key=_order))
+    return Table({Hook.PREROUTING: hook} if own else {}, {chain: rules})
+
+
+def _of_family(family: Family, *choices: Iterable[Network]) -> list[Network]:
+    """The networks of this family of the first choice that has any."""
+    found = ([each for each in choice if family_of(each) is family] for choice in choices)
+    return next(filter(None, found), [])
+
+
+def _asked_for(key: ServerAddress) -> tuple[InNetwork, OfProtocol, ToPorts]:
+    return (
+        InNetwork(Side.DESTINATION, ip_network(key.address)),
+        OfProtocol(key.protocol),
+        ToPorts((PortRange(key.port, key.port),)),
+    )
+
+
+def _order(key: ServerAddress) -> tuple[bytes, str, int]:
+    return key.address.packed, key.protocol.value, key.port
