@@ -8,12 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from netpol.compiler.ruleset import (
+    FILTER_HOOKS,
     Action,
     AddressPort,
     AddressPortAddress,
+    AddressPortNetwork,
     AddToSet,
+    Balanced,
+    EchoRequest,
     FirstPacket,
     Goto,
+    Hook,
     InNetwork,
     InSet,
     InState,
@@ -30,10 +35,12 @@ from netpol.compiler.ruleset import (
     Reject,
     Rule,
     Ruleset,
+    SetMark,
     SetReference,
     SetType,
     Table,
     ToPorts,
+    Tunnelled,
 )
 from netpol.model.networks import Family, family_of
 from netpol.model.ports import Protocol
@@ -55,9 +62,17 @@ DIMENSIONS = {
     SetType.NETWORKS: 1,
     SetType.ADDRESS_PORTS: 2,
     SetType.ADDRESS_PORT_ADDRESSES: 3,
+    SetType.ADDRESS_PORT_NETWORKS: 3,
     SetType.SETS: 1,
 }
 """The sides that a packet is looked up by in a set of each type, at the least."""
+
+
+_TYPES: dict[type, SetType] = {
+    AddressPort: SetType.ADDRESS_PORTS,
+    AddressPortAddress: SetType.ADDRESS_PORT_ADDRESSES,
+    AddressPortNetwork: SetType.ADDRESS_PORT_NETWORKS,
+}
 
 
 def check(ruleset: Ruleset) -> None:
@@ -69,6 +84,7 @@ def check(ruleset: Ruleset) -> None:
         rules = [*table.hooks.values(), *(rule for chain in table.chains.values() for rule in chain)]
         for rule in rules:
             _check_rule(rule, family, ruleset.sets)
+            _check_table(rule, set(table.hooks))
         _check_nesting(table)
 
 
@@ -88,23 +104,34 @@ def _check_members(each: IpSet, sets: Mapping[str, IpSet]) -> None:
                 assert int.from_bytes(packed) & ((1 << host_bits) - 1) == 0, f"{member} has host bits"
                 assert (packed, length) not in prefixes, f"{each.name} holds {member} as match and as nomatch"
                 prefixes.add((packed, length))
-            case AddressPort(packed, protocol, port):
-                assert each.type is SetType.ADDRESS_PORTS, f"{each.name} holds {member}"
-                _check_size(each, packed)
-                assert protocol.has_ports, f"{each.name} holds {member}"
-                assert 0 <= port <= 65535, f"{each.name} holds {member}"
-            case AddressPortAddress(packed, protocol, port, peer):
-                assert each.type is SetType.ADDRESS_PORT_ADDRESSES, f"{each.name} holds {member}"
-                _check_size(each, packed)
-                _check_size(each, peer)
-                assert protocol.has_ports, f"{each.name} holds {member}"
-                assert 0 <= port <= 65535, f"{each.name} holds {member}"
+            case AddressPort() | AddressPortAddress() | AddressPortNetwork():
+                _check_address_port(each, member)
             case SetReference(name):
                 assert each.type is SetType.SETS, f"{each.name} holds {member}"
                 assert name in sets, f"there is no set {name}"
                 assert sets[name].type is not SetType.SETS, f"{each.name} lists the list:set {name}"
+    pairs = [member[:3] for member in each.members if isinstance(member, AddressPort)]
+    assert len(pairs) == len(set(pairs)), f"{each.name} holds a port of an address with two comments"
     names = [member.name for member in each.members if isinstance(member, SetReference)]
     assert len(names) == len(set(names)), f"{each.name} lists a set twice"
+
+
+def _check_address_port(each: IpSet, member: AddressPort | AddressPortAddress | AddressPortNetwork) -> None:
+    assert each.type is _TYPES[type(member)], f"{each.name} holds {member}"
+    _check_size(each, member.packed)
+    assert member.protocol.has_ports, f"{each.name} holds {member}"
+    assert 0 <= member.port <= 65535, f"{each.name} holds {member}"
+    match member:
+        case AddressPort(comment=comment):
+            assert each.has_comments or not comment, f"{each.name} keeps no comment, and {member} has one"
+            assert len(comment.encode()) <= MAX_COMMENT, f"{member} has a comment that is too long"
+        case AddressPortAddress(peer=peer):
+            _check_size(each, peer)
+        case AddressPortNetwork(network=network, prefix=prefix):
+            _check_size(each, network)
+            assert 1 <= prefix <= len(network) * 8, f"hash:ip,port,net refuses the prefix length of {member}"
+            beyond = (1 << len(network) * 8 - prefix) - 1
+            assert int.from_bytes(network) & beyond == 0, f"{member} has host bits"
 
 
 def _check_size(each: IpSet, packed: bytes) -> None:
@@ -114,7 +141,8 @@ def _check_size(each: IpSet, packed: bytes) -> None:
 
 def _check_rule(rule: Rule, family: Family, sets: Mapping[str, IpSet]) -> None:
     protocols = [match.protocol for match in rule.matches if isinstance(match, OfProtocol)]
-    assert len(protocols) <= 1, f"{rule} names two protocols"
+    tunnelled = [match for match in rule.matches if isinstance(match, Tunnelled)]
+    assert len(protocols) + len(tunnelled) <= 1, f"{rule} names two protocols"
     assert len(rule.comment.encode()) <= MAX_COMMENT, f"{rule} has a comment that is too long"
     for match in rule.matches:
         _check_match(match, rule, family, sets)
@@ -129,10 +157,22 @@ def _check_rule(rule: Rule, family: Family, sets: Mapping[str, IpSet]) -> None:
             assert len(sides) == DIMENSIONS[sets[name].type], f"{name} does not take {len(sides)} sides"
         case Reject.RESET:
             assert protocols == [Protocol.TCP], f"{rule} resets what is no TCP"
+        case SetMark(mark):
+            assert 0 <= mark < 1 << 32, f"{rule} sets a mark of over 32 bits"
         case Action() | Reject() | Jump() | Goto():
             pass
         case _:
             raise AssertionError(f"{rule} has an unknown target")
+
+
+def _check_table(rule: Rule, hooks: set[Hook]) -> None:
+    """The table is told by its hooks: only the filter table has a rule in FORWARD, only nat one in POSTROUTING."""
+    if rule.target is Action.MASQUERADE:
+        assert hooks <= {Hook.POSTROUTING}, f"{rule} masquerades outside the nat table"
+    if isinstance(rule.target, Reject):
+        assert not hooks - set(FILTER_HOOKS), f"{rule} rejects outside the filter table"
+    if rule.target is Action.DROP:
+        assert Hook.POSTROUTING not in hooks, f"{rule} drops in the nat table"
 
 
 def _check_match(match: Match, rule: Rule, family: Family, sets: Mapping[str, IpSet]) -> None:
@@ -153,7 +193,11 @@ def _check_match(match: Match, rule: Rule, family: Family, sets: Mapping[str, Ip
             assert family is Family.IPV6, f"{rule} is not for a table of {family}"
         case InState(states):
             assert states, f"{rule} matches no state"
-        case OfProtocol() | FirstPacket() | NotSyn() | NotInit() | LocalAddress():
+        case Balanced(address, protocol, port):
+            assert address is None or family_of(address) is family, f"{rule} is not for a table of {family}"
+            assert protocol is None or protocol.has_ports, f"{rule} names a virtual server without a port"
+            assert port is None or 0 <= port <= 65535, f"{rule} names no port"
+        case OfProtocol() | FirstPacket() | NotSyn() | NotInit() | LocalAddress() | EchoRequest() | Tunnelled():
             pass
         case _:
             raise AssertionError(f"{rule} has an unknown match: {match}")
@@ -168,7 +212,7 @@ def _demanded(match: Match) -> tuple[Protocol, ...] | None:
             return (Protocol.TCP,)
         case NotInit():
             return (Protocol.SCTP,)
-        case OfIcmpv6Type():
+        case OfIcmpv6Type() | EchoRequest():
             return (Protocol.ICMP,)
         case _:
             return None

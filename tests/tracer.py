@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from refusals import DIMENSIONS, check
 
@@ -18,7 +19,10 @@ from netpol.compiler.ruleset import (
     Action,
     AddressPort,
     AddressPortAddress,
+    AddressPortNetwork,
     AddToSet,
+    Balanced,
+    EchoRequest,
     FirstPacket,
     Goto,
     Hook,
@@ -38,10 +42,13 @@ from netpol.compiler.ruleset import (
     Reject,
     Rule,
     Ruleset,
+    SetMark,
     SetReference,
     SetType,
     Side,
+    Target,
     ToPorts,
+    Tunnelled,
 )
 from netpol.model.networks import Address, Family, family_of
 from netpol.model.ports import Protocol
@@ -61,14 +68,23 @@ ECHO_REQUEST = 128
 """ICMPv6's ping."""
 
 
+class VirtualServer(NamedTuple):
+    """What a client asked for of IPVS."""
+
+    address: Address
+    protocol: Protocol
+    port: int
+
+
 @dataclass(frozen=True, slots=True)
 class Packet:
     """A packet after service translation; `protocol` is None for one that no policy can name.
 
     `opening` is a TCP packet with SYN and without ACK, RST and FIN, or an SCTP packet with
     INIT and nothing else; `first` is one that is NEW and before which none of its connection
-    has passed. `local` are the own addresses of the node it is on; loopback is always among
-    them.
+    has passed. `ping` is an echo request of ICMP. What is `tunnelled` carries another packet of
+    its family, and `asked` is what IPVS sent it on for, from a client. `local` are the own
+    addresses of the node it is on; loopback is always among them.
     """
 
     source: Address
@@ -80,12 +96,16 @@ class Packet:
     opening: bool = True
     first: bool = True
     icmpv6_type: int = ECHO_REQUEST
+    ping: bool = True
+    tunnelled: bool = False
+    asked: VirtualServer | None = None
     local: frozenset[Address] = frozenset()
 
     def __post_init__(self) -> None:
         assert family_of(self.source) is family_of(self.destination), f"{self} is of two families"
         has_ports = self.protocol is not None and self.protocol.has_ports
         assert has_ports == (self.port is not None), f"{self} has a port and no protocol for it, or the other way round"
+        assert not (self.tunnelled and self.protocol), f"{self} is tunnelled and of a protocol that policies can name"
 
     def address(self, side: Side) -> Address:
         """The address on that side."""
@@ -115,6 +135,15 @@ class Outcome(enum.Enum):
         return self is not Outcome.ACCEPTED
 
 
+_VERDICTS: dict[Target, Outcome] = {
+    Action.DROP: Outcome.DROPPED,
+    Action.ACCEPT: Outcome.ACCEPTED,
+    Action.MASQUERADE: Outcome.ACCEPTED,
+    **dict.fromkeys(Reject, Outcome.REJECTED),
+}
+"""What the targets make of a packet that end its way through the table."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A rule that matched, and where it stands."""
@@ -126,12 +155,21 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One packet's way: `rules_met` are all rules it was compared with, `path` those that matched."""
+    """One packet's way: `rules_met` are all rules it was compared with, `path` those that matched.
+
+    `mark` is the one that it was given last.
+    """
 
     verdict: Outcome
     rules_met: int
     path: tuple[Step, ...]
     logs: tuple[Log, ...]
+    mark: int = 0
+
+    @property
+    def is_masqueraded(self) -> bool:
+        """True where it went on from another address."""
+        return any(step.rule.target is Action.MASQUERADE for step in self.path)
 
     @property
     def points(self) -> tuple[LogPoint | None, ...]:
@@ -152,12 +190,13 @@ class _Walk:
     rules_met: int = 0
     path: list[Step] = field(default_factory=list)
     logs: list[Log] = field(default_factory=list)
+    mark: int = 0
 
     def enter(self, chain: str, rules: tuple[Rule, ...]) -> None:
         self.stack.append((chain, iter(enumerate(rules))))
 
     def end(self, verdict: Outcome) -> Trace:
-        return Trace(verdict, self.rules_met, tuple(self.path), tuple(self.logs))
+        return Trace(verdict, self.rules_met, tuple(self.path), tuple(self.logs), self.mark)
 
 
 def trace(ruleset: Ruleset, family: Family, hook: Hook, packet: Packet) -> Trace:
@@ -190,11 +229,9 @@ class Tracer:
             if not all(self._meets(match, family, packet) for match in rule.matches):
                 continue
             walk.path.append(Step(chain, index, rule))
+            if (verdict := _VERDICTS.get(rule.target)) is not None:
+                return walk.end(verdict)
             match rule.target:
-                case Action.DROP:
-                    return walk.end(Outcome.DROPPED)
-                case Reject():
-                    return walk.end(Outcome.REJECTED)
                 case Action.RETURN:
                     walk.stack.pop()
                 case Jump(onward):
@@ -204,6 +241,8 @@ class Tracer:
                     walk.enter(onward, table.chains[onward])
                 case Log() as log:
                     walk.logs.append(log)
+                case SetMark(mark):
+                    walk.mark = mark
                 case AddToSet():
                     pass
         return walk.end(Outcome.ACCEPTED)
@@ -214,22 +253,19 @@ class Tracer:
                 return self._holds(self._ruleset.sets[name], sides, family, packet) is not negated
             case InNetwork(side, network, negated):
                 return (packet.address(side) in network) is not negated
-            case OfProtocol(protocol):
-                return packet.protocol is protocol
-            case ToPorts(ports):
-                return packet.port is not None and any(packet.port in each for each in ports)
             case InState(states, negated):
                 return (packet.state.value in {state.value for state in states}) is not negated
             case FirstPacket():
                 return packet.first and packet.state is State.NEW
-            case NotSyn():
-                return packet.protocol is Protocol.TCP and not packet.opening
-            case NotInit():
-                return packet.protocol is Protocol.SCTP and not packet.opening
             case LocalAddress(side, negated):
                 return packet.is_local(side) is not negated
-            case OfIcmpv6Type(number):
-                return packet.protocol is Protocol.ICMP and packet.icmpv6_type == number
+            case Balanced(address, protocol, port):
+                wanted = (address, protocol, port)
+                return packet.asked is not None and all(
+                    each in (None, asked) for each, asked in zip(wanted, packet.asked, strict=True)
+                )
+            case _:
+                return _header_meets(match, packet)
 
     def _holds(self, tested: IpSet, sides: tuple[Side, ...], family: Family, packet: Packet) -> bool:
         """True where the set has the packet's sides.
@@ -247,6 +283,8 @@ class Tracer:
                 return _holds_address_port(tested, sides, packet)
             case SetType.ADDRESS_PORT_ADDRESSES:
                 return _holds_address_port_address(tested, sides, packet)
+            case SetType.ADDRESS_PORT_NETWORKS:
+                return _holds_address_port_network(tested, sides, packet)
             case SetType.SETS:
                 names = [member.name for member in tested.members if isinstance(member, SetReference)]
                 return any(self._holds(self._ruleset.sets[name], sides, family, packet) for name in names)
@@ -259,6 +297,27 @@ class Tracer:
             if nomatch is not None:
                 return not nomatch
         return False
+
+
+_Header = OfProtocol | ToPorts | NotSyn | NotInit | OfIcmpv6Type | EchoRequest | Tunnelled
+
+
+def _header_meets(match: _Header, packet: Packet) -> bool:
+    match match:
+        case OfProtocol(protocol):
+            return packet.protocol is protocol
+        case ToPorts(ports):
+            return packet.port is not None and any(packet.port in each for each in ports)
+        case NotSyn():
+            return packet.protocol is Protocol.TCP and not packet.opening
+        case NotInit():
+            return packet.protocol is Protocol.SCTP and not packet.opening
+        case OfIcmpv6Type(number):
+            return packet.protocol is Protocol.ICMP and packet.icmpv6_type == number
+        case EchoRequest():
+            return packet.protocol is Protocol.ICMP and packet.ping
+        case Tunnelled():
+            return packet.tunnelled
 
 
 def _networks_by_prefix(tested: IpSet) -> dict[int, dict[int, bool]]:
@@ -274,7 +333,8 @@ def _networks_by_prefix(tested: IpSet) -> dict[int, dict[int, bool]]:
 def _holds_address_port(tested: IpSet, sides: tuple[Side, ...], packet: Packet) -> bool:
     if packet.protocol is None or packet.port is None:
         return False
-    return AddressPort(packet.address(sides[0]).packed, packet.protocol, packet.port_on(sides[1])) in tested.members
+    asked = packet.address(sides[0]).packed, packet.protocol, packet.port_on(sides[1])
+    return any(isinstance(member, AddressPort) and member[:3] == asked for member in tested.members)
 
 
 def _holds_address_port_address(tested: IpSet, sides: tuple[Side, ...], packet: Packet) -> bool:
@@ -282,3 +342,16 @@ def _holds_address_port_address(tested: IpSet, sides: tuple[Side, ...], packet: 
         return False
     own, port, peer = packet.address(sides[0]), packet.port_on(sides[1]), packet.address(sides[2])
     return AddressPortAddress(own.packed, packet.protocol, port, peer.packed) in tested.members
+
+
+def _holds_address_port_network(tested: IpSet, sides: tuple[Side, ...], packet: Packet) -> bool:
+    if packet.protocol is None or packet.port is None:
+        return False
+    own, port, peer = packet.address(sides[0]), packet.port_on(sides[1]), packet.address(sides[2])
+    return any(
+        isinstance(member, AddressPortNetwork)
+        and member[:3] == (own.packed, packet.protocol, port)
+        and int(peer) >> (peer.max_prefixlen - member.prefix)
+        == int.from_bytes(member.network) >> (peer.max_prefixlen - member.prefix)
+        for member in tested.members
+    )

@@ -19,6 +19,9 @@ from netpol.model.treatment import Extent
 
 PREFIX = "NETPOL-"
 
+SERVICE_PREFIX = PREFIX + "SERVICE-"
+"""What the names of the service proxy's own chains and sets begin with."""
+
 MIDSTREAM = PREFIX + "MIDSTREAM"
 """The chain of packets that open no connection and belong to none."""
 INVALID = PREFIX + "INVALID"

@@ -121,8 +121,8 @@ class Side(enum.Enum):
 class InSet:
     """The packet's fields named by `sides` are (or, negated, are not) in the set.
 
-    A hash:ip,port takes two sides, address then port, and a hash:ip,port,ip three; a hash:ip
-    inside a list:set only uses the first.
+    A hash:ip,port takes two sides, address then port, a hash:ip,port,ip and a hash:ip,port,net
+    three; a hash:ip inside a list:set only uses the first.
     """
 
     name: str
@@ -334,6 +334,14 @@ class TableName(enum.Enum):
     FILTER = "filter"
     NAT = "nat"
     MANGLE = "mangle"
+
+
+TABLE_HOOKS: Mapping[TableName, tuple[Hook, ...]] = {
+    TableName.FILTER: FILTER_HOOKS,
+    TableName.NAT: (Hook.PREROUTING, Hook.INPUT, Hook.OUTPUT, Hook.POSTROUTING),
+    TableName.MANGLE: (Hook.PREROUTING, Hook.INPUT, Hook.FORWARD, Hook.OUTPUT, Hook.POSTROUTING),
+}
+"""The built-in chains of each table."""
 
 
 @dataclass(frozen=True, slots=True)

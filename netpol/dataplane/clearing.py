@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from netpol.compiler import names
 from netpol.dataplane.kernel import HookRule, Sets, Tables
 from netpol.dataplane.patch import write_table
 from netpol.dataplane.render import RenderedTable
@@ -12,6 +13,9 @@ from netpol.dataplane.ruletext import destination, split
 from netpol.dataplane.steps import WriteTable, references_first
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
+
+_SHARED = frozenset(map(names.services_set, Family))
+"""The sets that the firewall's rules and the service proxy's both use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,10 @@ class Cleared:
 
 
 def clear(tables: Iterable[Tables], sets: Sets, families: Sequence[Family]) -> Cleared:
-    """Remove our hooks, chains and sets.
+    """Remove our hooks, chains and sets: those of the owner that `tables` and `sets` are of.
 
     What rules or sets of others still use is left and named: a chain is empty then, which lets every packet pass.
+    A set that two owners share is left to the other one without a word.
     """
     cleared = [clear_tables(table, families) for table in tables]
     removed, refused = _clear_sets(sets)
@@ -69,10 +74,10 @@ def _write_removal(tables: Tables, step: WriteTable) -> tuple[int, list[str]]:
     return len(step.chains), []
 
 
-def _remove_chains(tables: Tables, family: Family, names: Iterable[str]) -> Iterator[str]:
+def _remove_chains(tables: Tables, family: Family, chains: Iterable[str]) -> Iterator[str]:
     """Each chain is gone, or is told with the rules of others that lead to it."""
     strays = tables.read(family).strays
-    for name in names:
+    for name in chains:
         try:
             tables.write(family, [f"-X {name}"])
         except KernelRefusal as refusal:
@@ -93,10 +98,27 @@ def _clear_sets(sets: Sets) -> tuple[int, list[str]]:
         held = sets.read()
     except KernelRefusal as refusal:
         return 0, [str(refusal)]
+    own = references_first(each for name, each in held.items() if name not in _SHARED)
+    refused: list[str] = []
     try:
-        sets.destroy([each.name for each in references_first(held.values())])
+        sets.destroy([each.name for each in own])
     except KernelRefusal as refusal:
-        names = sorted(sets.read())
-        others = (f"ipset {name} cannot be destroyed either" for name in names if name not in str(refusal))
-        return len(held) - len(names), [str(refusal), *others]
-    return len(held), []
+        left = sorted(sets.read().keys() - _SHARED)
+        others = (f"ipset {name} cannot be destroyed either" for name in left if name not in str(refusal))
+        refused = [str(refusal), *others]
+    refused += _release(sets, [name for name in held if name in _SHARED])
+    return len(held) - len(sets.read()), refused
+
+
+def _release(sets: Sets, shared: Sequence[str]) -> list[str]:
+    """These sets are gone, or the other owner uses them; what else the kernel refuses, in words."""
+    try:
+        # Rules that were deleted a moment ago may still hold them, which is waited for.
+        sets.destroy(shared)
+    except KernelRefusal:
+        try:
+            for name in shared:
+                sets.destroy_unused(name)
+        except KernelRefusal as refusal:
+            return [str(refusal)]
+    return []

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import NamedTuple, Self
 
-from netpol.compiler.names import is_ours
 from netpol.compiler.ruleset import IpSet, Member, SetType
 from netpol.dataplane import ipset_messages as messages
 from netpol.dataplane.kernel import SetSummary
 from netpol.dataplane.members import describe
 from netpol.dataplane.netlink import NetfilterSocket, NetlinkError
+from netpol.dataplane.ownership import FIREWALL, Ownership
 from netpol.errors import KernelRefusal
 
 _NAME_CHARACTERS = 31
@@ -56,8 +56,9 @@ class NetlinkSets:
     `max_members` is the room a hash is created with.
     """
 
-    def __init__(self, max_members: int = messages.MAX_MEMBERS) -> None:
+    def __init__(self, max_members: int = messages.MAX_MEMBERS, ownership: Ownership = FIREWALL) -> None:
         self._max_members = max_members
+        self._is_ours = ownership.is_ours
         self._decoded: dict[str, _Decoded] = {}
         try:
             self._netlink = NetfilterSocket()
@@ -82,7 +83,7 @@ class NetlinkSets:
         last time is not decoded again.
         """
         with _refusing("the ipsets cannot be read"):
-            answers = self._netlink.dump(messages.all_request(), lambda answer: is_ours(messages.decode_name(answer)))
+            answers = self._netlink.dump(messages.all_request(), self._is_about_ours)
         told = {name: tuple(each) for name, each in groupby(answers, messages.decode_name)}
         decoded = {
             name: known
@@ -104,10 +105,11 @@ class NetlinkSets:
     def survey(self) -> Mapping[str, SetSummary]:
         """What our sets are and how many members each has; no member is told."""
         with _refusing("the ipsets cannot be surveyed"):
-            answers = self._netlink.dump(
-                messages.headers_request(), lambda answer: is_ours(messages.decode_name(answer))
-            )
+            answers = self._netlink.dump(messages.headers_request(), self._is_about_ours)
         return {messages.decode_name(answer): messages.decode_summary(answer) for answer in answers}
+
+    def _is_about_ours(self, answer: bytes) -> bool:
+        return self._is_ours(messages.decode_name(answer))
 
     def create(self, sets: Iterable[IpSet]) -> None:
         """Create each set, empty: a set that exists is refused."""

@@ -1,6 +1,6 @@
 """The bytes of ipset's netlink messages, both ways; `ipset` sends and receives them.
 
-hash:net masks what lies beyond a prefix, and the member reads back masked.
+hash:net and hash:ip,port,net mask what lies beyond a prefix, and the member reads back masked.
 """
 
 from __future__ import annotations
@@ -10,7 +10,16 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.compiler.ruleset import (
+    AddressPort,
+    AddressPortAddress,
+    AddressPortNetwork,
+    IpSet,
+    Member,
+    NetworkMember,
+    SetReference,
+    SetType,
+)
 from netpol.dataplane.kernel import SetSummary
 from netpol.dataplane.members import misfit
 from netpol.dataplane.netlink import (
@@ -32,7 +41,8 @@ CREATE, DESTROY, LIST, ADD, REMOVE = IPSET | 2, IPSET | 3, IPSET | 7, IPSET | 9,
 
 SET_NAME, LINE_NUMBER = 2, 9
 _PROTOCOL, _TYPE_NAME, _REVISION, _FAMILY, _FLAGS, _DATA, _MEMBERS = 1, 3, 4, 5, 6, 7, 8
-_ADDRESS, _PREFIX, _PORT, _TIMEOUT, _PROTOCOL_NUMBER, _MEMBER_FLAGS, _PEER = 1, 3, 4, 6, 7, 8, 20
+_ADDRESS, _PREFIX, _PORT, _TIMEOUT, _PROTOCOL_NUMBER, _MEMBER_FLAGS = 1, 3, 4, 6, 7, 8
+_PEER, _PEER_PREFIX = 20, 21
 _HASH_SIZE, _MAX_MEMBERS, _LIST_SIZE, _MEMBER_NAME, _COMMENT, _MEMBER_COUNT = 18, 19, 23, 18, 26, 24
 
 _HEADERS_ONLY = 4
@@ -51,12 +61,22 @@ LIST_SIZE = 1 << 16
 _SMALLEST_HASH = 64
 """The kernel's least. Its default of 1,024 costs 8 kB a set, and thousands of sets hold a few members each."""
 
-# The oldest revisions that have what is used: nomatch since 2, SCTP ports since 1, comments since 2.
+# The oldest revisions that have what is used: nomatch since 2, SCTP ports since 1, a list:set's comments since 2.
 _REVISIONS = {
     SetType.ADDRESSES: 0,
     SetType.NETWORKS: 2,
     SetType.ADDRESS_PORTS: 1,
     SetType.ADDRESS_PORT_ADDRESSES: 1,
+    SetType.ADDRESS_PORT_NETWORKS: 1,
+    SetType.SETS: 2,
+}
+# The oldest ones that keep comments.
+_REVISIONS_WITH_COMMENTS = {
+    SetType.ADDRESSES: 3,
+    SetType.NETWORKS: 4,
+    SetType.ADDRESS_PORTS: 3,
+    SetType.ADDRESS_PORT_ADDRESSES: 3,
+    SetType.ADDRESS_PORT_NETWORKS: 5,
     SetType.SETS: 2,
 }
 _FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6, None: socket.AF_UNSPEC}
@@ -109,13 +129,16 @@ def _named(command: int, name: str) -> Request:
 def create_request(target: IpSet, max_members: int = MAX_MEMBERS) -> Request:
     """Create the set, empty, with room for what it is to hold: hashes are sized by its members.
 
-    list:sets keep a comment for each member.
+    list:sets always keep a comment for each member.
     """
+    revision = (_REVISIONS_WITH_COMMENTS if target.has_comments else _REVISIONS)[target.type]
     if target.type is SetType.SETS:
         options = number_attribute(_LIST_SIZE, LIST_SIZE) + number_attribute(_MEMBER_FLAGS, _WITH_COMMENT)
     else:
         size = max(_SMALLEST_HASH, min(len(target.members), max_members))
         options = number_attribute(_HASH_SIZE, size) + number_attribute(_MAX_MEMBERS, max_members)
+        if target.has_comments:
+            options += number_attribute(_MEMBER_FLAGS, _WITH_COMMENT)
     if target.timeout_seconds is not None:
         options += number_attribute(_TIMEOUT, target.timeout_seconds)
     body = b"".join(
@@ -123,7 +146,7 @@ def create_request(target: IpSet, max_members: int = MAX_MEMBERS) -> Request:
             _VERSION,
             text_attribute(SET_NAME, target.name),
             text_attribute(_TYPE_NAME, target.type.value),
-            attribute(_REVISION, bytes([_REVISIONS[target.type]])),
+            attribute(_REVISION, bytes([revision])),
             attribute(_FAMILY, bytes([_FAMILIES[target.family]])),
             attribute(NESTED | _DATA, options),
         )
@@ -160,10 +183,14 @@ def _encode(member: Member) -> bytes:
         case NetworkMember(packed, prefix, nomatch):
             fields = _ADDRESS_HEADS[len(packed)] + packed + _PREFIX_ATTRIBUTE.pack(5, _PREFIX, prefix)
             return fields + _NOMATCH_ATTRIBUTE if nomatch else fields
-        case AddressPort(packed, protocol, port):
-            return _encode_address_port(packed, protocol, port)
+        case AddressPort(packed, protocol, port, comment):
+            fields = _encode_address_port(packed, protocol, port)
+            return fields + text_attribute(_COMMENT, comment) if comment else fields
         case AddressPortAddress(packed, protocol, port, peer):
             return _encode_address_port(packed, protocol, port) + _PEER_HEADS[len(peer)] + peer
+        case AddressPortNetwork(packed, protocol, port, network, prefix):
+            peer = _PEER_HEADS[len(network)] + network + _PREFIX_ATTRIBUTE.pack(5, _PEER_PREFIX, prefix)
+            return _encode_address_port(packed, protocol, port) + peer
         case SetReference(name, comment):
             reference = text_attribute(_MEMBER_NAME, name)
             return reference + text_attribute(_COMMENT, comment) if comment else reference
@@ -191,11 +218,13 @@ def decode_summary(answer: bytes) -> SetSummary:
     fields = attributes(answer)
     options = attributes(fields[_DATA])
     timeout = options.get(_TIMEOUT)
+    kind = _TYPE_BY_NAME.get(_text(fields[_TYPE_NAME]))
     return SetSummary(
-        _TYPE_BY_NAME.get(_text(fields[_TYPE_NAME])),
+        kind,
         _FAMILY_BY_NUMBER.get(fields[_FAMILY][0]),
         None if timeout is None else int.from_bytes(timeout, "big"),
         int.from_bytes(options.get(_MEMBER_COUNT, b""), "big"),
+        _has_comments(kind, options),
     )
 
 
@@ -204,7 +233,7 @@ def decode_set(answers: Iterable[bytes]) -> IpSet | None:
 
     Members of protocols that no policy names are left out.
     """
-    name, kind, family, timeout = "", None, None, None
+    name, kind, family, timeout, has_comments = "", None, None, None, False
     members: list[Member] = []
     for answer in answers:
         fields = attributes(answer)
@@ -212,14 +241,22 @@ def decode_set(answers: Iterable[bytes]) -> IpSet | None:
             name = _text(fields[SET_NAME])
             kind = _TYPE_BY_NAME.get(_text(fields[_TYPE_NAME]))
             family = _FAMILY_BY_NUMBER.get(fields[_FAMILY][0])
-            timeout = attributes(fields.get(_DATA, b"")).get(_TIMEOUT)
+            options = attributes(fields.get(_DATA, b""))
+            timeout = options.get(_TIMEOUT)
+            has_comments = _has_comments(kind, options)
         if kind is None:
             return None
         members += _decode_members(kind, family, fields.get(_MEMBERS, b""))
     if kind is None:
         return None
     timeout_seconds = None if timeout is None else int.from_bytes(timeout, "big")
-    return IpSet(name, kind, family, frozenset(members), timeout_seconds=timeout_seconds)
+    return IpSet(name, kind, family, frozenset(members), timeout_seconds=timeout_seconds, has_comments=has_comments)
+
+
+def _has_comments(kind: SetType | None, options: dict[int, bytes]) -> bool:
+    """True where the set may be made with comments or without them, and was made with."""
+    flags = int.from_bytes(options.get(_MEMBER_FLAGS, b""), "big")
+    return kind is not SetType.SETS and bool(flags & _WITH_COMMENT)
 
 
 _TYPE_BY_NAME = {kind.value: kind for kind in SetType}
@@ -259,12 +296,22 @@ def _decode_address_port(fields: dict[int, bytes]) -> AddressPort | None:
     protocol = _PROTOCOLS_BY_NUMBER.get(fields[_PROTOCOL_NUMBER][0])
     if protocol is None:
         return None
-    return AddressPort(fields[_ADDRESS][4:], protocol, int.from_bytes(fields[_PORT], "big"))
+    comment = _text(fields.get(_COMMENT, b""))
+    return AddressPort(fields[_ADDRESS][4:], protocol, int.from_bytes(fields[_PORT], "big"), comment)
 
 
 def _decode_address_port_address(fields: dict[int, bytes]) -> AddressPortAddress | None:
     decoded = _decode_address_port(fields)
-    return None if decoded is None else AddressPortAddress(*decoded, fields[_PEER][4:])
+    return None if decoded is None else AddressPortAddress(*decoded[:3], fields[_PEER][4:])
+
+
+def _decode_address_port_network(fields: dict[int, bytes]) -> AddressPortNetwork | None:
+    decoded = _decode_address_port(fields)
+    if decoded is None:
+        return None
+    network = fields[_PEER][4:]
+    prefix = fields[_PEER_PREFIX][0] if _PEER_PREFIX in fields else len(network) * 8
+    return AddressPortNetwork(*decoded[:3], network, prefix)
 
 
 def _decode_reference(fields: dict[int, bytes]) -> SetReference:
@@ -276,6 +323,7 @@ _DECODERS: dict[SetType, Callable[[dict[int, bytes]], Member | None]] = {
     SetType.NETWORKS: _decode_network,
     SetType.ADDRESS_PORTS: _decode_address_port,
     SetType.ADDRESS_PORT_ADDRESSES: _decode_address_port_address,
+    SetType.ADDRESS_PORT_NETWORKS: _decode_address_port_network,
     SetType.SETS: _decode_reference,
 }
 

@@ -1,4 +1,4 @@
-"""The filter tables, written and read through one variant of iptables' own tools.
+"""Tables of iptables, written and read through one variant of its own tools.
 
 `-restore --noflush` changes the chains it is given and nothing else, all or nothing:
 the nft variant as one transaction of the kernel, the legacy one under the lock that
@@ -8,15 +8,18 @@ every iptables-legacy takes (`-w`), so what others write at the same moment stay
 from __future__ import annotations
 
 import re
+import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
+from netpol.compiler.ruleset import TableName
 from netpol.dataplane.kernel import KernelTable
-from netpol.dataplane.legacy_table import filter_exists
+from netpol.dataplane.legacy_table import table_exists
 from netpol.dataplane.line_reader import LineReader
 from netpol.dataplane.nft_generation import NftGeneration
+from netpol.dataplane.ownership import FIREWALL, Ownership
 from netpol.dataplane.readback import parse_table
 from netpol.dataplane.spares import Spares
 from netpol.dataplane.tool import TIMEOUT_SECONDS, Outcome, run_tool
@@ -29,6 +32,12 @@ _ATTEMPTS = 3
 _REMEMBERED_WRITERS = 64
 """What they wrote is told to listeners at once, and their numbers are some day another's."""
 
+_TRANSACTION = threading.Lock()
+"""Held by the one writer of this process that waits for its COMMIT in nf_tables.
+
+Another's new generation would be taken for that of its own transaction.
+"""
+
 _LINE = re.compile(r"(?:^|: |at )line:? (\d+)", re.MULTILINE)
 _NOISE = re.compile(r"^Try `|^Error occurred at line|^\s*$|^# Warning: ")
 _BANNER = re.compile(r"^ip6?tables-(?:\w+-)?(?:restore|save)(?: v[\d.]+ \(\w+\))?: ?")
@@ -38,9 +47,16 @@ class IptablesTables:
     """`kernel.Tables` for one variant; with `spares`, nft's next writer is started when the last one has ended."""
 
     def __init__(
-        self, variant: Variant, timeout_seconds: float = TIMEOUT_SECONDS, spares: Spares | None = None
+        self,
+        variant: Variant,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        spares: Spares | None = None,
+        table: TableName = TableName.FILTER,
+        ownership: Ownership = FIREWALL,
     ) -> None:
         self.variant = variant
+        self._table = table
+        self._ownership = ownership
         self._spares = spares
         self._timeout_seconds = timeout_seconds
         self._failed_late: list[str] = []
@@ -49,24 +65,24 @@ class IptablesTables:
         self._generation = NftGeneration()
 
     def read(self, family: Family) -> KernelTable:
-        """What the family's filter table holds of ours."""
-        return parse_table(self.save(family))
+        """What the family's table holds of ours."""
+        return parse_table(self.save(family), self._table, self._ownership)
 
     def save(self, family: Family) -> str:
-        """The text of `iptables-save -t filter`, empty where there is no such table.
+        """The text of `iptables-save -t TABLE`, empty where there is no such table.
 
         Asking legacy's tool for a table would make one, so the kernel is asked first.
         """
-        if self.variant is Variant.LEGACY and not filter_exists(family):
+        if self.variant is Variant.LEGACY and not table_exists(family, self._table):
             return ""
         tool = tool_name(self.variant, family, "save")
-        outcome = run_tool((tool, "-t", "filter"), timeout_seconds=self._timeout_seconds)
+        outcome = run_tool((tool, "-t", self._table.value), timeout_seconds=self._timeout_seconds)
         if outcome.status != 0:
-            raise KernelRefusal(f"{tool} cannot read the filter table: {_complaint(outcome)}")
+            raise KernelRefusal(f"{tool} cannot read the {self._table.value} table: {_complaint(outcome)}")
         return outcome.output
 
     def write(self, family: Family, lines: Sequence[str]) -> None:
-        """Apply `lines` (restore format, between `*filter` and `COMMIT`) all or nothing, others' rules untouched.
+        """Apply `lines` (restore format, between the table's name and `COMMIT`) all or nothing, others' untouched.
 
         Raises what went wrong with an earlier write after its COMMIT, too: it was carried
         out, and it is better to look.
@@ -76,7 +92,7 @@ class IptablesTables:
         if not lines:
             return
         tool = tool_name(self.variant, family, "restore")
-        text = "\n".join(("*filter", *lines, "COMMIT", ""))
+        text = "\n".join((f"*{self._table.value}", *lines, "COMMIT", ""))
         arguments = (tool, "-w", str(LOCK_SECONDS), "--noflush")
         for _ in range(_ATTEMPTS):
             self._begun += 1
@@ -111,8 +127,10 @@ class IptablesTables:
         spare = None if self._spares is None else self._spares.take(arguments)
         tool = spare or LineReader(arguments, self._timeout_seconds)
         self._writers.append(tool.pid)
-        before = self._generation.read()
-        if not tool.feed(text) or self._generation.read() in (before, None):
+        with _TRANSACTION:
+            before = self._generation.read()
+            is_in_force = tool.feed(text) and self._generation.read() not in (before, None)
+        if not is_in_force:
             return tool.end()
         tool.leave(partial(self._note_end, arguments))
         return Outcome(0, "", "")
@@ -153,7 +171,7 @@ def _complaint(outcome: Outcome) -> str:
 
 
 def _offender(outcome: Outcome, lines: Sequence[str]) -> str:
-    """The line of ours that the complaint is about, counted from `*filter`; the COMMIT is none of ours."""
+    """The line of ours that the complaint is about, counted from the table's name; the COMMIT is none of ours."""
     found = _LINE.search(outcome.complaint)
     index = int(found[1]) - 2 if found else -1
     return f" (in {lines[index]!r})" if 0 <= index < len(lines) else ""

@@ -77,7 +77,7 @@ class Keeper:
         # What was superseded once is looked for once: nobody else writes under our names.
         self._superseded = ()
         steps, held = self._apply(ruleset.tables, lambda _: ruleset)
-        self._shadow = Shadow(held)
+        self._shadow = Shadow(held.beside(ruleset))
         self._shadow.follow(steps)
         self._stale = set(self._shadow.sets.keys() - ruleset.sets.keys())
         return Outcome(first + steps, cleared)

@@ -17,7 +17,10 @@ from netpol.model.ports import Protocol as TransportProtocol
 
 @dataclass(frozen=True, slots=True)
 class HookRule:
-    """A rule in a built-in chain that leads to one of our chains, and its place there, from 1."""
+    """A rule that leads to one of our chains, and its place in the chain it stands in, from 1.
+
+    Behind a hook, rules that lead to a neighbour's chains (`ownership`) are not counted.
+    """
 
     position: int
     text: str
@@ -25,7 +28,7 @@ class HookRule:
 
 @dataclass(frozen=True, slots=True)
 class KernelTable:
-    """What one family's filter table holds of ours, as normalised iptables-save text.
+    """What one table of a family holds of ours, as normalised iptables-save text.
 
     `chains` maps a chain's name to its rules, each as `render` writes it, without `-A NAME`.
     `strays` are rules leading to our chains from chains that others made, by chain: they
@@ -44,10 +47,11 @@ class SetSummary(NamedTuple):
     family: Family | None
     timeout_seconds: int | None
     members: int
+    has_comments: bool = False
 
 
 class Sets(Protocol):
-    """The ipsets whose names are ours (`compiler.names.is_ours`); no others are ever read or written."""
+    """The ipsets whose names are ours (`ownership`); no others are ever read or written."""
 
     def read(self) -> Mapping[str, IpSet]:
         """Our sets as the kernel holds them."""
@@ -75,13 +79,13 @@ class Sets(Protocol):
 
 
 class Tables(Protocol):
-    """The filter table of each family, through one variant of iptables."""
+    """One table of each family, such as the filter table, through one variant of iptables."""
 
     def read(self, family: Family) -> KernelTable:
-        """What the family's filter table holds of ours."""
+        """What the family's table holds of ours."""
 
     def write(self, family: Family, lines: Sequence[str]) -> None:
-        """Apply `lines` (restore format, between `*filter` and `COMMIT`) all or nothing, others' rules untouched."""
+        """Apply `lines` (restore format, between the table's name and `COMMIT`) all or nothing, others' untouched."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from netpol.compiler.names import is_ours
 from netpol.compiler.ruleset import Hook
-from netpol.dataplane.legacy_table import filter_exists
+from netpol.dataplane.legacy_table import table_exists
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 
@@ -49,7 +49,7 @@ def concerning(family: Family) -> Mapping[str, bytes]:
     rules lead to it. Counters and other chains do not matter. KernelRefusal where the table or
     the library cannot be read. For one thread only: libiptc keeps its state to itself.
     """
-    if not filter_exists(family):
+    if not table_exists(family):
         return {}
     binding = _binding(family)
     if isinstance(binding, str):

@@ -1,4 +1,7 @@
-"""How large a legacy filter table is, asked of the kernel without a program: any rule more or less shows."""
+"""Which legacy tables there are, and how large the filter table is, asked of the kernel without a program.
+
+Any rule more or less shows in its size.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
+from netpol.compiler.ruleset import TableName
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 
@@ -31,13 +35,13 @@ class TableSize(NamedTuple):
     size: int
 
 
-def filter_exists(family: Family) -> bool:
-    """False where the network namespace of this thread has no filter table of the legacy variant.
+def table_exists(family: Family, table: TableName = TableName.FILTER) -> bool:
+    """False where the network namespace of this thread has no such table of the legacy variant.
 
     Asking for its size, or the tools for its rules, would make one.
     """
     try:
-        return "filter" in Path("/proc/thread-self/net", _NAMES[family]).read_text(encoding="utf-8").split()
+        return table.value in Path("/proc/thread-self/net", _NAMES[family]).read_text(encoding="utf-8").split()
     except FileNotFoundError:
         return False
     except PermissionError:
@@ -46,7 +50,7 @@ def filter_exists(family: Family) -> bool:
 
 def filter_size(family: Family) -> TableSize | None:
     """The size of the filter table in the network namespace of this thread; None where there is none."""
-    if not filter_exists(family):
+    if not table_exists(family):
         return None
     domain, level = _LEVELS[family]
     answer = ctypes.create_string_buffer(b"filter", _INFO.size)

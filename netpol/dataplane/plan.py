@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from netpol.compiler import names
@@ -39,6 +39,15 @@ class Held:
 
     sets: Mapping[str, IpSet]
     tables: Mapping[Family, KernelTable]
+
+    def beside(self, desired: Ruleset) -> Held:
+        """The same, with the sets marked that `desired` leaves to others to fill: the kernel does not tell it."""
+        others = {
+            name: replace(each, filled_by_others=True)
+            for name, each in self.sets.items()
+            if (wanted := desired.sets.get(name)) is not None and wanted.filled_by_others
+        }
+        return replace(self, sets={**self.sets, **others})
 
     def part(self, sets: Collection[str], chains: Collection[str]) -> Held:
         """What is held under these names, and the hooks: what a plan of a part of a ruleset starts from."""
@@ -71,7 +80,7 @@ def plan(desired: Ruleset, held: Held, stale_sets: Stale = Stale.DESTROY) -> tup
     - An address that is no known pod's any more is closed first, and a new one opened last (G12).
     - Sets of peers gain members before they lose others: what moves from one to another is in one of them.
     - Then each pod's lists gain sets, the table changes, and the lists lose sets, for the same reason.
-    - What a set remembers for a time is left as it is: the set is made where it is missing.
+    - What a set remembers for a time, or others fill, is left as it is: the set is made where it is missing.
     - The table decides at which moment a pod is isolated, or what is under audit is enforced. Its
       address is among the isolated ones before that and until after it: while the dispatch tree does
       not know the address, nothing refuses its openings, only what comes in mid-stream.
@@ -85,9 +94,7 @@ def plan(desired: Ruleset, held: Held, stale_sets: Stale = Stale.DESTROY) -> tup
     changed = [
         _Difference.between(each, held.sets[name])
         for name, each in desired.sets.items()
-        if _same_kind(each, held.sets.get(name))
-        and each.timeout_seconds is None
-        and each.members != held.sets[name].members
+        if _same_kind(each, held.sets.get(name)) and each.is_ours_to_fill and each.members != held.sets[name].members
     ]
     unknown = [each for each in changed if each.target.name in _UNKNOWN]
     isolated = [each for each in changed if each.target.name in _ISOLATED]
@@ -179,8 +186,8 @@ def _same_kind(desired: IpSet, held: IpSet | None) -> bool:
     return held is not None and _kind(desired) == _kind(held)
 
 
-def _kind(each: IpSet) -> tuple[SetType, Family | None, int | None]:
-    return each.type, each.family, each.timeout_seconds
+def _kind(each: IpSet) -> tuple[SetType, Family | None, int | None, bool]:
+    return each.type, each.family, each.timeout_seconds, each.has_comments
 
 
 def _each(differences: Iterable[_Difference], steps: Callable[[_Difference], Iterator[Step]]) -> Iterator[Step]:

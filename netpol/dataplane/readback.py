@@ -1,4 +1,4 @@
-"""What the filter table holds of ours, from the text of iptables-save."""
+"""What a table holds of ours, from the text of iptables-save."""
 
 from __future__ import annotations
 
@@ -7,21 +7,26 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from netpol.compiler.names import PREFIX, is_ours
-from netpol.compiler.ruleset import Hook
+from netpol.compiler.names import PREFIX
+from netpol.compiler.ruleset import TABLE_HOOKS, TableName
 from netpol.dataplane.kernel import HookRule, KernelTable
-from netpol.dataplane.render import STATES, protocol_name
+from netpol.dataplane.ownership import FIREWALL, Ownership
+from netpol.dataplane.render import STATES, TUNNEL_NUMBERS, protocol_name
 from netpol.dataplane.ruletext import destination, respell, split
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.ports import PROTOCOL_NUMBERS, Protocol
 
 _RULE = re.compile(r"(?:\[\d+:\d+\] )?-A (\S+)(?: (.*))?")
-_INCOMPATIBLE = re.compile(r"# Table `filter' is incompatible")
+_INCOMPATIBLE = re.compile(r"# Table `\w+' is incompatible")
 
-# Without /etc/protocols (a slim image has none) the tools print other names, or numbers.
+# Without /etc/protocols (a slim image has none) the tools print other names, or numbers; and what
+# is written as a number, because they would not know its name then, is printed by name where there is one.
 _PROTOCOLS = {
     "icmpv6": protocol_name(Protocol.ICMP, Family.IPV6),
+    "ipencap": str(TUNNEL_NUMBERS[Family.IPV4]),
+    "ipv4": str(TUNNEL_NUMBERS[Family.IPV4]),
+    "ipv6": str(TUNNEL_NUMBERS[Family.IPV6]),
     **{
         str(number): protocol_name(protocol, family)
         for family, numbers in PROTOCOL_NUMBERS.items()
@@ -31,17 +36,19 @@ _PROTOCOLS = {
 _STATES = [state.value for state in STATES]
 
 
-def parse_table(saved: str) -> KernelTable:
-    """The chains of ours, and every rule elsewhere that leads to one, from `iptables-save -t filter`.
+def parse_table(saved: str, table: TableName = TableName.FILTER, ownership: Ownership = FIREWALL) -> KernelTable:
+    """The chains of ours, and every rule elsewhere that leads to one, from `iptables-save -t TABLE`.
 
     Everything else may be written as oddly as it likes. KernelRefusal where the tool
     says it cannot show the table.
     """
     if _INCOMPATIBLE.search(saved):
         raise KernelRefusal(
-            "the filter table holds rules that iptables-nft cannot read: something writes to it with nft;"
+            f"the {table.value} table holds rules that iptables-nft cannot read: something writes to it with nft;"
             " give that its own table, or choose the other variant with --iptables-variant=legacy"
         )
+    is_ours, is_neighbours = ownership.is_ours, ownership.is_neighbours
+    hooks = {hook.value: hook for hook in TABLE_HOOKS[table]}
     chains: dict[str, list[str]] = {}
     entries: dict[str, list[HookRule]] = {}
     lengths: dict[str, int] = {}
@@ -55,11 +62,13 @@ def parse_table(saved: str) -> KernelTable:
             if is_ours(chain):
                 chains.setdefault(chain, []).append(normalise(text))
                 continue
-            position = lengths[chain] = lengths.get(chain, 0) + 1
             # Almost every rule of others is passed over by this look at the bare text.
-            if PREFIX in text and is_ours(destination(split(text)) or ""):
+            leads_to = (PREFIX in text and destination(split(text))) or ""
+            if chain in hooks and is_neighbours(leads_to):
+                continue
+            position = lengths[chain] = lengths.get(chain, 0) + 1
+            if is_ours(leads_to):
                 entries.setdefault(chain, []).append(HookRule(position, normalise(text)))
-    hooks = {hook.value: hook for hook in Hook}
     return KernelTable(
         hooks={hook: tuple(entries.get(name, ())) for name, hook in hooks.items()},
         chains={name: tuple(rules) for name, rules in chains.items()},

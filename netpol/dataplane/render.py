@@ -14,7 +14,9 @@ from functools import lru_cache
 from netpol.compiler.ruleset import (
     Action,
     AddToSet,
+    Balanced,
     ConnectionState,
+    EchoRequest,
     FirstPacket,
     Goto,
     Hook,
@@ -31,13 +33,15 @@ from netpol.compiler.ruleset import (
     OfProtocol,
     Reject,
     Rule,
+    SetMark,
     Side,
     Table,
     ToPorts,
+    Tunnelled,
 )
 from netpol.dataplane.ruletext import quote
 from netpol.model.networks import Family
-from netpol.model.ports import ALL_PORTS, PortRange, Protocol
+from netpol.model.ports import ALL_PORTS, NUMBERS_WITH_PORTS, PortRange, Protocol
 
 COMMENT_BYTES = 255
 PREFIX_BYTES = 63
@@ -46,6 +50,10 @@ PREFIX_BYTES = 63
 STATES = (ConnectionState.NEW, ConnectionState.RELATED, ConnectionState.ESTABLISHED)
 """The states in the order the tools print them."""
 
+TUNNEL_NUMBERS = {Family.IPV4: 4, Family.IPV6: 41}
+"""The protocols of packets that carry another one of their family. Their names are in /etc/protocols alone."""
+
+_ECHO_REQUESTS = {Family.IPV4: "--icmp-type 8", Family.IPV6: "--icmpv6-type 128"}
 _SYN = "! --tcp-flags FIN,SYN,RST,ACK SYN"
 _INIT = "! --chunk-types only INIT"
 _ICMPV6 = "ipv6-icmp"
@@ -75,7 +83,7 @@ def render_rule(rule: Rule, family: Family) -> str:
     """The rule as one line, without `-A NAME`.
 
     ValueError where no rule can say it: ports, flags or a reset without the protocol that has
-    them, two networks on one side, a log prefix that would be cut.
+    them, two networks on one side, two protocols, a log prefix that would be cut.
 
     >>> from netpol.model.ports import PortRange
     >>> ports = ToPorts((PortRange(80, 80), PortRange(8000, 8080)))
@@ -124,6 +132,10 @@ def _protocol(matches: Sequence[Match], family: Family) -> list[str]:
     protocol = next((match.protocol for match in matches if isinstance(match, OfProtocol)), None)
     ports = [_port_of(match, protocol) for match in matches if isinstance(match, ToPorts)]
     details = [*filter(None, ports), *filter(None, (_header(match, protocol, family) for match in matches))]
+    if any(isinstance(match, Tunnelled) for match in matches):
+        if protocol is not None:
+            raise ValueError(f"what is tunnelled is of no other protocol, such as {protocol.value}")
+        return [f"-p {TUNNEL_NUMBERS[family]}"]
     if protocol is None:
         return []
     name = protocol_name(protocol, family)
@@ -160,6 +172,10 @@ def _header(match: Match, protocol: Protocol | None, family: Family) -> str:
             if protocol is not Protocol.ICMP or family is not Family.IPV6:
                 raise ValueError("an ICMPv6 type is matched without ICMPv6")
             return f"--icmpv6-type {match.number}"
+        case EchoRequest():
+            if protocol is not Protocol.ICMP:
+                raise ValueError("a ping is matched without ICMP")
+            return _ECHO_REQUESTS[family]
         case _:
             return ""
 
@@ -179,8 +195,19 @@ def _match(match: Match) -> str:
             return "-m conntrack ! --ctstatus CONFIRMED"
         case LocalAddress():
             return f"-m addrtype {_not(match)}--{match.side.value}-type LOCAL"
+        case Balanced():
+            return f"-m ipvs {_virtual_server(match)}--vdir ORIGINAL"
         case _:
             return ""
+
+
+def _virtual_server(match: Balanced) -> str:
+    parts = (
+        "" if match.protocol is None else f"--vproto {NUMBERS_WITH_PORTS[match.protocol]} ",
+        "" if match.address is None else f"--vaddr {match.address} ",
+        "" if match.port is None else f"--vport {match.port} ",
+    )
+    return "".join(parts)
 
 
 def _target(rule: Rule, family: Family) -> str:
@@ -207,6 +234,8 @@ def _target(rule: Rule, family: Family) -> str:
         case AddToSet(name, sides):
             # Without --exist the time of a member that is there already would run out.
             return f"-j SET --add-set {name} {_sides(sides)} --exist"
+        case SetMark(mark):
+            return f"-j MARK --set-xmark {mark:#x}/0xffffffff"
 
 
 def _sides(sides: Iterable[Side]) -> str:

@@ -23,8 +23,8 @@ from netpol.dataplane.steps import (
 class Shadow:
     """Equal to what would be read, as long as nobody else writes.
 
-    Members that the kernel forgets after a time, or adds by a rule, are not followed: such a
-    set holds here what was read of it.
+    Members that the kernel forgets after a time or adds by a rule, or that others add, are not
+    followed: such a set holds here what was read of it.
     """
 
     def __init__(self, held: Held) -> None:
@@ -71,8 +71,8 @@ class Shadow:
     def estranged(self, survey: Mapping[str, SetSummary]) -> frozenset[str]:
         """The names under which the kernel has not what was left there: a set gone, made, emptied, filled or remade.
 
-        A member exchanged for another one does not show, nor what a set remembers for a time,
-        nor a set of others that only has a name like ours: it is never read either.
+        A member exchanged for another one does not show, nor what a set remembers for a time or
+        others fill it with, nor a set of others that only has a name like ours: it is never read either.
         """
         readable = {name for name, summary in survey.items() if summary.type is not None}
         return frozenset(
@@ -110,5 +110,6 @@ class Shadow:
 
 
 def _fits(known: IpSet, found: SetSummary) -> bool:
-    same_kind = (known.type, known.family, known.timeout_seconds) == found[:3]
-    return same_kind and (known.timeout_seconds is not None or len(known.members) == found.members)
+    kind = known.type, known.family, known.timeout_seconds, known.has_comments
+    same_kind = kind == (found.type, found.family, found.timeout_seconds, found.has_comments)
+    return same_kind and (not known.is_ours_to_fill or len(known.members) == found.members)

@@ -11,7 +11,7 @@ import pytest
 import rule_forms
 from rule_forms import ADDRESS_SET, ANSWER_SET, CHAIN, LIST_SET, PORT_SET
 
-from netpol.compiler.ruleset import Hook, IpSet, SetType
+from netpol.compiler.ruleset import FILTER_HOOKS, Hook, IpSet, SetType
 from netpol.dataplane import ipset
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables, tool_name
@@ -112,7 +112,7 @@ def make_sets(sets: Sets) -> None:
 
 
 def test_an_empty_table(kernel: Kernel) -> None:
-    assert kernel.read() == KernelTable(dict.fromkeys(Hook, ()), {})
+    assert kernel.read() == KernelTable(dict.fromkeys(FILTER_HOOKS, ()), {})
 
 
 def test_every_form_of_rule_reads_back(kernel: Kernel) -> None:
@@ -145,7 +145,7 @@ def test_the_first_rule_of_a_hook_is_ours_and_others_keep_theirs(kernel: Kernel)
     kernel.write("-D FORWARD 4")
     assert kernel.read().hooks[Hook.FORWARD] == (HookRule(1, "-j NETPOL-FORWARD"),)
     kernel.write("-D FORWARD -j NETPOL-FORWARD", "-X NETPOL-FORWARD")
-    assert kernel.read() == KernelTable(dict.fromkeys(Hook, ()), {})
+    assert kernel.read() == KernelTable(dict.fromkeys(FILTER_HOOKS, ()), {})
     assert list(kernel.others.rules("FORWARD")) == ["-p tcp -j ACCEPT", "-p udp -j DROP"]
 
 

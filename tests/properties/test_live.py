@@ -21,14 +21,14 @@ from worlds import NODE_NAMES, all_addresses, own_addresses, snapshots
 
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.engine import Engine
-from netpol.compiler.ruleset import Hook, Rule, Ruleset, Table
+from netpol.compiler.ruleset import FILTER_HOOKS, Rule, Ruleset, Table
 from netpol.control.batches import batches
 from netpol.dataplane.apply import apply
 from netpol.dataplane.kernel import Flow
 from netpol.dataplane.plan import Stale, plan
 from netpol.dataplane.shadow import Shadow
 from netpol.dataplane.steps import WriteTable
-from netpol.model.facts import Fact, Kind, lists
+from netpol.model.facts import FIREWALL_KINDS, Fact, Kind, lists
 from netpol.model.networks import Address, family_of
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Direction, Policy
@@ -117,7 +117,7 @@ def test_the_kernel_ends_as_the_naive_compile_of_the_last_cluster(
     assert live.memory.sets.read().keys() == compile_ruleset(last, OPTIONS).sets.keys()
 
 
-@given(histories(), st.permutations(list(Kind)), st.integers(0, 400))
+@given(histories(), st.permutations(FIREWALL_KINDS), st.integers(0, 400))
 def test_it_starts_right_whatever_is_listed_last_and_whatever_is_refused(
     history: tuple[Snapshot, list[list[Fact]]], kinds: list[Kind], refused: int
 ) -> None:
@@ -248,7 +248,7 @@ def openings(addresses: Iterable[Address], own: frozenset[Address], salt: int) -
     pairs = [(a, b) for a in ends for b in ends if a.version == b.version and a != b]
     share = OPENINGS_PER_WORLD / (len(pairs) * len(PORTS) + 1) * 2**32
     return [
-        (tuple(Hook)[index % 3], Packet(source, destination, *port, local=own))
+        (FILTER_HOOKS[index % 3], Packet(source, destination, *port, local=own))
         for source, destination in pairs
         for index, port in enumerate(PORTS)
         if crc32(source.packed + destination.packed, index << 8 | salt) < share

@@ -14,7 +14,7 @@ from tracer import Packet
 from worlds import NODE_NAMES, all_addresses, own_addresses, snapshots
 
 from netpol.compiler.compile import compile_ruleset
-from netpol.compiler.ruleset import Hook, Ruleset
+from netpol.compiler.ruleset import FILTER_HOOKS, Ruleset
 from netpol.dataplane.apply import apply
 from netpol.dataplane.plan import Held, plan
 from netpol.errors import KernelRefusal
@@ -176,7 +176,7 @@ def openings(before: Snapshot, after: Snapshot, salt: int) -> list[Opening]:
     ]
     share = OPENINGS_PER_WORLD / (len(pairs) * len(PORTS) * 2 + 1) * 2**32
     return [
-        (tuple(Hook)[index % 3], Packet(source, destination, *port, opening=opens, local=own))
+        (FILTER_HOOKS[index % 3], Packet(source, destination, *port, opening=opens, local=own))
         for source, destination in pairs
         for index, (port, opens) in enumerate(product(PORTS, (True, False)))
         if crc32(source.packed + destination.packed, index << 8 | salt) < share

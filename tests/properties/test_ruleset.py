@@ -16,7 +16,7 @@ from worlds import NODE_NAMES, snapshots
 
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.names import is_ours
-from netpol.compiler.ruleset import AddToSet, Hook, InSet, Rule, Ruleset, SetReference, SetType
+from netpol.compiler.ruleset import FILTER_HOOKS, AddToSet, Hook, InSet, Rule, Ruleset, SetReference, SetType
 from netpol.model.networks import Address, Family, family_of
 from netpol.model.policies import Policy, Semantics
 from netpol.model.ports import Protocol
@@ -53,7 +53,7 @@ def sets_in_use(ruleset: Ruleset) -> set[str]:
 def test_the_kernel_takes_it(snapshot: Snapshot, options: NodeOptions) -> None:
     ruleset = compile_ruleset(snapshot, options)
     assert ruleset.tables.keys() == set(options.families)
-    assert all(set(table.hooks) == set(Hook) for table in ruleset.tables.values())
+    assert all(set(table.hooks) == set(FILTER_HOOKS) for table in ruleset.tables.values())
     refusals.check(ruleset)
 
 

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from netpol.compiler.ruleset import ConnectionState, IpSet
+from netpol.compiler.ruleset import ConnectionState, IpSet, TableName
 from netpol.dataplane.ruletext import Word
 from netpol.model.networks import Family
 
 MULTIPORT_SLOTS = 15
 SET_FIELDS = 6
 
-_TARGETS = frozenset({"ACCEPT", "DROP", "RETURN", "REJECT", "NFLOG", "SET"})
-_PROTOCOLS = {Family.IPV4: {"tcp", "udp", "sctp", "icmp"}, Family.IPV6: {"tcp", "udp", "sctp", "ipv6-icmp"}}
+_TARGETS = frozenset({"ACCEPT", "RETURN", "NFLOG", "SET", "MARK"})
+_TARGETS_OF = {
+    TableName.FILTER: _TARGETS | {"DROP", "REJECT"},
+    TableName.NAT: _TARGETS | {"MASQUERADE"},
+    TableName.MANGLE: _TARGETS | {"DROP"},
+}
+_PROTOCOLS = {
+    Family.IPV4: {"tcp", "udp", "sctp", "icmp", "4"},
+    Family.IPV6: {"tcp", "udp", "sctp", "ipv6-icmp", "41"},
+}
+_ICMP_MODULES = {Family.IPV4: "icmp", Family.IPV6: "icmp6"}
 _WITH_PORTS = frozenset({"tcp", "udp", "sctp"})
 _CHUNKS = frozenset({"DATA", "INIT", "INIT_ACK", "HEARTBEAT", "HEARTBEAT_ACK", "ABORT", "COOKIE_ECHO", "COOKIE_ACK"})
 
@@ -30,6 +40,7 @@ _REJECTIONS = {
 class Surroundings:
     """What a rule may refer to: the sets there are, and the chains of its table that are not built in."""
 
+    table: TableName
     family: Family
     find_set: Callable[[str], IpSet | None]
     chains: frozenset[str]
@@ -66,6 +77,8 @@ def why_refused(words: Sequence[Word], surroundings: Surroundings) -> str | None
         return "ports are matched without the protocol that has them"
     if "icmp6" in said.modules and said.protocol != "ipv6-icmp":
         return "icmp6 needs -p ipv6-icmp"
+    if "icmp" in said.modules and said.protocol != "icmp":
+        return "icmp needs -p icmp"
     if said.rejection == _RESET and said.protocol != "tcp":
         return f"{_RESET} needs -p tcp"
     return None
@@ -97,6 +110,10 @@ def _network(said: _Said, option: str, following: Iterator[Word]) -> None:
     if option in said.sides:
         raise _Refused(f"multiple {option} flags not allowed")
     said.sides.add(option)
+    _network_of_family(said, option, following)
+
+
+def _network_of_family(said: _Said, option: str, following: Iterator[Word]) -> None:
     try:
         network = ipaddress.ip_network(_value(following, option))
     except ValueError as wrong:
@@ -113,7 +130,7 @@ def _protocol(said: _Said, option: str, following: Iterator[Word]) -> None:
 
 def _module(said: _Said, option: str, following: Iterator[Word]) -> None:
     name = _value(following, option)
-    if name not in _MODULES or (name == "icmp6" and said.surroundings.family is Family.IPV4):
+    if name not in _MODULES | {_ICMP_MODULES[said.surroundings.family]}:
         raise _Refused(f"couldn't load match {name!r}")
     said.modules.add(name)
 
@@ -197,6 +214,18 @@ def _nothing_more(_said: _Said, _option: str, _following: Iterator[Word]) -> Non
     """The option has no value."""
 
 
+def _way(_: _Said, option: str, following: Iterator[Word]) -> None:
+    way = _value(following, option)
+    if way not in {"ORIGINAL", "REPLY"}:
+        raise _Refused(f"unknown direction {way!r}")
+
+
+def _mark(_: _Said, option: str, following: Iterator[Word]) -> None:
+    mark = _value(following, option)
+    if not _MARK.fullmatch(mark):
+        raise _Refused(f"{mark!r} is no mark and mask")
+
+
 def _rejection(said: _Said, option: str, following: Iterator[Word]) -> None:
     said.rejection = _value(following, option)
     if said.rejection not in _REJECTIONS[said.surroundings.family]:
@@ -207,12 +236,14 @@ def _target(said: _Said, option: str, following: Iterator[Word]) -> None:
     if said.target:
         raise _Refused("a rule has one target")
     said.target = _value(following, option)
-    targets = said.surroundings.chains if option == "-g" else _TARGETS | said.surroundings.chains
+    chains = said.surroundings.chains
+    targets = chains if option == "-g" else _TARGETS_OF[said.surroundings.table] | chains
     if said.target not in targets:
         raise _Refused(f"there is no target or chain {said.target!r}")
 
 
-_MODULES = _WITH_PORTS | {"set", "multiport", "conntrack", "addrtype", "icmp6", "comment"}
+_MODULES = _WITH_PORTS | {"set", "multiport", "conntrack", "addrtype", "comment", "ipvs"}
+_MARK = re.compile(r"0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}")
 _NEGATABLE = frozenset(
     {"-s", "-d", "--match-set", "--ctstate", "--ctstatus", "--tcp-flags", "--chunk-types", "--src-type", "--dst-type"}
 )
@@ -235,10 +266,16 @@ _OPTIONS: dict[str, tuple[str, Callable[[_Said, str, Iterator[Word]], None]]] = 
     "--src-type": ("addrtype", _address_type),
     "--dst-type": ("addrtype", _address_type),
     "--icmpv6-type": ("icmp6", _number_up_to(255)),
+    "--icmp-type": ("icmp", _number_up_to(255)),
+    "--vproto": ("ipvs", _number_up_to(255)),
+    "--vaddr": ("ipvs", _network_of_family),
+    "--vport": ("ipvs", _number_up_to(65535)),
+    "--vdir": ("ipvs", _way),
     "--comment": ("comment", _text),
     "--nflog-prefix": ("NFLOG", _text),
     "--nflog-group": ("NFLOG", _number_up_to(65535)),
     "--reject-with": ("REJECT", _rejection),
+    "--set-xmark": ("MARK", _mark),
     "--add-set": ("SET", _set_and_sides),
     "--exist": ("SET", _nothing_more),
 }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 
-from netpol.compiler.names import is_ours
-from netpol.compiler.ruleset import IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.compiler.ruleset import AddressPortNetwork, IpSet, Member, NetworkMember, SetReference, SetType
 from netpol.dataplane.kernel import SetSummary
 from netpol.dataplane.members import describe, key, misfit
 from netpol.dataplane.memory.journal import Journal
+from netpol.dataplane.ownership import FIREWALL, Ownership
 from netpol.errors import KernelRefusal
 
 NAME_CHARACTERS = 31
@@ -29,13 +30,20 @@ class _Held:
 
 
 class MemorySets:
-    """`kernel.Sets`; `others` are sets that somebody else made, by name."""
+    """`kernel.Sets`, of one owner."""
 
-    def __init__(self, journal: Journal, max_members: int = MAX_MEMBERS) -> None:
+    def __init__(self, journal: Journal, max_members: int = MAX_MEMBERS, ownership: Ownership = FIREWALL) -> None:
         self._journal = journal
         self._max_members = max_members
+        self.ownership = ownership
         self._held: dict[str, _Held] = {}
         self.referred_by_rules: Callable[[str], bool] = lambda _: False
+
+    def seen_by(self, ownership: Ownership) -> MemorySets:
+        """The same sets, as another writer has them."""
+        other = copy(self)
+        other.ownership = ownership
+        return other
 
     def find(self, name: str) -> IpSet | None:
         """The set of this name, ours or not, without its members."""
@@ -47,7 +55,7 @@ class MemorySets:
         return {
             name: replace(held.created, members=frozenset(held.members.values()))
             for name, held in self._held.items()
-            if is_ours(name)
+            if self.ownership.is_ours(name)
         }
 
     def read_members(self, target: IpSet) -> frozenset[Member]:
@@ -59,11 +67,7 @@ class MemorySets:
 
     def survey(self) -> Mapping[str, SetSummary]:
         """Our sets without their members."""
-        return {
-            name: SetSummary(held.type, held.created.family, held.created.timeout_seconds, len(held.members))
-            for name, held in self._held.items()
-            if is_ours(name)
-        }
+        return {name: _summary(held) for name, held in self._held.items() if self.ownership.is_ours(name)}
 
     def create(self, sets: Iterable[IpSet]) -> None:
         """Create each set, empty: a set that exists is refused."""
@@ -77,7 +81,7 @@ class MemorySets:
             if (each.family is None) is not (each.type is SetType.SETS):
                 raise KernelRefusal(f"ipset {each.name} cannot be created: a {each.type.value} of family {each.family}")
             self._journal.enter(f"create {each.name}")
-            self._held[each.name] = _Held(replace(each, members=frozenset(), meaning=""), {})
+            self._held[each.name] = _Held(_as_made(each), {})
 
     def add(self, target: IpSet, members: Iterable[Member]) -> None:
         """Add members to an existing set; one that is there already gets the new comment or flag."""
@@ -140,9 +144,24 @@ class MemorySets:
         return self.referred_by_rules(name) or any(reference in held.members for held in self._held.values())
 
 
+def _as_made(each: IpSet) -> IpSet:
+    """What the kernel knows of a set that has just been made; a list:set's comments are no choice."""
+    has_comments = each.has_comments and each.type is not SetType.SETS
+    return IpSet(each.name, each.type, each.family, timeout_seconds=each.timeout_seconds, has_comments=has_comments)
+
+
+def _summary(held: _Held) -> SetSummary:
+    made = held.created
+    return SetSummary(made.type, made.family, made.timeout_seconds, len(held.members), made.has_comments)
+
+
 def _as_kept(member: Member) -> Member:
     """The member as it reads back: a network without the bits beyond its prefix."""
-    if not isinstance(member, NetworkMember):
-        return member
     masked = key(member)
-    return masked._replace(nomatch=member.nomatch) if isinstance(masked, NetworkMember) else member
+    match member, masked:
+        case NetworkMember(), NetworkMember():
+            return masked._replace(nomatch=member.nomatch)
+        case AddressPortNetwork(), _:
+            return masked
+        case _:
+            return member

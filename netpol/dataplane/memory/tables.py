@@ -1,24 +1,25 @@
-"""Filter tables in memory, written by the lines that iptables-restore takes."""
+"""Tables in memory, written by the lines that iptables-restore takes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from netpol.compiler.ruleset import Hook
+from netpol.compiler.ruleset import TABLE_HOOKS, TableName
 from netpol.dataplane.kernel import KernelTable
 from netpol.dataplane.memory.grammar import Surroundings, why_refused
 from netpol.dataplane.memory.journal import Journal
 from netpol.dataplane.memory.sets import MemorySets
+from netpol.dataplane.ownership import FIREWALL, Ownership
 from netpol.dataplane.readback import normalise, parse_table
 from netpol.dataplane.ruletext import destination, split
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 
 CHAIN_CHARACTERS = 28
-_HOOKS = tuple(hook.value for hook in Hook)
 _NAMING_SETS = frozenset({"--match-set", "--add-set"})
 
 Chains = dict[str, list[str]]
@@ -29,12 +30,27 @@ class _Refused(Exception):
 
 
 class MemoryTables:
-    """`kernel.Tables`; what others wrote is put in by `plant`."""
+    """`kernel.Tables`, of one owner; what others wrote is put in by `plant`."""
 
-    def __init__(self, journal: Journal, sets: MemorySets) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        sets: MemorySets,
+        table: TableName = TableName.FILTER,
+        ownership: Ownership = FIREWALL,
+    ) -> None:
         self._journal = journal
         self._sets = sets
-        self._chains: dict[Family, Chains] = {family: {name: [] for name in _HOOKS} for family in Family}
+        self._table = table
+        self.ownership = ownership
+        self._hooks = tuple(hook.value for hook in TABLE_HOOKS[table])
+        self._chains: dict[Family, Chains] = {family: {name: [] for name in self._hooks} for family in Family}
+
+    def seen_by(self, ownership: Ownership) -> MemoryTables:
+        """The same table, as another writer has it."""
+        other = copy(self)
+        other.ownership = ownership
+        return other
 
     def plant(self, family: Family, chain: str, *rules: str) -> None:
         """Append rules to a chain as somebody else would, unexamined; the chain is made where it is missing."""
@@ -54,15 +70,15 @@ class MemoryTables:
         )
 
     def save(self, family: Family) -> str:
-        """The table as `iptables-save -t filter` prints it."""
+        """The table as `iptables-save -t TABLE` prints it."""
         chains = self._chains[family]
-        declared = (f":{name} {'ACCEPT' if name in _HOOKS else '-'} [0:0]" for name in chains)
+        declared = (f":{name} {'ACCEPT' if name in self._hooks else '-'} [0:0]" for name in chains)
         rules = (f"-A {name} {rule}" for name, rules in chains.items() for rule in rules)
-        return "\n".join(("*filter", *declared, *rules, "COMMIT", ""))
+        return "\n".join((f"*{self._table.value}", *declared, *rules, "COMMIT", ""))
 
     def read(self, family: Family) -> KernelTable:
-        """What the family's filter table holds of ours."""
-        return parse_table(self.save(family))
+        """What the family's table holds of ours."""
+        return parse_table(self.save(family), self._table, self.ownership)
 
     def write(self, family: Family, lines: Sequence[str]) -> None:
         """Apply `lines` all or nothing."""
@@ -74,14 +90,18 @@ class MemoryTables:
                 self._apply(chains, family, line)
             except _Refused as refused:
                 raise KernelRefusal(f"the rules were refused: {refused} (in {line!r})") from refused
-        if loop := _reachable_loop(chains):
+        if loop := _reachable_loop(chains, self._hooks):
             raise KernelRefusal(f"the rules were refused: chain {loop} leads back to itself")
-        self._journal.enter(f"write {len(lines)} lines for IPv{family.value}")
+        self._journal.enter(f"write {len(lines)} lines {self._for(family)}")
         self._chains[family] = chains
+
+    def _for(self, family: Family) -> str:
+        table = "" if self._table is TableName.FILTER else f"to {self._table.value} "
+        return f"{table}for IPv{family.value}"
 
     def _apply(self, chains: Chains, family: Family, line: str) -> None:
         if line.startswith(":"):
-            _declare(chains, line)
+            _declare(chains, line, self._hooks)
             return
         command, _, rest = line.partition(" ")
         name, _, rule = rest.partition(" ")
@@ -100,21 +120,21 @@ class MemoryTables:
             case "-F":
                 chains[name] = []
             case "-X":
-                _remove(chains, name)
+                _remove(chains, name, self._hooks)
             case _:
                 raise _Refused(f"unknown command {command!r}")
 
     def _insert(self, chains: Chains, family: Family, name: str, index: int, rule: str) -> None:
-        surroundings = Surroundings(family, self._sets.find, frozenset(chains) - frozenset(_HOOKS))
+        surroundings = Surroundings(self._table, family, self._sets.find, frozenset(chains) - set(self._hooks))
         if reason := why_refused(split(rule), surroundings):
             raise _Refused(reason)
         chains[name].insert(index, normalise(rule))
 
 
-def _declare(chains: Chains, line: str) -> None:
+def _declare(chains: Chains, line: str, hooks: Collection[str]) -> None:
     """Make the chain, or empty it."""
     name, *rest = line[1:].split(" ")
-    if name in _HOOKS or rest != ["-", "[0:0]"]:
+    if name in hooks or rest != ["-", "[0:0]"]:
         raise _Refused("only chains of our own are declared, as ':NAME - [0:0]'")
     if len(name) > CHAIN_CHARACTERS:
         raise _Refused(f"the chain's name has over {CHAIN_CHARACTERS} characters")
@@ -141,8 +161,8 @@ def _delete(rules: list[str], rule: str) -> None:
     del rules[index]
 
 
-def _remove(chains: Chains, name: str) -> None:
-    if name in _HOOKS:
+def _remove(chains: Chains, name: str, hooks: Collection[str]) -> None:
+    if name in hooks:
         raise _Refused("a built-in chain cannot be removed")
     if chains[name]:
         raise _Refused("the chain is not empty")
@@ -168,7 +188,7 @@ def _references(rule: str) -> _References:
     return _References(destination(words), sets)
 
 
-def _reachable_loop(chains: Mapping[str, Sequence[str]]) -> str | None:
+def _reachable_loop(chains: Mapping[str, Sequence[str]], hooks: Collection[str]) -> str | None:
     """A chain that packets would go round in; the kernel looks only where a hook leads."""
     finished: set[str] = set()
 
@@ -182,4 +202,4 @@ def _reachable_loop(chains: Mapping[str, Sequence[str]]) -> str | None:
         finished.add(name)
         return loop
 
-    return next((loop for hook in _HOOKS if (loop := walk(hook, ())) is not None), None)
+    return next((loop for hook in hooks if (loop := walk(hook, ())) is not None), None)

@@ -13,7 +13,7 @@ from netpol.compiler import names
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.gates import CUT_SECONDS
 from netpol.compiler.names import PodChainKind
-from netpol.compiler.ruleset import Hook, Jump, Member, NetworkMember, Ruleset, SetReference, SetType
+from netpol.compiler.ruleset import FILTER_HOOKS, Jump, Member, NetworkMember, Ruleset, SetReference, SetType
 from netpol.model.networks import Family, parse_network
 from netpol.model.objects import Node, Pod
 from netpol.model.policies import Direction, Policy
@@ -150,7 +150,7 @@ def test_pods_share_the_sets_of_the_same_peers_and_have_lists_of_their_own() -> 
 def test_every_hook_leads_to_a_chain_of_the_table() -> None:
     for table in compiled(HERE).tables.values():
         jumps = [rule.target for rule in table.hooks.values()]
-        assert [jump.chain in table.chains for jump in jumps if isinstance(jump, Jump)] == [True] * len(Hook)
+        assert [jump.chain in table.chains for jump in jumps if isinstance(jump, Jump)] == [True] * len(FILTER_HOOKS)
 
 
 # --- unknown addresses (G12)

@@ -13,7 +13,7 @@ from builders import BOTH, address, block, namespace, node, pod, pods, policy, r
 from tracer import Outcome, Packet, State, Trace, Tracer
 
 from netpol.compiler.compile import compile_ruleset
-from netpol.compiler.ruleset import Hook
+from netpol.compiler.ruleset import FILTER_HOOKS, Hook
 from netpol.model.networks import Address, Family, family_of
 from netpol.model.objects import Pod
 from netpol.model.policies import Policy
@@ -94,7 +94,7 @@ class Full:
 
     def living(self, packet: Packet) -> list[Trace]:
         """The way of a packet at every hook."""
-        return [self._tracer.trace(self.family, hook, packet) for hook in Hook]
+        return [self._tracer.trace(self.family, hook, packet) for hook in FILTER_HOOKS]
 
 
 TREATMENTS = {

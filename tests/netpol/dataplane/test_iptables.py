@@ -16,7 +16,7 @@ import pytest
 import rule_forms
 from rule_forms import ADDRESS_SET, ANSWER_SET, CHAIN, LIST_SET, PORT_SET
 
-from netpol.compiler.ruleset import Hook
+from netpol.compiler.ruleset import FILTER_HOOKS, Hook
 from netpol.dataplane import iptables
 from netpol.dataplane.iptables import IptablesTables, tool_name
 from netpol.dataplane.kernel import HookRule
@@ -156,7 +156,7 @@ def test_rules_of_nft_that_iptables_cannot_show_are_refused_with_a_mend(private_
 def test_writers_at_the_same_moment_lose_nothing(variant: Variant, family: Family, private_network: None) -> None:
     tables = IptablesTables(variant)
     tool = tool_name(variant, family, "restore").removesuffix("-restore")
-    tables.write(family, [*(f":NETPOL-{hook.value} - [0:0]" for hook in Hook), *HOOK_RULES])
+    tables.write(family, [*(f":NETPOL-{hook.value} - [0:0]" for hook in FILTER_HOOKS), *HOOK_RULES])
     over = threading.Event()
     kept: dict[int, list[int]] = {}
     rounds: dict[int, int] = {}
@@ -198,7 +198,7 @@ def test_writers_at_the_same_moment_lose_nothing(variant: Variant, family: Famil
         assert f"--dport {port} -j ACCEPT" in saved
     assert saved.count("-j ACCEPT") == sum(len(ports) for ports in kept.values())
     table = tables.read(family)
-    assert len(table.chains) == len(Hook) + min(ours, 26)
+    assert len(table.chains) == len(FILTER_HOOKS) + min(ours, 26)
     assert all(len(rules) == 3 for name, rules in table.chains.items() if name.startswith("NETPOL-PI-"))
     assert table.hooks[Hook.FORWARD] == (HookRule(1, "-j NETPOL-FORWARD"),)
     assert ours > 3

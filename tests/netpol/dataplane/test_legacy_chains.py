@@ -196,7 +196,7 @@ def test_a_library_that_is_missing_is_a_refusal_and_looked_for_once(monkeypatch:
         raise AttributeError("'NoneType' object has no attribute 'throw_exception'")
 
     module._binding.cache_clear()
-    monkeypatch.setattr(module, "filter_exists", lambda _: True)
+    monkeypatch.setattr(module, "table_exists", lambda _: True)
     monkeypatch.setattr(importlib, "import_module", fail)
     try:
         for _ in range(2):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netpol.dataplane.iptables import tool_name
-from netpol.dataplane.legacy_table import filter_exists, filter_size
+from netpol.dataplane.legacy_table import filter_size, table_exists
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.settings import Variant
@@ -25,7 +25,7 @@ def run(family: Family, *arguments: str) -> None:
 def test_asking_makes_no_table(private_network: None) -> None:
     for family in Family:
         assert filter_size(family) is None
-        assert not filter_exists(family)
+        assert not table_exists(family)
     assert Path("/proc/thread-self/net/ip_tables_names").read_text(encoding="utf-8") == ""
 
 

@@ -6,7 +6,7 @@ import pytest
 import rule_forms
 from rule_forms import CHAIN
 
-from netpol.compiler.ruleset import Hook
+from netpol.compiler.ruleset import FILTER_HOOKS, Hook
 from netpol.dataplane.kernel import HookRule
 from netpol.dataplane.readback import normalise, parse_table
 from netpol.dataplane.render import render_rule
@@ -65,7 +65,7 @@ def test_an_empty_table_holds_nothing() -> None:
     table = parse_table("")
     assert not table.chains
     assert not table.strays
-    assert all(table.hooks[hook] == () for hook in Hook)
+    assert all(table.hooks[hook] == () for hook in FILTER_HOOKS)
 
 
 def test_a_table_the_tool_cannot_show_is_refused_with_a_mend() -> None:

@@ -6,7 +6,7 @@ import pytest
 import rule_forms
 from rule_forms import ADDRESS_SET, ANSWER_SET, CHAIN, LIST_SET, PORT_SET
 
-from netpol.compiler.ruleset import IpSet, SetType
+from netpol.compiler.ruleset import IpSet, SetType, TableName
 from netpol.dataplane.memory.grammar import Surroundings, why_refused
 from netpol.dataplane.render import render_rule
 from netpol.dataplane.ruletext import split
@@ -20,8 +20,8 @@ SETS = {
 }
 
 
-def reason(rule: str, family: Family = Family.IPV4) -> str | None:
-    return why_refused(split(rule), Surroundings(family, SETS.get, frozenset({CHAIN})))
+def reason(rule: str, family: Family = Family.IPV4, table: TableName = TableName.FILTER) -> str | None:
+    return why_refused(split(rule), Surroundings(table, family, SETS.get, frozenset({CHAIN})))
 
 
 @pytest.mark.parametrize("family", Family)
