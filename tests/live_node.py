@@ -14,9 +14,11 @@ from live import after, unfollowed
 from prometheus_client import CollectorRegistry
 from waiting import PATIENCE_SECONDS, wait_until
 
-from netpol.agent import Control
+from netpol.agent.firewall_thread import FirewallThread
+from netpol.agent.own_writes import WritesOfAll
 from netpol.bus import Bus
 from netpol.compiler.compile import compile_ruleset
+from netpol.control.firewall import Instruments
 from netpol.dataplane.apply import Kernel
 from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.dataplane.ipset import NetlinkSets
@@ -42,7 +44,8 @@ class LiveNode:
         self.metrics = Metrics(CollectorRegistry())
         settings = AgentSettings(self.options, DirectorySource(cluster.directory), sync_period_seconds=SYNC_SECONDS)
         health = Health(time.monotonic, 60.0)
-        self._control = Control(settings, cluster.variant, self._bus, self.metrics, health, unfollowed())
+        instruments = Instruments(self.metrics, health, time.monotonic)
+        self._control = FirewallThread(settings, cluster.variant, self._bus, instruments, unfollowed(), WritesOfAll())
         self._bus.replace_all(lists(snapshot))
         self._snapshot = snapshot
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 import netpol
-from netpol.agent import run_agent
+from netpol.agent.agent import run_agent
 from netpol.command import cleanup
 from netpol.command.agent_arguments import add_agent_arguments, agent_settings
 from netpol.command.arguments import attribute

@@ -17,7 +17,6 @@ from live import gone, known
 from live_node import SYNC_SECONDS, AgentProcess, LiveNode
 from waiting import wait_until
 
-from netpol import agent as agent_module
 from netpol.model.networks import Family
 from netpol.settings import Variant
 
@@ -162,8 +161,7 @@ def test_what_others_break_is_mended_within_the_period(clean: Cluster, tmp_path:
     clean.shell("one", tools["iptables"], "-F", "FORWARD")
 
 
-def test_no_rule_of_others_is_lost_while_both_write(clean: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_module, "_settle", lambda: None)
+def test_no_rule_of_others_is_lost_while_both_write(clean: Cluster) -> None:
     chunks, size = 50, 200
     tool = f"iptables-{clean.variant.value}"
     wait = ["-w", "30"] if clean.variant is Variant.LEGACY else []

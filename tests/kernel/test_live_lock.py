@@ -14,7 +14,6 @@ from live import known
 from live_node import LiveNode
 from waiting import wait_until
 
-from netpol import agent
 from netpol.dataplane import iptables
 from netpol.model.networks import Family
 from netpol.settings import Variant
@@ -47,7 +46,6 @@ def test_a_lock_that_is_held_is_waited_for_with_the_old_rules_in_force(
 ) -> None:
     # Others on this machine wait for the lock too: it is held as short as the writer's patience is made.
     monkeypatch.setattr(iptables, "LOCK_SECONDS", 1)
-    monkeypatch.setattr(agent, "_settle", lambda: None)
     with LiveNode(legacy, world(*BASE, CLOSED)) as node:
         wait_until(lambda: node.metric("in_sync") == 1, "it is told that all is well")
         with locked():

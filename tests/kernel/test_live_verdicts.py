@@ -16,7 +16,6 @@ from live_node import LiveNode
 from stream import Streams
 from waiting import wait_until
 
-from netpol import agent
 from netpol.lab.flows import Flow, Speaker
 from netpol.model.facts import Fact
 from netpol.model.networks import Family
@@ -27,11 +26,6 @@ EVENTS = 200
 PORTS = ("80/TCP", "53/UDP")
 RED_API = pods("app=api", namespaces="team=red")
 ALWAYS = rule(peers=[RED_API], ports=PORTS)
-
-
-@pytest.fixture(autouse=True)
-def _leave_the_tests_memory_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent, "_settle", lambda: None)
 
 
 # --- what happens, without a part in what the probed pairs may do

@@ -1,0 +1,92 @@
+"""The threads that keep the kernel, as far as they are to run: made, started and stopped together."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+from netpol.agent.clearing import clear_all
+from netpol.agent.control_thread import ControlThread
+from netpol.agent.firewall_thread import FirewallThread
+from netpol.agent.own_writes import WritesOfAll
+from netpol.agent.rounds import LateLists, PolicyReview, Round
+from netpol.agent.settling import Settling
+from netpol.audit.clock import wall_clock
+from netpol.audit.recording import recording
+from netpol.bus import Bus
+from netpol.control import firewall
+from netpol.control.firewall import Instruments
+from netpol.control.pending import PendingFacts
+from netpol.errors import NetpolError
+from netpol.settings import AgentSettings, Variant
+from netpol.telemetry.logs import Log
+from netpol.telemetry.notices import NoticeBoard
+
+log = Log("agent")
+
+
+class Crew:
+    """The firewall's thread, or the service proxy's, or both; each has its own part of the kernel."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        variant: Variant,
+        bus: Bus,
+        instruments: Instruments,
+        notices: NoticeBoard,
+        stack: ExitStack,
+    ) -> None:
+        """What they need beside, `stack` ends."""
+        self._settings = settings
+        self._settling = Settling(settings.firewall + (settings.proxy is not None))
+        self._own = WritesOfAll()
+        self._threads: list[ControlThread] = []
+        self._rounds: list[Round] = []
+        if settings.firewall:
+            self._add_firewall(variant, bus, instruments, notices, stack)
+        late_at = time.monotonic() + settings.cache_sync_timeout_seconds
+        self._rounds.append(LateLists([thread.subscription for thread in self._threads], late_at))
+
+    def start(self) -> None:
+        """The kernel is kept from here on."""
+        for thread in self._threads:
+            thread.start()
+
+    def is_alive(self) -> bool:
+        """False once any of them has stopped, or died."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def make_rounds(self, now: float) -> None:
+        """Whatever is due at `now` was looked at."""
+        for each in self._rounds:
+            each.make(now)
+
+    def stop(self) -> None:
+        """Nothing is written any more; what they wrote stays in force, unless it was to be removed."""
+        for thread in self._threads:
+            thread.ask_to_stop()
+        for thread in self._threads:
+            thread.stop()
+        if self._settings.cleanup_on_exit and not any(thread.error or thread.is_alive() for thread in self._threads):
+            cleared = clear_all()
+            log.info("cleaned up", done=cleared)
+            for line in cleared.left:
+                log.warning("left", reason=line)
+
+    def raise_errors(self) -> None:
+        """NetpolError where one has died."""
+        for thread in self._threads:
+            if thread.error is not None:
+                raise NetpolError(f"the {thread.name} thread ended: {thread.error!r}") from thread.error
+
+    def _add_firewall(
+        self, variant: Variant, bus: Bus, instruments: Instruments, notices: NoticeBoard, stack: ExitStack
+    ) -> None:
+        node = self._settings.node
+        instruments.health.expect_programmed(firewall.PART)
+        recorder = stack.enter_context(recording(node, self._settings.audit, instruments.metrics))
+        pending = PendingFacts(recorder.follow, wall_clock)
+        thread = FirewallThread(self._settings, variant, bus, instruments, pending, self._own, self._settling.one)
+        self._threads.append(thread)
+        self._rounds.append(PolicyReview(node, thread.subscription, thread.engine.snapshot, notices))
