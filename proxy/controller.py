@@ -1,0 +1,289 @@
+"""The service controller: takes facts from the bus, and keeps this node's kernel equal to what services ask for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from netpol.bus import Subscription
+from netpol.errors import KernelRefusal
+from netpol.listing import listed
+from netpol.model.facts import Key, Kind
+from netpol.model.snapshot import ObjectName
+from netpol.schedule import Schedule
+from netpol.telemetry.health import Health
+from netpol.telemetry.logs import Log
+from netpol.telemetry.notices import NoticeBoard
+from netpol.trigger import Trigger
+from proxy.engine import ProxyEngine, Touched
+from proxy.healthcheck import HealthChecks
+from proxy.kernel import NodeAddresses
+from proxy.metrics import ProxyMetrics
+from proxy.model import ServerKey
+from proxy.outcome import Outcome
+from proxy.programming import Extent, Programming
+from proxy.troubles import troubles
+
+PART = "proxy"
+LONGEST_WAIT_SECONDS = 5.0
+"""An idle controller wakes this often, to say that it is alive."""
+MOST_NAMES = 3
+
+log = Log("proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """How the controller tells of its work, and the clock it tells by."""
+
+    metrics: ProxyMetrics
+    health: Health
+    board: NoticeBoard
+    clock: Callable[[], float]
+
+
+class Schedules(NamedTuple):
+    """When the kernel is compared: IPVS, the link and what stands beside, and sets and chains."""
+
+    servers: Schedule
+    rules: Schedule
+
+
+class ServiceProxy:
+    """One thread's work: `run`, or `step` by `step`.
+
+    Nothing is written before every kind was listed. What fails is tried again, from what the kernel holds by then;
+    meanwhile what is there goes on serving, and facts go on being taken.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        engine: ProxyEngine,
+        programming: Programming,
+        node_addresses: NodeAddresses,
+        schedules: Schedules,
+        instruments: Instruments,
+        health_checks: HealthChecks,
+        on_first: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_first` is called once, when the kernel is programmed for the first time."""
+        self._subscription = subscription
+        self._engine = engine
+        self._programming = programming
+        self._node_addresses = node_addresses
+        self._schedules = schedules
+        self._metrics, self._health = instruments.metrics, instruments.health
+        self._board, self._clock = instruments.board, instruments.clock
+        self._health_checks = health_checks
+        self._on_first = on_first
+        self._has_programmed = False
+        self._alarmed = threading.Event()
+        self._moved = threading.Event()
+        self._waiting = Touched()
+        """What has changed, and was not told yet."""
+        self._offered: dict[str, bool] = {}
+        self._services: dict[ServerKey, ObjectName] = {}
+        self._troubled: frozenset[ObjectName] = frozenset()
+
+    @property
+    def services(self) -> Mapping[ServerKey, ObjectName]:
+        """Whose each server is; for any thread."""
+        return dict(self._services)
+
+    def run(self, trigger: Trigger, stop: threading.Event) -> None:
+        """Work until `stop` is set and the trigger pulled; what was begun is finished."""
+        self._health.expect(PART)
+        try:
+            while not stop.is_set():
+                trigger.wait(self._pause_seconds())
+                self._health.beat(PART)
+                self.step()
+        finally:
+            self._health_checks.stop()
+        self._health.dismiss(PART)
+
+    def alarm(self) -> None:
+        """Somebody else has changed what is ours: compare soon. From any thread; the caller pulls the trigger."""
+        self._alarmed.set()
+
+    def move(self) -> None:
+        """The node has other addresses than before. From any thread; the caller pulls the trigger."""
+        self._moved.set()
+
+    def step(self) -> None:
+        """Take what has changed and bring it to the kernel; compare the whole where that is due."""
+        # Asked first: a kind that is listed after the facts were taken is not among them.
+        in_sync = self._subscription.in_sync()
+        facts = self._subscription.take()
+        touched = self._engine.apply(facts)
+        self._note(touched)
+        if in_sync:
+            self._keep(touched, has_facts=bool(facts))
+        self._health_checks.retry()
+
+    def _keep(self, touched: Touched, *, has_facts: bool) -> None:
+        now = self._clock()
+        if self._alarmed.is_set():
+            self._alarmed.clear()
+            for schedule in self._schedules:
+                schedule.alarm(now)
+        extent = self._due(now)
+        try:
+            touched = _union(touched, self._look_around(compares=bool(extent)))
+            if self._programming.is_certain and touched:
+                self._change(touched, has_facts=has_facts)
+            if extent:
+                self._compare(extent)
+            elif self._programming.is_certain and self._programming.next_look(now) == 0.0:
+                self._look()
+        except KernelRefusal as refusal:
+            self._programming.doubt()
+            self._failed(str(refusal), self._schedules)
+
+    def _pause_seconds(self) -> float:
+        now = self._clock()
+        waits = [LONGEST_WAIT_SECONDS, self._programming.next_look(now), self._health_checks.retry_wait_seconds()]
+        if self._subscription.in_sync():
+            waits += [schedule.wait_seconds(now) for schedule in self._schedules]
+        return min(each for each in waits if each is not None)
+
+    def _due(self, now: float) -> Extent:
+        """What is to be compared: all of it, where it is not known what the kernel holds."""
+        due = Extent(0)
+        for schedule, extent in zip(self._schedules, (Extent.SERVERS, Extent.RULES), strict=True):
+            if schedule.is_due(now):
+                due |= extent
+        return Extent.EVERYTHING if due and not self._programming.is_certain else due
+
+    # --- what is not told by facts
+
+    def _look_around(self, *, compares: bool) -> Touched:
+        """What else has changed of the desired state: the node's addresses, and what its kernel can do."""
+        touched = Touched()
+        if compares or self._moved.is_set():
+            self._moved.clear()
+            try:
+                addresses = self._node_addresses.read()
+            except KernelRefusal:
+                self._moved.set()
+                raise
+            touched = self._noted(self._engine.set_node_addresses(addresses))
+        return _union(touched, self._ask_for_schedulers(again=compares))
+
+    def _ask_for_schedulers(self, *, again: bool) -> Touched:
+        """The engine knows which of the schedulers that services ask for there are not."""
+        services = map(self._engine.service, self._waiting.services)
+        asked = {each.scheduler for each in services if each is not None and each.scheduler}
+        for name in asked | self._offered.keys():
+            if name not in self._offered or (again and not self._offered[name]):
+                self._offered[name] = self._programming.offers(name)
+        missing = frozenset(name for name, is_there in self._offered.items() if not is_there)
+        return self._noted(self._engine.set_unavailable(missing))
+
+    def _noted(self, touched: Touched) -> Touched:
+        self._note(touched)
+        return touched
+
+    def _note(self, touched: Touched) -> None:
+        """What has changed is to be told, and it is known whose the servers are."""
+        if not touched:
+            return
+        self._waiting = _union(self._waiting, touched)
+        for key in touched.servers - self._engine.servers.keys():
+            self._services.pop(key, None)
+        for name in touched.services & self._engine.served.keys():
+            self._services.update(dict.fromkeys(self._engine.served[name].servers, name))
+
+    # --- to the kernel
+
+    def _change(self, touched: Touched, *, has_facts: bool) -> None:
+        began, refused = self._clock(), dict(self._programming.refused)
+        done = self._programming.change(touched, began)
+        if has_facts:
+            self._metrics.event_to_kernel_seconds.observe(self._clock() - self._subscription.taken_since)
+        names = listed(("/".join(name) for name in sorted(touched.services)), MOST_NAMES)
+        log.info("services changed", names=names, done=done, ms=(self._clock() - began) * 1000)
+        self._done(done, began)
+        if self._programming.refused.items() - refused.items():
+            self._failed(self._reasons(), self._schedules[:1])
+
+    def _look(self) -> None:
+        began = self._clock()
+        done = self._programming.look(began)
+        if done.steps:
+            log.info("endpoints have drained", done=done, left=self._programming.draining)
+            self._done(done, began)
+        self._metrics.draining.set(self._programming.draining)
+
+    def _compare(self, extent: Extent) -> None:
+        """The kernel holds all that services ask for, whatever anybody did to it."""
+        was_certain, began = self._programming.is_certain, self._clock()
+        was_refused = bool(self._programming.refused)
+        done = self._programming.converge(began, extent)
+        now = self._clock()
+        self._metrics.compare_seconds.observe(now - began)
+        if not was_certain:
+            log.info("services programmed", done=done, seconds=now - began)
+        elif done.steps and not was_refused:
+            self._metrics.drift_mended.inc(done.steps)
+            log.warning("somebody else had changed what services need in the kernel", mended=done, seconds=now - began)
+        self._done(done, began)
+        if Extent.RULES in extent:
+            self._schedules.rules.succeeded(now)
+        if self._programming.refused:
+            self._failed(self._reasons(), self._schedules[:1])
+        elif Extent.SERVERS in extent:
+            self._schedules.servers.succeeded(now)
+        if not self._has_programmed:
+            self._has_programmed = True
+            self._on_first()
+            self._health.programmed(PART)
+
+    def _done(self, done: Outcome, began: float) -> None:
+        """Whoever is to know of it knows what the kernel holds."""
+        metrics, programming = self._metrics, self._programming
+        metrics.count(done)
+        metrics.sync_seconds.observe(self._clock() - began)
+        metrics.last_sync.set_to_current_time()
+        metrics.servers.set(len(self._engine.servers) - len(programming.conflicts))
+        metrics.draining.set(programming.draining)
+        metrics.conflicts.set(len(programming.conflicts))
+        metrics.refused.set(len(programming.refused))
+        metrics.unreachable.set(len(programming.unreachable))
+        if not programming.refused:
+            metrics.in_sync.set(1)
+            self._health.recover(PART)
+        waiting, self._waiting = self._waiting, Touched()
+        if waiting.health_checks:
+            self._health_checks.follow(self._engine.health_checks)
+        self._tell(waiting.services | waiting.noticed)
+
+    def _tell(self, changed: Collection[ObjectName]) -> None:
+        """Each service's notices are those that it has: of what it asks for, and of what came of that here."""
+        found = troubles(self._programming, self._services, self._engine.served)
+        for name in {*changed, *self._troubled, *found}:
+            service = self._engine.service(name)
+            notices = (*self._engine.notices.get(name, ()), *found.get(name, ()))
+            uid = "" if service is None else service.uid
+            self._board.put(Key(Kind.SERVICE, *name), uid, () if service is None else notices, reader=PART)
+        self._troubled = frozenset(found)
+
+    def _reasons(self) -> str:
+        return listed(dict.fromkeys(self._programming.refused.values()), MOST_NAMES)
+
+    def _failed(self, reason: str, schedules: Collection[Schedule]) -> None:
+        now = self._clock()
+        pause = max(schedule.failed(now) for schedule in schedules)
+        self._metrics.failures.inc()
+        self._metrics.in_sync.set(0)
+        self._health.fail(PART, reason)
+        attempt = self._schedules.servers.failures
+        log.error("services could not be programmed", reason=reason, attempt=attempt, retry_s=pause)
+
+
+def _union(one: Touched, other: Touched) -> Touched:
+    """What either of them touched."""
+    return Touched(*(getattr(one, each.name) | getattr(other, each.name) for each in fields(Touched)))
