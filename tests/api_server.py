@@ -29,8 +29,10 @@ LOOK_SECONDS = 0.05
 LAST_CHUNK = b"0\r\n\r\n"
 SERVED = {
     Age.OLD: {"/api/v1", "/apis/networking.k8s.io/v1", "/apis/extensions/v1beta1"},
-    Age.NEW: {"/api/v1", "/apis/networking.k8s.io/v1"},
+    Age.NEW: {"/api/v1", "/apis/networking.k8s.io/v1", "/apis/discovery.k8s.io/v1"},
 }
+GROUPS = {"networkpolicies": ("networking.k8s.io", "extensions"), "endpointslices": ("discovery.k8s.io",)}
+"""The groups that kinds are served in; the others are in the one without a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +280,7 @@ class _Handler(BaseHTTPRequestHandler):
         if asked.path == "/version":
             self._answer(Answer(200, b'{"gitVersion":"v%s.0"}' % self._api.store.age.value.encode()))
         elif asked.path in self._api.served:
-            core = asked.path == "/api/v1"
-            names = [{"name": name} for name in KINDS if (name == "networkpolicies") != core]
+            names = [{"name": name} for name in KINDS if _group(asked.path) in GROUPS.get(name, ("",))]
             self._answer(Answer(200, json.dumps({"kind": "APIResourceList", "resources": names}).encode()))
         elif api_path not in self._api.served or plural not in KINDS:
             self._answer(status(404, "the server could not find the requested resource"))
@@ -353,6 +354,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _write(self, body: bytes) -> None:
         self.connection.sendall(body)
+
+
+def _group(api_path: str) -> str:
+    """The group of an API, as in `/apis/GROUP/VERSION`; "" of the first one, `/api/v1`."""
+    return api_path.split("/")[2] if api_path.startswith("/apis/") else ""
 
 
 def _named(query: Mapping[str, str]) -> str:

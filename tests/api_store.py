@@ -14,7 +14,15 @@ import msgspec
 Manifest = Mapping[str, Any]
 Name = tuple[str, str]
 
-PLURALS = {"Pod": "pods", "Namespace": "namespaces", "Node": "nodes", "NetworkPolicy": "networkpolicies"}
+PLURALS = {
+    "Pod": "pods",
+    "Namespace": "namespaces",
+    "Node": "nodes",
+    "NetworkPolicy": "networkpolicies",
+    "Service": "services",
+    "Endpoints": "endpoints",
+    "EndpointSlice": "endpointslices",
+}
 KINDS = {plural: kind for kind, plural in PLURALS.items()}
 NAME_LABEL = "kubernetes.io/metadata.name"
 
@@ -23,7 +31,7 @@ class Age(enum.Enum):
     """Which of the servers that policies are read from it behaves like."""
 
     OLD = "1.15"
-    """No bookmarks, no podIPs, no name label; extensions/v1beta1 is served beside networking.k8s.io/v1."""
+    """No bookmarks, podIPs, name label and EndpointSlices; extensions/v1beta1 is served beside networking.k8s.io/v1."""
     NEW = "1.34"
 
 

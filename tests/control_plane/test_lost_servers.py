@@ -11,7 +11,7 @@ from testbed.lab_agent import LabAgent
 from testbed.lab_cluster import CORE, DEFAULT_DENY, EVERYBODY, NODES, LabCluster
 from testbed.throughout import judged_throughout
 
-from netpol.model.facts import Kind
+from netpol.model.facts import FIREWALL_KINDS
 
 pytestmark = pytest.mark.control_plane
 
@@ -67,7 +67,7 @@ def assert_closed(cluster: LabCluster) -> None:
 
 def until_followed(agent: LabAgent) -> None:
     """Every kind is followed again."""
-    agent.until("follows again", lambda: agent.metric("netpol_watch_connected") == len(Kind), BACK_SECONDS)
+    agent.until("follows again", lambda: agent.metric("netpol_watch_connected") == len(FIREWALL_KINDS), BACK_SECONDS)
 
 
 def assert_a_change_arrives(cluster: LabCluster, agent: LabAgent) -> None:
@@ -86,7 +86,7 @@ def test_a_server_that_is_away_and_has_forgotten_what_was_asked_for(lab_cluster:
         for number in range(5):
             lab_cluster.client.create(f"{CORE}/namespaces/staging/configmaps", {"metadata": {"name": f"c{number}"}})
         with away(lab_cluster):
-            agent.until("every kind has failed", lambda: failures(agent, "unreachable") >= len(Kind))
+            agent.until("every kind has failed", lambda: failures(agent, "unreachable") >= len(FIREWALL_KINDS))
             assert agent.metric("netpol_watch_connected") == 0
             assert_closed(lab_cluster)
             lab_cluster.server.etcd.compact()

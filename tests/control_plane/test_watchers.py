@@ -13,7 +13,7 @@ from testbed.api_servers import ADMIN, OLD, STRANGER, TOKENS, ApiServer
 from testbed.followed import Followed
 from testbed.kubectl import Kubectl
 
-from netpol.model.facts import Kind
+from netpol.model.facts import FIREWALL_KINDS, Kind
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Policy, Semantics
 from netpol.settings import NetworkPolicyApi
@@ -158,7 +158,7 @@ def test_every_kind_is_followed_from_its_list_on(api_server: ApiServer, namespac
         followed.until("the pod is gone", lambda: pod_of(followed, namespace, "late") is None)
         client.delete(f"{V1}/namespaces/{namespace}/networkpolicies/closed")
         followed.until("the policy is gone", lambda: followed.value(Kind.NETWORK_POLICY, namespace, "closed") is None)
-        assert [followed.lists(kind) for kind in Kind] == [1] * len(Kind)
+        assert [followed.lists(kind) for kind in FIREWALL_KINDS] == [1] * len(FIREWALL_KINDS)
 
 
 def test_watches_that_end_miss_nothing_and_list_nothing_anew(api_server: ApiServer, namespace: str) -> None:
@@ -172,7 +172,7 @@ def test_watches_that_end_miss_nothing_and_list_nothing_anew(api_server: ApiServ
             until_addressed(followed, namespace, address)
         history = followed.history(Kind.POD, namespace, "web")
         assert [str(pod.addresses[0]) for pod in history if isinstance(pod, Pod)] == ["10.1.0.5", *wanted]
-        assert [followed.lists(kind) for kind in Kind] == [1] * len(Kind)
+        assert [followed.lists(kind) for kind in FIREWALL_KINDS] == [1] * len(FIREWALL_KINDS)
 
 
 def test_bookmarks_are_taken(current_server: ApiServer, namespace: str) -> None:
@@ -207,7 +207,7 @@ def test_what_is_known_stays_while_the_server_is_away(api_server: ApiServer, nam
         followed.until("the lists are in", lambda: has_world(followed, namespace))
         before = len(followed.facts)
         api_server.kill()
-        followed.until("every kind has failed", lambda: followed.failures("unreachable") >= len(Kind))
+        followed.until("every kind has failed", lambda: followed.failures("unreachable") >= len(FIREWALL_KINDS))
         assert has_world(followed, namespace)
         assert len(followed.facts) == before
         assert "source.kube" in followed.health.readiness().text
@@ -240,7 +240,7 @@ def test_a_store_that_was_emptied_opens_nothing_at_once(api_server: ApiServer, n
 def test_the_role_of_the_manifests_is_enough(api_server: ApiServer, namespace: str) -> None:
     client = make_world(api_server, namespace)
     with Followed(api_server.kubeconfig(STRANGER), pace=Pace(most_wait=0.3)) as followed:
-        followed.until("every kind was refused", lambda: followed.failures("forbidden") >= len(Kind))
+        followed.until("every kind was refused", lambda: followed.failures("forbidden") >= len(FIREWALL_KINDS))
         assert not followed.in_sync()
         bind(client, namespace, least_role())
         try:

@@ -18,7 +18,7 @@ from netpol.dataplane.apply import Kernel, apply
 from netpol.dataplane.kernel import KernelTable
 from netpol.dataplane.memory import MemoryKernel
 from netpol.dataplane.plan import Held, plan
-from netpol.model.facts import Fact, Key, Kind
+from netpol.model.facts import FIREWALL_KINDS, Fact, Key, Kind
 from netpol.model.networks import Address, Family, family_of, parse_network
 from netpol.model.objects import Namespace, Node, Pod
 from netpol.model.policies import Direction, Policy
@@ -103,7 +103,7 @@ def histories(draw: st.DrawFn) -> list[Batch]:
     """Batches of facts: complete lists of one kind, several or all, and single changes, repeated and out of order."""
     worlds = [gathered(world) for world in draw(st.lists(snapshots(max_policies=12), min_size=2, max_size=3))]
     first, second = worlds[0], worlds[-1]
-    kinds = draw(st.permutations(list(Kind)))
+    kinds = draw(st.permutations(FIREWALL_KINDS))
     started: list[Batch] = draw(
         st.sampled_from([[listing(first)], [relist(kind, first, first) for kind in kinds], [[*listing(first)][::-1]]])
     )
@@ -111,7 +111,9 @@ def histories(draw: st.DrawFn) -> list[Batch]:
     later = st.one_of(
         *[st.lists(single, min_size=1, max_size=1)] * 4,
         st.lists(single, min_size=2, max_size=12),
-        st.sampled_from([relist(kind, *pair) for kind in Kind for pair in ((first, second), (second, first))]),
+        st.sampled_from(
+            [relist(kind, *pair) for kind in FIREWALL_KINDS for pair in ((first, second), (second, first))]
+        ),
     )
     return [*started, *draw(st.lists(later, min_size=8, max_size=20))]
 

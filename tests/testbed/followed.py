@@ -1,9 +1,9 @@
-"""All kinds of a real API server followed as the agent follows them, and what came of it."""
+"""Kinds of a real API server followed as the agent follows them, and what came of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from testbed.waiting import wait_for
 
 from netpol.bus import Bus
-from netpol.model.facts import Fact, Key, Kind
+from netpol.model.facts import FIREWALL_KINDS, Fact, Key, Kind
 from netpol.settings import ApiSource, NetworkPolicyApi, PolicyOptions
 from netpol.source.kube.cluster import ClusterSource
 from netpol.source.kube.connection import connect
@@ -28,16 +28,21 @@ class Followed:
     """A source under way inside the `with`; every fact that it recorded is kept in its order."""
 
     def __init__(
-        self, kubeconfig: Path, policy_api: NetworkPolicyApi = NetworkPolicyApi.AUTO, pace: Pace = DEFAULT_PACE
+        self,
+        kubeconfig: Path,
+        policy_api: NetworkPolicyApi = NetworkPolicyApi.AUTO,
+        pace: Pace = DEFAULT_PACE,
+        kinds: Collection[Kind] = FIREWALL_KINDS,
     ) -> None:
         self.facts: list[Fact] = []
         self.metrics = Metrics(CollectorRegistry())
         self.health = Health(time.monotonic, stuck_after_seconds=60.0)
         self._values: dict[Key, object] = {}
+        self._kinds = kinds
         self._bus = Bus()
-        self._subscription = self._bus.subscribe(tuple(Kind), Trigger())
+        self._subscription = self._bus.subscribe(kinds, Trigger())
         self._source = ClusterSource(
-            resources(PolicyOptions(), policy_api),
+            resources(PolicyOptions(), policy_api, kinds=kinds),
             connect(ApiSource(kubeconfig=kubeconfig)),
             self._bus,
             NoticeBoard(self.metrics),
@@ -70,15 +75,15 @@ class Followed:
 
     def failures(self, reason: str) -> float:
         """How often a list or a watch of any kind failed for this reason."""
-        return sum(self._metric("watch_failures_total", kind=kind.value, reason=reason) for kind in Kind)
+        return sum(self._metric("watch_failures_total", kind=kind.value, reason=reason) for kind in self._kinds)
 
     def bookmarks(self) -> float:
         """How many bookmarks came."""
-        return sum(self._metric("watch_events_total", kind=kind.value, type="BOOKMARK") for kind in Kind)
+        return sum(self._metric("watch_events_total", kind=kind.value, type="BOOKMARK") for kind in self._kinds)
 
     def is_connected(self) -> bool:
         """Whether every kind is watched."""
-        return all(self._metric("watch_connected", kind=kind.value) == 1 for kind in Kind)
+        return all(self._metric("watch_connected", kind=kind.value) == 1 for kind in self._kinds)
 
     def _metric(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"netpol_{name}", labels) or 0.0

@@ -5,6 +5,7 @@ from itertools import permutations
 from builders import address, namespace, node, pod, policy
 
 from netpol.model.objects import Pod
+from netpol.model.services import EndpointSlice, Service
 from netpol.model.snapshot import Snapshot, holders
 
 
@@ -19,7 +20,15 @@ def test_a_snapshot_finds_objects_by_their_names() -> None:
     assert snapshot.pods == {("x", "web"): web}
     assert snapshot.nodes == {"n1": node("n1")}
     assert snapshot.policies == {("x", "allow"): allow}
+    assert (snapshot.services, snapshot.endpoint_slices) == ({}, {})
     assert Snapshot.of() == Snapshot({}, {}, {}, {})
+
+
+def test_a_snapshot_has_services_where_it_is_given_them() -> None:
+    service, part = Service("x", "web"), EndpointSlice("x", "web-1", "web")
+    snapshot = Snapshot.of(services=[service], endpoint_slices=[part])
+    assert snapshot.services == {("x", "web"): service}
+    assert snapshot.endpoint_slices == {("x", "web-1"): part}
 
 
 def test_every_address_of_a_pod_is_its_own() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from builders import namespace, node, pod, policy, rule
+from builders import address, namespace, node, pod, policy, rule
 
+from netpol.model.facts import PROXY_KINDS
 from netpol.model.policies import Semantics
+from netpol.model.services import Endpoint, EndpointGroup, EndpointSlice, Service
 from netpol.settings import PolicyOptions
 from netpol.source.catalogue import Catalogue
 from netpol.source.fields import Malformed
 
 NETWORKING = "networking.k8s.io/v1"
 EXTENSIONS = "extensions/v1beta1"
+DISCOVERY = "discovery.k8s.io/v1"
 
 
 def named(name: str, place: str | None = "x", **fields: object) -> dict[str, object]:
@@ -150,3 +153,92 @@ def test_pods_without_an_address_are_warned_about_where_they_could_have_one(cata
     assert catalogue.warnings() == (
         "1 Pod object (x/a) without an address: no policy concerns a pod before it has one",
     )
+
+
+# --- services
+
+
+@pytest.fixture
+def of_services() -> Catalogue:
+    return Catalogue(PolicyOptions(), PROXY_KINDS)
+
+
+def slice_named(name: str, text: str, service: str = "web", **entry: object) -> dict[str, object]:
+    labels = {"kubernetes.io/service-name": service}
+    return {
+        "metadata": {"name": name, "namespace": "x", "labels": labels},
+        "endpoints": [{"addresses": [text], **entry}],
+        "ports": None,
+    }
+
+
+def serving(name: str, text: str, service: str = "web", node: str = "") -> EndpointSlice:
+    return EndpointSlice("x", name, service, (EndpointGroup((Endpoint(address(text), node),), ()),))
+
+
+def subsets(text: str) -> list[object]:
+    return [{"addresses": [{"ip": text}]}]
+
+
+def test_a_firewall_alone_has_nothing_to_do_with_services(catalogue: Catalogue) -> None:
+    catalogue.add("v1", "Service", {"metadata": 5}, "f, document 1")
+    catalogue.add("v1", "Endpoints", {"metadata": 5}, "f, document 2")
+    catalogue.add(DISCOVERY, "EndpointSlice", {"metadata": 5}, "f, document 3")
+    snapshot = catalogue.snapshot()
+    assert (snapshot.services, snapshot.endpoint_slices) == ({}, {})
+    assert catalogue.is_empty()
+
+
+def test_services_and_their_endpoints_where_a_proxy_wants_them(of_services: Catalogue) -> None:
+    of_services.add("v1", "Service", named("web", spec={"clusterIP": "10.96.0.1"}), "f, document 1")
+    of_services.add(DISCOVERY, "EndpointSlice", slice_named("web-1", "10.0.0.1"), "f, document 2")
+    of_services.add("v1", "Endpoints", named("db", subsets=subsets("10.0.0.2")), "f, document 3")
+    of_services.add("v1", "Pod", {"metadata": 5}, "f, document 4")
+    snapshot = of_services.snapshot()
+    assert snapshot.services == {("x", "web"): Service("x", "web", (address("10.96.0.1"),), uid="uid-of-x-web")}
+    assert snapshot.endpoint_slices == {
+        ("x", "web-1"): serving("web-1", "10.0.0.1"),
+        ("x", "db"): serving("db", "10.0.0.2", "db"),
+    }
+    assert snapshot.pods == {}
+
+
+@pytest.mark.parametrize("first", ["Endpoints", "EndpointSlice"])
+def test_slices_speak_for_their_service_whatever_comes_first(of_services: Catalogue, first: str) -> None:
+    objects = [("v1", "Endpoints", named("web", subsets=subsets("10.0.0.9")))]
+    objects.insert(first == "Endpoints", (DISCOVERY, "EndpointSlice", slice_named("web", "10.0.0.1")))
+    for api_version, kind, fields in objects:
+        of_services.add(api_version, kind, fields, "f")
+    assert of_services.snapshot().endpoint_slices == {("x", "web"): serving("web", "10.0.0.1")}
+
+
+def test_one_slice_of_both_versions_is_one(of_services: Catalogue) -> None:
+    of_services.add(DISCOVERY, "EndpointSlice", slice_named("web-1", "10.0.0.1", nodeName="n1"), "f, document 1")
+    beta = slice_named("web-1", "10.0.0.1", topology={"kubernetes.io/hostname": "n1"})
+    of_services.add("discovery.k8s.io/v1beta1", "EndpointSlice", beta, "g, document 1")
+    assert of_services.snapshot().endpoint_slices == {("x", "web-1"): serving("web-1", "10.0.0.1", node="n1")}
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "first", "second"),
+    [
+        ("v1", "Service", named("web"), named("web", spec={"clusterIP": "10.96.0.1"})),
+        (DISCOVERY, "EndpointSlice", slice_named("web", "10.0.0.1"), slice_named("web", "10.0.0.2")),
+        ("v1", "Endpoints", named("web"), named("web", subsets=subsets("10.0.0.2"))),
+    ],
+)
+def test_two_services_of_one_name_that_differ_are_refused(
+    of_services: Catalogue, api_version: str, kind: str, first: dict[str, object], second: dict[str, object]
+) -> None:
+    of_services.add(api_version, kind, first, "f, document 1")
+    with pytest.raises(Malformed, match=f"{kind} x/web is also in f, document 1, and says something else there"):
+        of_services.add(api_version, kind, second, "g, document 7")
+
+
+def test_what_of_services_is_not_understood_is_noticed(of_services: Catalogue) -> None:
+    of_services.add("v1", "Service", named("web", spec={"clusterIP": "nonsense"}), "f")
+    of_services.add(DISCOVERY, "EndpointSlice", slice_named("web-1", "nonsense"), "f")
+    assert [str(notice) for notice in of_services.notices()] == [
+        "Service x/web: spec.clusterIP: 'nonsense' is no IP address",
+        "EndpointSlice x/web-1: endpoints[0].addresses[0]: 'nonsense' is no IP address",
+    ]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from waiting import wait_until
 import netpol.source.directory
 from netpol.bus import Bus, Subscription
 from netpol.errors import InputError
-from netpol.model.facts import Key, Kind
+from netpol.model.facts import FIREWALL_KINDS, Key, Kind
 from netpol.model.notices import Notice
 from netpol.model.snapshot import Snapshot
 from netpol.settings import PolicyOptions
@@ -47,8 +47,8 @@ class World:
         self.news: Subscription = self.bus.subscribe(set(Kind), Trigger())
         self.watcher = self.watch(Pace(period=0.01, settle=0.0, retry=3600.0))
 
-    def watch(self, pace: Pace) -> DirectoryWatcher:
-        return DirectoryWatcher(self.path, PolicyOptions(), self.bus, self, self.metrics, self, pace)
+    def watch(self, pace: Pace, kinds: Collection[Kind] = FIREWALL_KINDS) -> DirectoryWatcher:
+        return DirectoryWatcher(self.path, PolicyOptions(), self.bus, self, self.metrics, self, pace, kinds=kinds)
 
     def put(self, key: Key, uid: str, notices: tuple[Notice, ...]) -> None:
         assert uid == ""
@@ -96,7 +96,8 @@ def _started(world: World) -> Iterator[World]:
 
 def test_the_bus_has_every_kind_in_sync_once_it_is_started(started: World) -> None:
     snapshot = load(started.path, PolicyOptions()).snapshot
-    assert started.bus.in_sync(set(Kind))
+    assert started.bus.in_sync(FIREWALL_KINDS)
+    assert not any(started.bus.in_sync([kind]) for kind in Kind if kind not in FIREWALL_KINDS)
     facts = {fact.key: fact.value for fact in started.news.take()}
     assert facts == {
         **{Key(Kind.POD, *name): each for name, each in snapshot.pods.items()},
@@ -138,9 +139,9 @@ def test_nothing_is_read_while_nothing_changes(world: World, monkeypatch: pytest
     world.read()
     readings: list[Path] = []
 
-    def counting(path: Path, options: PolicyOptions) -> Loaded:
+    def counting(path: Path, options: PolicyOptions, kinds: Collection[Kind]) -> Loaded:
         readings.append(path)
-        return load(path, options)
+        return load(path, options, kinds)
 
     monkeypatch.setattr(netpol.source.directory, "load", counting)
     (world.path / "notes.txt").write_text("no manifest")
@@ -246,7 +247,7 @@ def test_what_could_not_be_read_is_tried_again_though_nothing_is_seen_to_change(
 ) -> None:
     """A disk that fails for a moment."""
 
-    def failing(path: Path, _options: PolicyOptions) -> Loaded:
+    def failing(path: Path, _options: PolicyOptions, _kinds: object) -> Loaded:
         raise InputError([f"{path}: cannot be read: Input/output error"])
 
     def mended() -> bool:
@@ -265,7 +266,7 @@ def test_what_could_not_be_read_is_tried_again_though_nothing_is_seen_to_change(
 
 
 def test_an_error_that_nobody_foresaw_does_not_end_it(started: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(_path: Path, _options: PolicyOptions) -> Loaded:
+    def failing(_path: Path, _options: PolicyOptions, _kinds: object) -> Loaded:
         raise ZeroDivisionError("a mistake of ours")
 
     with monkeypatch.context() as moment:
@@ -281,7 +282,7 @@ def test_an_error_that_nobody_foresaw_does_not_end_it(started: World, monkeypatc
 def test_after_an_error_that_nobody_foresaw_it_is_read_again_though_nothing_changes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(_path: Path, _options: PolicyOptions) -> Loaded:
+    def failing(_path: Path, _options: PolicyOptions, _kinds: object) -> Loaded:
         raise ZeroDivisionError("a mistake of ours")
 
     world.watcher = world.watch(Pace(period=0.01, settle=0.0, retry=0.0))
@@ -301,8 +302,8 @@ def test_after_an_error_that_nobody_foresaw_it_is_read_again_though_nothing_chan
 def test_a_directory_that_changes_while_it_is_read_is_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else half of the files would be of before and half of after."""
 
-    def changing(path: Path, options: PolicyOptions) -> Loaded:
-        loaded = load(path, options)
+    def changing(path: Path, options: PolicyOptions, kinds: Collection[Kind]) -> Loaded:
+        loaded = load(path, options, kinds)
         if not (world.path / "zz.yaml").exists():
             world.write("zz.yaml", NAMESPACE.format("during"))
         return loaded

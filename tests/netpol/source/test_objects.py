@@ -302,6 +302,29 @@ def test_a_node_in_full() -> None:
     assert decode_node(fields) == node("n1.example.org", *addresses, pod_cidrs=["10.1.0.0/24", "fd00:1::/64"])
 
 
+def test_a_nodes_internal_addresses_come_first() -> None:
+    stated = [("ExternalIP", "198.51.100.1"), ("InternalIP", "192.0.2.2"), ("InternalIP", "192.0.2.1")]
+    addresses = [{"type": kind, "address": text} for kind, text in stated]
+    fields: dict[object, object] = {"metadata": {"name": "n"}, "status": {"addresses": addresses}}
+    assert decode_node(fields) == node("n", "192.0.2.2", "192.0.2.1", "198.51.100.1")
+
+
+@pytest.mark.parametrize(
+    ("labels", "zone"),
+    [
+        ({"topology.kubernetes.io/zone": "a", "failure-domain.beta.kubernetes.io/zone": "b"}, "a"),
+        ({"failure-domain.beta.kubernetes.io/zone": "b"}, "b"),
+        ({"topology.kubernetes.io/zone": "", "failure-domain.beta.kubernetes.io/zone": "b"}, "b"),
+        ({"topology.kubernetes.io/zone": 5}, ""),
+        ({"zone": "a"}, ""),
+        ("a", ""),
+        (None, ""),
+    ],
+)
+def test_a_nodes_zone_is_in_a_label(labels: object, zone: str) -> None:
+    assert decode_node({"metadata": {"name": "n", "labels": labels}}) == node("n", zone=zone)
+
+
 @pytest.mark.parametrize("spec", [{"podCIDR": "10.1.0.0/24"}, {"podCIDR": "10.1.0.0/24", "podCIDRs": []}])
 def test_the_one_range_speaks_where_the_list_does_not(spec: object) -> None:
     assert decode_node({"metadata": {"name": "n"}, "spec": spec}) == node("n", pod_cidrs=["10.1.0.0/24"])
