@@ -24,7 +24,7 @@ class VirtualServers(Protocol):
         """One virtual server; None where there is none."""
 
     def apply(self, steps: Iterable[ServerStep]) -> None:
-        """Each step is carried out, in order; many go to the kernel at once.
+        """Each step is carried out, in order; many go to the kernel at once, and one refused stops none of the others.
 
         What is gone already is no error to remove, what is there already none to add: it is then made to fit.
         """
