@@ -1,11 +1,16 @@
-"""A rule of every form the compiler can make, with the text both variants of iptables print for it."""
+"""A rule of every form the compiler and the service proxy can make, with its text.
+
+Both variants of iptables print this text, but for a protocol that /etc/protocols has a name for (`printed`).
+"""
 
 from __future__ import annotations
 
 from netpol.compiler.ruleset import (
     Action,
     AddToSet,
+    Balanced,
     ConnectionState,
+    EchoRequest,
     FirstPacket,
     Goto,
     InNetwork,
@@ -20,10 +25,12 @@ from netpol.compiler.ruleset import (
     OfProtocol,
     Reject,
     Rule,
+    SetMark,
     Side,
     ToPorts,
+    Tunnelled,
 )
-from netpol.model.networks import Family, parse_network
+from netpol.model.networks import Family, parse_address, parse_network
 from netpol.model.ports import ALL_PORTS, PortRange, Protocol
 
 SOURCE, DESTINATION = Side.SOURCE, Side.DESTINATION
@@ -33,6 +40,7 @@ ESTABLISHED, RELATED, NEW = ConnectionState.ESTABLISHED, ConnectionState.RELATED
 ADDRESS_SET = {Family.IPV4: "NETPOL-S4-AAAAAAAAAAAAAAAA", Family.IPV6: "NETPOL-S6-AAAAAAAAAAAAAAAA"}
 PORT_SET = {Family.IPV4: "NETPOL-P4-AAAAAAAAAAAAAAAA", Family.IPV6: "NETPOL-P6-AAAAAAAAAAAAAAAA"}
 ANSWER_SET = {Family.IPV4: "NETPOL-CUT-4", Family.IPV6: "NETPOL-CUT-6"}
+SOURCE_SET = {Family.IPV4: "NETPOL-R4-AAAAAAAAAAAAAAAA", Family.IPV6: "NETPOL-R6-AAAAAAAAAAAAAAAA"}
 LIST_SET = "NETPOL-L-AAAAAAAAAAAAAAAA"
 CHAIN = "NETPOL-PI-AAAAAAAAAAAAAAAA"
 
@@ -49,7 +57,7 @@ Form = tuple[Rule, str]
 
 
 def forms(family: Family) -> list[Form]:
-    """Rules and their texts; the sets and the chain they name are those above."""
+    """Rules of the filter table and their texts; the sets and the chain they name are those above."""
     discovery = Rule((ICMP, OfIcmpv6Type(135)), Action.RETURN), "-p ipv6-icmp -m icmp6 --icmpv6-type 135 -j RETURN"
     return [
         *_of_addresses(family),
@@ -60,9 +68,44 @@ def forms(family: Family) -> list[Form]:
     ]
 
 
+def nat_forms() -> list[Form]:
+    """What the nat table alone takes."""
+    return [
+        (Rule((), Action.MASQUERADE), "-j MASQUERADE"),
+        (
+            Rule((OfProtocol(Protocol.TCP),), Action.MASQUERADE, "from elsewhere"),
+            '-p tcp -m comment --comment "from elsewhere" -j MASQUERADE',
+        ),
+    ]
+
+
+def balanced_forms(family: Family) -> list[Form]:
+    """What a kernel without IPVS refuses: a guest with it has to try these."""
+    server = "10.96.0.10" if family is Family.IPV4 else "fd00:96::a"
+    return [
+        (Rule((Balanced(),), Jump(CHAIN)), f"-m ipvs --vdir ORIGINAL -j {CHAIN}"),
+        *(
+            (
+                Rule((Balanced(parse_address(server), protocol, port),), Action.ACCEPT),
+                f"-m ipvs --vproto {number} --vaddr {server} --vport {port} --vdir ORIGINAL -j ACCEPT",
+            )
+            for protocol, number, port in ((Protocol.TCP, 6, 80), (Protocol.UDP, 17, 53), (Protocol.SCTP, 132, 65535))
+        ),
+    ]
+
+
+_PRINTED = {"-p 4 ": "-p ipencap ", "-p 41 ": "-p ipv6 "}
+
+
+def printed(text: str) -> str:
+    """The text as a tool prints it that finds /etc/protocols."""
+    number = next((number for number in _PRINTED if text.startswith(number)), None)
+    return text if number is None else _PRINTED[number] + text.removeprefix(number)
+
+
 def _of_addresses(family: Family) -> list[Form]:
     four = family is Family.IPV4
-    addresses, pairs = ADDRESS_SET[family], PORT_SET[family]
+    addresses, pairs, sources = ADDRESS_SET[family], PORT_SET[family], SOURCE_SET[family]
     network = parse_network("10.0.0.0/8" if four else "fd00::/64")
     host = parse_network("10.1.2.3/32" if four else "fd00:0:0::1/128")
     return [
@@ -71,6 +114,10 @@ def _of_addresses(family: Family) -> list[Form]:
         (
             Rule((InSet(pairs, (DESTINATION, DESTINATION), negated=True),), Action.DROP),
             f"-m set ! --match-set {pairs} dst,dst -j DROP",
+        ),
+        (
+            Rule((InSet(sources, (DESTINATION, DESTINATION, SOURCE)),), Action.ACCEPT),
+            f"-m set --match-set {sources} dst,dst,src -j ACCEPT",
         ),
         (
             Rule((InSet(LIST_SET, (SOURCE,)), InSet(addresses, (DESTINATION,), negated=True)), Goto(CHAIN)),
@@ -90,9 +137,17 @@ def _of_addresses(family: Family) -> list[Form]:
 
 def _of_protocols(family: Family) -> list[Form]:
     addresses, accept = ADDRESS_SET[family], Action.RETURN
-    icmp = "icmp" if family is Family.IPV4 else "ipv6-icmp"
+    four = family is Family.IPV4
+    icmp = "icmp" if four else "ipv6-icmp"
+    ping = "-m icmp --icmp-type 8" if four else "-m icmp6 --icmpv6-type 128"
     return [
         (Rule((ICMP,), accept), f"-p {icmp} -j RETURN"),
+        (Rule((ICMP, EchoRequest()), accept), f"-p {icmp} {ping} -j RETURN"),
+        (Rule((Tunnelled(),), accept), f"-p {4 if four else 41} -j RETURN"),
+        (
+            Rule((InSet(addresses, (DESTINATION,)), Tunnelled()), accept),
+            f"-p {4 if four else 41} -m set --match-set {addresses} dst -j RETURN",
+        ),
         (Rule((TCP, ports(80)), accept), "-p tcp -m tcp --dport 80 -j RETURN"),
         (Rule((UDP, ports((80, 90))), accept), "-p udp -m udp --dport 80:90 -j RETURN"),
         (Rule((SCTP, ports(0)), accept), "-p sctp -m sctp --dport 0 -j RETURN"),
@@ -163,6 +218,9 @@ def _of_targets(family: Family) -> list[Form]:
             Rule((), Reject.UNREACHABLE),
             f"-j REJECT --reject-with {'icmp' if family is Family.IPV4 else 'icmp6'}-port-unreachable",
         ),
+        (Rule((TCP,), Action.ACCEPT), "-p tcp -j ACCEPT"),
+        (Rule((), SetMark(0x4E000001)), "-j MARK --set-xmark 0x4e000001/0xffffffff"),
+        (Rule((), SetMark(0)), "-j MARK --set-xmark 0x0/0xffffffff"),
         (Rule((), Log(100, "d:abc7")), '-j NFLOG --nflog-prefix "d:abc7" --nflog-group 100'),
         (Rule((), Log(0, "p" * 63)), f"-j NFLOG --nflog-prefix {'p' * 63}"),
         (

@@ -16,14 +16,14 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from netpol.compiler.names import is_ours
-from netpol.compiler.ruleset import Hook
+from netpol.compiler.ruleset import FILTER_HOOKS
 from netpol.dataplane.legacy_table import table_exists
+from netpol.dataplane.ownership import FIREWALL
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 
 _MODULES = {Family.IPV4: ("iptc.ip4tc", "iptc", "ipt_entry"), Family.IPV6: ("iptc.ip6tc", "ip6tc", "ip6t_entry")}
-_HOOKS = frozenset(hook.value for hook in Hook)
+_HOOKS = frozenset(hook.value for hook in FILTER_HOOKS)
 _DIGEST_BYTES = 16
 _SIZE = struct.Struct("=H")
 _NAME, _NAME_END = 2, 31
@@ -43,11 +43,12 @@ class _Binding(NamedTuple):
 
 
 def concerning(family: Family) -> Mapping[str, bytes]:
-    """A digest for each chain of ours and each hook; empty where this thread's network namespace has no table.
+    """A digest for each chain of the firewall's and each hook; empty where this thread's namespace has no table.
 
-    Of a hook only the first rule counts. A chain of ours is another, too, where more or fewer
-    rules lead to it. Counters and other chains do not matter. KernelRefusal where the table or
-    the library cannot be read. For one thread only: libiptc keeps its state to itself.
+    Of a hook only the first rule counts that leads to no neighbour's chain. A chain of ours is
+    another, too, where more or fewer rules lead to it. Counters and other chains do not matter.
+    KernelRefusal where the table or the library cannot be read. For one thread only: libiptc
+    keeps its state to itself.
     """
     if not table_exists(family):
         return {}
@@ -91,7 +92,7 @@ def _table(binding: _Binding, family: Family) -> Iterator[object]:
 def _names(binding: _Binding, table: object) -> Iterator[bytes]:
     name = binding.library.iptc_first_chain(table)
     while name:
-        if (text := name.decode(errors="replace")) in _HOOKS or is_ours(text):
+        if (text := name.decode(errors="replace")) in _HOOKS or FIREWALL.is_ours(text):
             yield name
         name = binding.library.iptc_next_chain(table)
 
@@ -104,8 +105,7 @@ def _digest(binding: _Binding, table: object, chain: bytes) -> bytes:
         references = ctypes.c_uint()
         library.iptc_get_references(ctypes.byref(references), chain, table)
         lasts.append(references.value.to_bytes(4))
-    entry = library.iptc_first_rule(chain, table)
-    while entry:
+    for entry in _rules(binding, table, chain, only_first=is_hook):
         head = entry[0]
         target = head.target_offset
         raw = ctypes.string_at(entry, head.next_offset)
@@ -118,10 +118,20 @@ def _digest(binding: _Binding, table: object, chain: bytes) -> bytes:
         else:
             # A verdict, or a jump to the place of a chain, which moves when one before it grows.
             lasts.append(library.iptc_get_target(entry, table) + b"\0")
-        if is_hook:
-            break
-        entry = library.iptc_next_rule(entry, table)
     return blake2b(b"".join(lasts), digest_size=_DIGEST_BYTES).digest()
+
+
+def _rules(binding: _Binding, table: object, chain: bytes, *, only_first: bool) -> Iterator[Any]:
+    """The chain's entries; or the first that leads to no neighbour's chain."""
+    library = binding.library
+    entry = library.iptc_first_rule(chain, table)
+    while entry:
+        if not only_first:
+            yield entry
+        elif not FIREWALL.is_neighbours(library.iptc_get_target(entry, table).decode(errors="replace")):
+            yield entry
+            return
+        entry = library.iptc_next_rule(entry, table)
 
 
 def _add_extension(lasts: list[bytes], raw: bytes, offset: int) -> int:

@@ -7,9 +7,10 @@ import socket
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from netpol.compiler.names import PREFIX, is_ours
-from netpol.compiler.ruleset import Hook
-from netpol.dataplane.netlink import NFTABLES, PREAMBLE_BYTES, attributes, message_heads
+from netpol.compiler.names import PREFIX
+from netpol.compiler.ruleset import FILTER_HOOKS
+from netpol.dataplane.netlink import NFTABLES, PREAMBLE_BYTES, attributes, elements, message_heads
+from netpol.dataplane.ownership import FIREWALL
 from netpol.model.networks import Family
 
 _DELETE_TABLE, _NEW_CHAIN, _DELETE_CHAIN, _NEW_RULE, _DELETE_RULE = (NFTABLES | command for command in (2, 3, 5, 6, 8))
@@ -23,7 +24,12 @@ _WORDS = {
 _TABLE = 1
 _CHAIN = {_NEW_CHAIN: 3, _DELETE_CHAIN: 3, _NEW_RULE: 2, _DELETE_RULE: 2}
 _FAMILIES = {int(socket.AF_INET): Family.IPV4, int(socket.AF_INET6): Family.IPV6}
-_HOOKS = frozenset(hook.value for hook in Hook)
+_HOOKS = frozenset(hook.value for hook in FILTER_HOOKS)
+
+# Of a rule: its expressions; of one that ends with a jump: its name and data, the verdict in them, its chain.
+_EXPRESSIONS = 4
+_NAME, _IMMEDIATE = 1, b"immediate\0"
+_TO_CHAIN = (2, 2, 2, 2)
 
 # The names come first. Others rewrite chains by the thousand, and few are looked at any closer.
 _NAMES_BYTES = 128
@@ -38,7 +44,10 @@ class Event(NamedTuple):
 
 
 def decode_events(datagram: bytes) -> Iterator[Event]:
-    """The changes to our chains, to the hooks that lead to them, and the end of the table they are in."""
+    """The firewall's: changes to its chains, to the hooks that lead to them, and the end of the table they are in.
+
+    What leads from a hook to a neighbour's chain may come and go.
+    """
     for offset, length, kind, _, _, writer in message_heads(datagram):
         if kind not in _WORDS or length < PREAMBLE_BYTES:
             continue
@@ -60,6 +69,19 @@ def _words(kind: int, protocol: int, payload: bytes) -> str | None:
         return f"the filter table of IPv{family.value} was {_WORDS[kind]}"
     chain = fields.get(_CHAIN[kind], b"").rstrip(b"\0").decode(errors="replace")
     # What is told as a new built-in chain is a change of its policy, or the first rule of all.
-    if is_ours(chain) or (chain in _HOOKS and kind != _NEW_CHAIN):
+    if FIREWALL.is_ours(chain) or (
+        chain in _HOOKS and kind != _NEW_CHAIN and not FIREWALL.is_neighbours(_destination(fields))
+    ):
         return f"chain {chain} of IPv{family.value} was {_WORDS[kind]}"
     return None
+
+
+def _destination(fields: dict[int, bytes]) -> str:
+    """The chain that a rule leads to; "" where it leads to none, or is not told."""
+    for expression in elements(fields.get(_EXPRESSIONS, b"")):
+        inner = expression
+        if attributes(expression).get(_NAME) == _IMMEDIATE:
+            for kind in _TO_CHAIN:
+                inner = attributes(inner).get(kind, b"")
+            return inner.rstrip(b"\0").decode(errors="replace")
+    return ""

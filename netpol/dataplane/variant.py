@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from netpol.compiler.names import is_ours
 from netpol.dataplane.iptables import tool_name
+from netpol.dataplane.ownership import FIREWALL
 from netpol.dataplane.ruletext import destination, split
 from netpol.dataplane.tool import ToolMissing, run_tool
 from netpol.errors import KernelRefusal
@@ -73,10 +73,14 @@ def _saved(variant: Variant) -> str:
 
 
 def _foreign_rules(saved: str) -> int:
-    """How many rules are neither in our chains nor lead to one."""
+    """How many rules are neither in chains of the firewall's or its neighbours', nor lead to one."""
     return sum(
-        not is_ours(chain) and not is_ours(destination(split(rule)) or "") for chain, rule in _RULE.findall(saved)
+        not _is_known(chain) and not _is_known(destination(split(rule)) or "") for chain, rule in _RULE.findall(saved)
     )
+
+
+def _is_known(chain: str) -> bool:
+    return FIREWALL.is_ours(chain) or FIREWALL.is_neighbours(chain)
 
 
 def _plain() -> Variant:

@@ -1,4 +1,7 @@
-"""What compiled rules and sets need of the kernel: an example of each, and the module that provides it."""
+"""What compiled rules and sets need of the kernel: an example of each, and the module that provides it.
+
+What only the service proxy's rules need is no matter of the firewall's, and not here.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,7 @@ from netpol.compiler.ruleset import (
     SetType,
     Side,
     ToPorts,
+    Tunnelled,
 )
 from netpol.model.networks import Family, parse_address, parse_network
 from netpol.model.ports import PortRange, Protocol
@@ -69,7 +73,7 @@ class SetFeature:
 
 def set_features(family: Family) -> tuple[SetFeature, ...]:
     """Every type of set the compiler makes, in an order in which they can be created."""
-    address, network, pairs, triples, group = (names.shared_set("T", family, kind.value) for kind in SetType)
+    address, network, pairs, triples, group = (names.shared_set("T", family, kind.value) for kind in _KINDS)
     around, packed = _NETWORKS[family], parse_address(_HOSTS[family]).packed
     hole = NetworkMember(packed, family.bits, nomatch=True)
     net = frozenset({NetworkMember(around.network_address.packed, around.prefixlen), hole})
@@ -110,6 +114,7 @@ def rule_features(family: Family) -> tuple[RuleFeature, ...]:
         RuleFeature("tcp", "xt_tcpudp", Rule((tcp, NotSyn(), ToPorts((HTTP,))), Action.RETURN)),
         RuleFeature("udp", "xt_tcpudp", Rule((udp, ToPorts((HTTP,))), Action.RETURN)),
         RuleFeature("sctp", "xt_sctp", Rule((sctp, NotInit(), ToPorts((HTTP,))), Action.RETURN)),
+        RuleFeature("tunnelled", "", Rule((Tunnelled(),), Action.RETURN)),
         RuleFeature("multiport", "xt_multiport", Rule((tcp, ToPorts((HTTP, HTTPS))), Action.RETURN)),
         RuleFeature("NFLOG", "xt_NFLOG", Rule((), Log(100, "a prefix"))),
         RuleFeature("REJECT", _REJECT_MODULES[family], Rule((tcp,), Reject.RESET)),
@@ -120,6 +125,13 @@ def rule_features(family: Family) -> tuple[RuleFeature, ...]:
     return (*common, RuleFeature("icmp6", "ip6_tables", Rule((icmp, OfIcmpv6Type(135)), Action.RETURN)))
 
 
+_KINDS = (
+    SetType.ADDRESSES,
+    SetType.NETWORKS,
+    SetType.ADDRESS_PORTS,
+    SetType.ADDRESS_PORT_ADDRESSES,
+    SetType.SETS,
+)
 _REJECT_MODULES = {Family.IPV4: "ipt_REJECT", Family.IPV6: "ip6t_REJECT"}
 _NETWORKS = {Family.IPV4: parse_network("10.0.0.0/24"), Family.IPV6: parse_network("fd00::/64")}
 _HOSTS = {Family.IPV4: "10.0.0.1", Family.IPV6: "fd00::1"}

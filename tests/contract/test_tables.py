@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pytest
 import rule_forms
-from rule_forms import ADDRESS_SET, ANSWER_SET, CHAIN, LIST_SET, PORT_SET
+from rule_forms import ADDRESS_SET, ANSWER_SET, CHAIN, LIST_SET, PORT_SET, SOURCE_SET
 
 from netpol.compiler.ruleset import FILTER_HOOKS, Hook, IpSet, SetType
 from netpol.dataplane import ipset
@@ -106,6 +106,7 @@ def make_sets(sets: Sets) -> None:
                 IpSet(name, SetType.ADDRESS_PORT_ADDRESSES, family, timeout_seconds=300)
                 for family, name in ANSWER_SET.items()
             ),
+            *(IpSet(name, SetType.ADDRESS_PORT_NETWORKS, family) for family, name in SOURCE_SET.items()),
             IpSet(LIST_SET, SetType.SETS, None),
         ]
     )
@@ -216,6 +217,9 @@ REFUSED = {
     "unknown SCTP chunk": ["-A NETPOL-INPUT -p sctp -m sctp --chunk-types any NONSENSE -j DROP"],
     "unknown way to match SCTP chunks": ["-A NETPOL-INPUT -p sctp -m sctp --chunk-types none INIT -j DROP"],
     "SCTP chunks without SCTP": ["-A NETPOL-INPUT -p tcp -m tcp --chunk-types only INIT -j DROP"],
+    "masquerade outside the nat table": ["-A NETPOL-INPUT -j MASQUERADE"],
+    "a ping without ICMP": ["-A NETPOL-INPUT -p udp -m {ping} -j DROP"],
+    "no mark": ["-A NETPOL-INPUT -j MARK --set-xmark nonsense"],
     "two targets": ["-A NETPOL-INPUT -j DROP -j RETURN"],
     "rule in no chain": ["-A NETPOL-EGRESS -j DROP"],
     "chain of 29 characters": [f":{'x' * 29} - [0:0]"],
@@ -239,7 +243,9 @@ def test_refused_lines_change_nothing(kernel: Kernel, lines: list[str]) -> None:
     networks = ("10.0.0.0/8", "fd00::/8") if four else ("fd00::/8", "10.0.0.0/8")
     other_set = ADDRESS_SET[Family.IPV6 if four else Family.IPV4]
     before = kernel.read()
-    filled = [line.format(network=networks[0], other_network=networks[1], other_set=other_set) for line in lines]
+    ping = "icmp --icmp-type 8" if four else "icmp6 --icmpv6-type 128"
+    words = {"network": networks[0], "other_network": networks[1], "other_set": other_set, "ping": ping}
+    filled = [line.format(**words) for line in lines]
     with pytest.raises(KernelRefusal):
         kernel.write(":NETPOL-OUTPUT - [0:0]", "-A NETPOL-OUTPUT -j RETURN", *filled)
     assert kernel.read() == before

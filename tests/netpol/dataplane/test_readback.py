@@ -6,8 +6,9 @@ import pytest
 import rule_forms
 from rule_forms import CHAIN
 
-from netpol.compiler.ruleset import FILTER_HOOKS, Hook
+from netpol.compiler.ruleset import FILTER_HOOKS, TABLE_HOOKS, Hook, TableName
 from netpol.dataplane.kernel import HookRule
+from netpol.dataplane.ownership import Ownership
 from netpol.dataplane.readback import normalise, parse_table
 from netpol.dataplane.render import render_rule
 from netpol.errors import KernelRefusal
@@ -73,6 +74,53 @@ def test_a_table_the_tool_cannot_show_is_refused_with_a_mend() -> None:
         parse_table("# Table `filter' is incompatible, use 'nft' tool.\n")
 
 
+def test_the_refusal_names_the_table() -> None:
+    with pytest.raises(KernelRefusal, match=r"^the nat table holds rules that iptables-nft cannot read"):
+        parse_table("# Table `nat' is incompatible, use 'nft' tool.\n", TableName.NAT)
+
+
+@pytest.mark.parametrize("table", TableName)
+def test_a_table_has_its_own_hooks(table: TableName) -> None:
+    rules = [f"-A {hook.value} -j NETPOL-INPUT" for hook in Hook]
+    saved = "\n".join([f"*{table.value}", ":NETPOL-INPUT - [0:0]", *rules, "COMMIT"])
+    found = parse_table(saved, table)
+    assert set(found.hooks) == set(TABLE_HOOKS[table])
+    assert all(found.hooks.values())
+    assert set(found.strays) == {hook.value for hook in Hook} - {hook.value for hook in TABLE_HOOKS[table]}
+
+
+SHARED = """*filter
+:NETPOL-INPUT - [0:0]
+:NETPOL-SERVICE-INPUT - [0:0]
+:THEIRS - [0:0]
+-A INPUT -j NETPOL-SERVICE-INPUT
+-A INPUT -j NETPOL-INPUT
+-A INPUT -p tcp -j ACCEPT
+-A INPUT -g NETPOL-SERVICE-INPUT
+-A INPUT -j NETPOL-INPUT
+-A NETPOL-INPUT -j DROP
+-A NETPOL-SERVICE-INPUT -j ACCEPT
+-A THEIRS -j NETPOL-SERVICE-INPUT
+-A THEIRS -j NETPOL-INPUT
+COMMIT
+"""
+
+
+def test_a_neighbours_rule_behind_a_hook_counts_for_nothing() -> None:
+    found = parse_table(SHARED)
+    assert found.hooks[Hook.INPUT] == (HookRule(1, "-j NETPOL-INPUT"), HookRule(3, "-j NETPOL-INPUT"))
+    assert found.chains == {"NETPOL-INPUT": ("-j DROP",)}
+    assert found.strays == {"THEIRS": (HookRule(2, "-j NETPOL-INPUT"),)}
+
+
+def test_another_owner_reads_its_own() -> None:
+    proxy = Ownership(lambda name: name == "NETPOL-SERVICE-INPUT", lambda name: name == "NETPOL-INPUT")
+    found = parse_table(SHARED, ownership=proxy)
+    assert found.hooks[Hook.INPUT] == (HookRule(1, "-j NETPOL-SERVICE-INPUT"), HookRule(3, "-g NETPOL-SERVICE-INPUT"))
+    assert found.chains == {"NETPOL-SERVICE-INPUT": ("-j ACCEPT",)}
+    assert found.strays == {"THEIRS": (HookRule(1, "-j NETPOL-SERVICE-INPUT"),)}
+
+
 def test_another_base_chain_in_the_table_is_none_of_our_business() -> None:
     saved = "# Table `filter' contains incompatible base-chains, use 'nft' tool to list them.\n" + MIXED
     assert parse_table(saved) == parse_table(MIXED)
@@ -88,6 +136,9 @@ def test_another_base_chain_in_the_table_is_none_of_our_business() -> None:
         ("-p 6 -j DROP", "-p tcp -j DROP"),
         ("-p 132 -j DROP", "-p sctp -j DROP"),
         ("-p icmpv6  -j  DROP ", "-p ipv6-icmp -j DROP"),
+        ("-p ipencap -j DROP", "-p 4 -j DROP"),
+        ("-p ipv4 -j DROP", "-p 4 -j DROP"),
+        ("-p ipv6 -j DROP", "-p 41 -j DROP"),
         ("-m conntrack --ctstate ESTABLISHED,NEW -j DROP", "-m conntrack --ctstate NEW,ESTABLISHED -j DROP"),
         ("-m conntrack --ctstate DNAT,NEW -j DROP", "-m conntrack --ctstate DNAT,NEW -j DROP"),
         ('-m comment --comment "one" -j DROP', "-m comment --comment one -j DROP"),

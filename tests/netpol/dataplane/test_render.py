@@ -10,6 +10,7 @@ from rule_forms import DESTINATION, ICMP, SOURCE, TCP, UDP, ports
 
 from netpol.compiler.ruleset import (
     Action,
+    EchoRequest,
     Hook,
     InNetwork,
     Jump,
@@ -20,6 +21,7 @@ from netpol.compiler.ruleset import (
     Reject,
     Rule,
     Table,
+    Tunnelled,
 )
 from netpol.dataplane.readback import normalise
 from netpol.dataplane.render import COMMENT_BYTES, plain_comment, render_rule, render_table
@@ -29,13 +31,13 @@ from netpol.model.networks import Family, parse_network
 
 @pytest.mark.parametrize("family", Family)
 def test_every_form(family: Family) -> None:
-    for rule, text in rule_forms.forms(family):
+    for rule, text in (*rule_forms.forms(family), *rule_forms.nat_forms(), *rule_forms.balanced_forms(family)):
         assert render_rule(rule, family) == text
 
 
 @pytest.mark.parametrize("family", Family)
 def test_a_rendered_rule_is_normal_already(family: Family) -> None:
-    for rule, _ in rule_forms.forms(family):
+    for rule, _ in (*rule_forms.forms(family), *rule_forms.nat_forms(), *rule_forms.balanced_forms(family)):
         assert normalise(render_rule(rule, family)) == render_rule(rule, family)
 
 
@@ -50,6 +52,9 @@ def test_a_rendered_rule_is_normal_already(family: Family) -> None:
         (Rule((NotInit(),), Action.DROP), Family.IPV4),
         (Rule((ICMP, OfIcmpv6Type(135)), Action.DROP), Family.IPV4),
         (Rule((TCP, OfIcmpv6Type(135)), Action.DROP), Family.IPV6),
+        (Rule((TCP, EchoRequest()), Action.DROP), Family.IPV4),
+        (Rule((EchoRequest(),), Action.DROP), Family.IPV6),
+        (Rule((TCP, Tunnelled()), Action.DROP), Family.IPV4),
         (Rule((UDP,), Reject.RESET), Family.IPV4),
         (Rule((), Reject.RESET), Family.IPV6),
         (Rule((), Log(1, "ä" * 32)), Family.IPV4),

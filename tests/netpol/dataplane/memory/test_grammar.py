@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import rule_forms
-from rule_forms import ADDRESS_SET, ANSWER_SET, CHAIN, LIST_SET, PORT_SET
+from rule_forms import ADDRESS_SET, ANSWER_SET, CHAIN, LIST_SET, PORT_SET, SOURCE_SET
 
 from netpol.compiler.ruleset import IpSet, SetType, TableName
 from netpol.dataplane.memory.grammar import Surroundings, why_refused
@@ -16,6 +16,7 @@ SETS = {
     **{name: IpSet(name, SetType.ADDRESSES, family) for family, name in ADDRESS_SET.items()},
     **{name: IpSet(name, SetType.ADDRESS_PORTS, family) for family, name in PORT_SET.items()},
     **{name: IpSet(name, SetType.ADDRESS_PORT_ADDRESSES, family) for family, name in ANSWER_SET.items()},
+    **{name: IpSet(name, SetType.ADDRESS_PORT_NETWORKS, family) for family, name in SOURCE_SET.items()},
     LIST_SET: IpSet(LIST_SET, SetType.SETS, None),
 }
 
@@ -28,6 +29,22 @@ def reason(rule: str, family: Family = Family.IPV4, table: TableName = TableName
 def test_every_form_is_taken(family: Family) -> None:
     for rule, _ in rule_forms.forms(family):
         assert reason(render_rule(rule, family), family) is None
+    for rule, _ in (*rule_forms.nat_forms(), *rule_forms.balanced_forms(family)):
+        assert reason(render_rule(rule, family), family, TableName.NAT) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "tables"),
+    [
+        ("ACCEPT", {TableName.FILTER, TableName.NAT, TableName.MANGLE}),
+        ("MARK --set-xmark 0x1/0xffffffff", {TableName.FILTER, TableName.NAT, TableName.MANGLE}),
+        ("DROP", {TableName.FILTER, TableName.MANGLE}),
+        ("REJECT --reject-with icmp-port-unreachable", {TableName.FILTER}),
+        ("MASQUERADE", {TableName.NAT}),
+    ],
+)
+def test_a_target_is_of_its_tables(target: str, tables: set[TableName]) -> None:
+    assert {table for table in TableName if reason(f"-j {target}", table=table) is None} == tables
 
 
 @pytest.mark.parametrize(
@@ -41,6 +58,13 @@ def test_every_form_is_taken(family: Family) -> None:
         ("-s 10.0.0.1/8 -j DROP", "has host bits set"),
         ("-p gre -j DROP", "unknown protocol 'gre'"),
         ("-m icmp6 --icmpv6-type 1 -j DROP", "couldn't load match 'icmp6'"),
+        ("-m icmp --icmp-type 8 -j DROP", "icmp needs -p icmp"),
+        ("-p 41 -j DROP", "unknown protocol '41'"),
+        ("-m ipvs --vaddr fd00::1 --vdir ORIGINAL -j DROP", "of the other family"),
+        ("-m ipvs --vdir BACKWARDS -j DROP", "unknown direction 'BACKWARDS'"),
+        ("--vdir ORIGINAL -j DROP", "without ipvs"),
+        ("-j MARK --set-xmark 7", "'7' is no mark and mask"),
+        ("-j DROP --set-xmark 0x1/0xffffffff", "without MARK"),
         (f"-m set --match-set {LIST_SET} up -j DROP", "no sides of a packet"),
         (f"-m set --match-set {LIST_SET} {','.join(['src'] * 7)} -j DROP", "no sides of a packet"),
         ("-p tcp --dport 80 -j DROP", "unknown option '--dport'"),
@@ -67,3 +91,4 @@ def test_other_words_are_refused(rule: str, says: str) -> None:
 def test_icmp6_needs_its_protocol() -> None:
     assert reason("-m icmp6 --icmpv6-type 135 -j DROP", Family.IPV6) == "icmp6 needs -p ipv6-icmp"
     assert "takes no '256'" in (reason("-p ipv6-icmp -m icmp6 --icmpv6-type 256 -j DROP", Family.IPV6) or "")
+    assert reason("-m icmp --icmp-type 8 -j DROP", Family.IPV6) == "couldn't load match 'icmp'"
