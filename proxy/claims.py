@@ -267,17 +267,19 @@ def _claims(service: Service) -> Iterator[_Claim]:
 
 def _servers(service: Service, address: Address) -> dict[ServerAddress, ServicePort]:
     """The virtual servers of the address, and the port that each serves: of equal ones the first."""
-    return {ServerAddress(address, port.protocol, port.number): port for port in reversed(service.ports)}
+    found: dict[ServerAddress, ServicePort] = {}
+    for port in service.ports:
+        found.setdefault(ServerAddress(address, port.protocol, port.number), port)
+    return found
 
 
 def _with_node_ports(service: Service) -> dict[_NodePortStake, tuple[str, ServicePort]]:
     """Every node port, with the field that asks for it and the port that it leads to: of equal ones the first."""
-    ports = enumerate(service.ports if service.cluster_addresses else ())
-    return {
-        _NodePortStake(port.protocol, port.node_port): (f"spec.ports[{index}].nodePort", port)
-        for index, port in reversed([*ports])
-        if port.node_port is not None
-    }
+    found: dict[_NodePortStake, tuple[str, ServicePort]] = {}
+    for index, port in enumerate(service.ports if service.cluster_addresses else ()):
+        if port.node_port is not None:
+            found.setdefault(_NodePortStake(port.protocol, port.node_port), (f"spec.ports[{index}].nodePort", port))
+    return found
 
 
 def _server_stake(service: Service, origin: Origin, server: ServerAddress) -> _ServerStake:
@@ -313,7 +315,7 @@ def _misplaced(address: Address, origin: Origin, ranges: AddressRanges) -> str |
             return f"in {network}, where cluster addresses are"
     wanted = ranges.external if origin is Origin.EXTERNAL else ranges.load_balancer
     if wanted and not any(address in network for network in wanted):
-        return f"not in {listed(wanted, _MOST_RANGES)}, where {_PLURALS[origin]} are"
+        return f"outside {listed(wanted, _MOST_RANGES)}, where {_PLURALS[origin]} are"
     return None
 
 

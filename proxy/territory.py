@@ -76,7 +76,7 @@ class Territory:
             network = ipaddress.ip_network((address, length), strict=False)
             if network in self._ranges:
                 node = min(self._ranges[network])
-                return f"in {network}, which is for the pods of {f'node {node}' if node else 'the cluster'}"
+                return f"in {network}, which is for {f'the pods of node {node}' if node else 'pods'}"
         return None
 
     def _give_range(self, network: Network, node: str) -> None:
