@@ -65,7 +65,9 @@ class Following:
         self.bus = Bus()
         self._trigger = Trigger()
         self._subscription = self.bus.subscribe([kind], self._trigger)
-        table = resources(options or PolicyOptions(), policy_api, synthesise_name_label=synthesise_name_label)
+        table = resources(
+            options or PolicyOptions(), policy_api, kinds=[kind], synthesise_name_label=synthesise_name_label
+        )
         self._watcher = Watcher(
             table[kind],
             self.connection,

@@ -154,6 +154,27 @@ def test_an_event_on_a_namespace_is_kept_in_default() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "api_version", "reason"),
+    [
+        (Kind.SERVICE, "v1", "InvalidService"),
+        (Kind.ENDPOINT_SLICE, "discovery.k8s.io/v1", "InvalidEndpointSlice"),
+        (Kind.POD, "v1", "NotUnderstood"),
+    ],
+)
+def test_an_event_says_which_kind_is_invalid(kind: Kind, api_version: str, reason: str) -> None:
+    event = Event.of(Key(kind, "web", "x"), "u1", Notice(kind.value, "web", "x", "spec", "no"))
+    manifest = event.manifest("n1", NOW)
+    assert manifest["reason"] == reason
+    assert manifest["involvedObject"] == {
+        "apiVersion": api_version,
+        "kind": kind.value,
+        "namespace": "web",
+        "name": "x",
+        "uid": "u1",
+    }
+
+
+@pytest.mark.parametrize(
     ("key", "uid", "notice"),
     [
         (Key(Kind.NETWORK_POLICY, "web", "other"), "u1", PEER),

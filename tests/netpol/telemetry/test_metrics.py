@@ -12,7 +12,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
 import netpol
-from netpol.model.facts import FIREWALL_KINDS, Kind
+from netpol.model.facts import FIREWALL_KINDS, PROXY_KINDS, Kind
 from netpol.telemetry.metrics import BUCKETS_SECONDS, MOST_AUDITED_POLICIES, Metrics
 
 openmetrics_families: Callable[[str], Iterable[Metric]] = openmetrics_parser.text_string_to_metric_families
@@ -94,6 +94,14 @@ def test_what_can_be_counted_from_the_start_is_there_before_it_happens() -> None
     assert [value(metrics, "netpol_notices", kind=kind.value) for kind in FIREWALL_KINDS] == [0] * len(FIREWALL_KINDS)
     assert value(metrics, "netpol_pods_isolated", direction="egress") == 0
     assert value(metrics, "netpol_in_sync") == 0
+
+
+def test_no_kind_that_is_not_followed_has_a_series() -> None:
+    firewall, proxy = Metrics(), Metrics(kinds=PROXY_KINDS)
+
+    assert [value(firewall, "netpol_notices", kind=kind) for kind in ("Service", "EndpointSlice")] == [None, None]
+    assert [value(proxy, "netpol_notices", kind=kind) for kind in ("Service", "EndpointSlice")] == [0, 0]
+    assert value(proxy, "netpol_notices", kind="Pod") is None
 
 
 def test_the_process_tells_of_itself(metrics: Metrics) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from builders import pod, pods, policy, rule
+from dataclasses import replace
 
+from builders import address, pod, pods, policy, rule
+
+from netpol.model.ports import Protocol
+from netpol.model.services import Endpoint, EndpointGroup, EndpointPort, EndpointSlice
 from netpol.source.kube.sharing import Sharing
 
 
@@ -40,3 +44,37 @@ def test_what_is_full_is_emptied() -> None:
 def test_labels_in_another_order_are_equal_all_the_same() -> None:
     sharing = Sharing()
     assert sharing.labels({"a": "1", "b": "2"}) == sharing.labels({"b": "2", "a": "1"})
+
+
+def slice_of(name: str, *endpoints: Endpoint) -> EndpointSlice:
+    return EndpointSlice("x", name, "web", (EndpointGroup(endpoints, (EndpointPort(Protocol.TCP, 80),)),))
+
+
+def endpoint(text: str, zone: str = "a") -> Endpoint:
+    return Endpoint(address(text), f"node-of-{zone}", zone_hints=frozenset({zone}))
+
+
+def test_endpoints_that_did_not_change_are_those_that_were_there() -> None:
+    sharing = Sharing()
+    before = sharing.endpoint_slice(slice_of("web-1", endpoint("10.0.0.1"), endpoint("10.0.0.2")))
+    after = sharing.endpoint_slice(slice_of("web-1", endpoint("10.0.0.1"), replace(endpoint("10.0.0.2"), ready=False)))
+    assert after == slice_of("web-1", endpoint("10.0.0.1"), replace(endpoint("10.0.0.2"), ready=False))
+    (first, second), (same, changed) = before.groups[0].endpoints, after.groups[0].endpoints
+    assert same is first
+    assert changed != second
+
+
+def test_equal_parts_of_endpoints_are_one() -> None:
+    sharing = Sharing()
+    made = (sharing.endpoint_slice(slice_of(f"web-{n}", endpoint(f"10.0.0.{n}"))) for n in (1, 2))
+    (first,), (second,) = (found.groups for found in made)
+    assert first.ports is second.ports
+    assert first.endpoints[0].node is second.endpoints[0].node
+    assert first.endpoints[0].zone_hints is second.endpoints[0].zone_hints
+
+
+def test_more_endpoints_than_are_kept_are_the_same_ones() -> None:
+    sharing = Sharing(most=2)
+    found = slice_of("web-1", *(endpoint(f"10.0.0.{n}") for n in range(1, 9)))
+    assert sharing.endpoint_slice(found) == found
+    assert sharing.endpoint_slice(found) == found
