@@ -20,6 +20,7 @@ from netpol.model.ports import ProtocolPort
 COMMANDS = {
     "run": "netpol.command.run",
     "demo": "netpol.command.demo",
+    "services": "netpol.command.services",
     "matrix": "netpol.command.matrix",
     "explain": "netpol.command.explain",
     "audit": "netpol.command.audit",
@@ -71,7 +72,9 @@ def build_parser(
 ) -> argparse.ArgumentParser:
     """The command line of these commands."""
     parser = parser_class(
-        prog="netpol", description="Kubernetes network policies, enforced and explained.", allow_abbrev=False
+        prog="netpol",
+        description="Kubernetes network policies, enforced and explained; and Services, served by IPVS.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", "-V", action="version", version=f"netpol {netpol.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=parser_class)
