@@ -137,7 +137,7 @@ class ServiceProxy:
                 self._change(touched, has_facts=has_facts)
             if extent:
                 self._compare(extent)
-            elif self._programming.is_certain and self._programming.next_look(now) == 0.0:
+            if self._programming.is_certain and self._programming.next_look(now) == 0.0:
                 self._look()
         except KernelRefusal as refusal:
             self._programming.doubt()
