@@ -18,15 +18,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netpol.errors import InputError
+from netpol.model.facts import Kind
 from netpol.model.networks import IPBlock
 from netpol.model.notices import Notice
 from netpol.model.policies import Direction, Peer, Policy, PolicyRule, Semantics
 from netpol.model.ports import NamedPort, PortEntry, Protocol
 from netpol.settings import PolicyOptions
+from netpol.source.endpoints import decode_endpoint_slice, decode_endpoints
 from netpol.source.fields import FieldPath, Malformed
 from netpol.source.manifests import load
 from netpol.source.objects import decode_namespace, decode_node, decode_pod
 from netpol.source.policies import decode_policy
+from netpol.source.services import decode_service
 
 BETA, V1 = Semantics.ANNOTATION, Semantics.V1
 
@@ -37,7 +40,8 @@ WORDS = (
     "matchLabels", "matchExpressions", "key", "operator", "values", "In", "Exists", "ingress", "egress", "policyTypes",
     "from", "to", "ports", "port", "endPort", "protocol", "ipBlock", "cidr", "except", "podIP", "podIPs", "ip",
     "containers", "v1", "Pod", "Namespace", "Node", "NetworkPolicy", "List", "PodList", "networking.k8s.io/v1",
-    "extensions/v1beta1", "10.0.0.0/8", "10.0.0.1", "TCP", "Ingress", "Egress", "a",
+    "extensions/v1beta1", "10.0.0.0/8", "10.0.0.1", "TCP", "Ingress", "Egress", "a", "Service", "EndpointSlice",
+    "Endpoints", "discovery.k8s.io/v1",
 )  # fmt: skip
 SCALARS = (
     st.none()
@@ -58,10 +62,12 @@ TOKENS = st.sampled_from([
 ])  # fmt: skip
 OBJECTS = st.fixed_dictionaries(
     {
-        "apiVersion": st.sampled_from(["v1", "networking.k8s.io/v1", "extensions/v1beta1"]),
-        "kind": st.sampled_from(["Pod", "Namespace", "Node", "NetworkPolicy", "List", "NetworkPolicyList"]),
+        "apiVersion": st.sampled_from(["v1", "networking.k8s.io/v1", "extensions/v1beta1", "discovery.k8s.io/v1"]),
+        "kind": st.sampled_from(
+            ["Pod", "Namespace", "Node", "NetworkPolicy", "Service", "Endpoints", "EndpointSlice", "List", "PodList"]
+        ),
     },
-    optional={"metadata": VALUES, "spec": VALUES, "status": VALUES, "items": VALUES},
+    optional=dict.fromkeys(("metadata", "spec", "status", "items", "endpoints", "ports", "subsets"), VALUES),
 )
 
 
@@ -77,7 +83,7 @@ def read(name: str, content: bytes) -> None:
 
 def problems_of(file: Path) -> tuple[str, ...]:
     try:
-        load(file, PolicyOptions())
+        load(file, PolicyOptions(), list(Kind))
     except InputError as error:
         return error.problems or ("an error that names no problem",)
     return ()
@@ -103,9 +109,12 @@ def test_any_objects_in_either_format(objects: list[Any]) -> None:
 @given(VALUES, VALUES, VALUES, st.booleans())
 def test_any_object_decodes_or_is_malformed(metadata: Any, spec: Any, status: Any, strict: bool) -> None:
     for fields in ({"metadata": metadata}, {"metadata": {"name": "a"}}):
-        for decode in (decode_pod, decode_node):
+        for decode in (decode_pod, decode_node, decode_service):
             with suppress(Malformed):
                 decode({**fields, "spec": spec, "status": status})
+        for decode_parts in (decode_endpoint_slice, decode_endpoints):
+            with suppress(Malformed):
+                decode_parts({**fields, "endpoints": spec, "ports": status, "subsets": spec})
         with suppress(Malformed):
             decode_namespace(fields, strict_annotations=strict)
 
