@@ -188,7 +188,7 @@ class Live:
         ruleset, held = compile_ruleset(snapshot, self.options), self.kernel.read(FAMILIES)
         rendered = {family: render_table(table, family) for family, table in ruleset.tables.items()}
         return all(
-            name in held.sets and (each.timeout_seconds is not None or held.sets[name] == each)
+            name in held.sets and (not each.is_ours_to_fill or held.sets[name] == each)
             for name, each in ruleset.sets.items()
         ) and all(
             held.tables[family].chains == table.chains

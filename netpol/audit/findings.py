@@ -29,6 +29,7 @@ _REASONS = {
     LoggedOutcome.MIDSTREAM: Cause.INVALID,
     LoggedOutcome.CUT: Cause.INVALID,
     LoggedOutcome.UNKNOWN_ADDRESS: Cause.UNKNOWN_POD,
+    LoggedOutcome.TUNNELLED: Cause.INVALID,
 }
 """The reasons that the log point alone tells."""
 
@@ -114,7 +115,7 @@ def _unknown_pod(packet: Packet, world: World) -> Finding | None:
 
 
 def _invalid(packet: Packet, world: World) -> Finding | None:
-    """G11: of the isolated ends on this node the first of which anything is recorded (X17)."""
+    """G11, X5: of the isolated ends on this node the first of which anything is recorded (X17)."""
     findings = list(_isolated_ends(packet, world))
     recorded = (each for each in findings if world.audit_level(namespace_of(each.subject)) is not AuditLevel.NONE)
     return next(recorded, findings[0] if findings else None)

@@ -26,6 +26,7 @@ _ACTIONS = {
     LoggedOutcome.MIDSTREAM: Action.DENY,
     LoggedOutcome.CUT: Action.DENY,
     LoggedOutcome.UNKNOWN_ADDRESS: Action.DENY,
+    LoggedOutcome.TUNNELLED: Action.DENY,
 }
 
 

@@ -38,7 +38,7 @@ class Cause(enum.Enum):
     UNKNOWN_POD = "unknown-pod"
     """An address of the node's pod range that no known pod has (G12)."""
     INVALID = "invalid"
-    """It opens no connection, and belongs to none that is known (G11)."""
+    """It opens no connection, and belongs to none that is known (G11); or it carries one that cannot be judged (X5)."""
     UNKNOWN = "unknown"
     """The verdict is certain, what led to it is not: no state of the cluster near that moment explains it."""
     LOST = "lost"

@@ -25,6 +25,7 @@ from netpol.compiler.ruleset import (
     OfProtocol,
     Rule,
     Side,
+    Tunnelled,
 )
 from netpol.model.networks import Family
 from netpol.model.policies import Direction
@@ -59,9 +60,12 @@ def base_chains(family: Family, log_group: int) -> dict[str, tuple[Rule, ...]]:
 
     FORWARD judges both ends. INPUT is a pod talking to its own node: only its egress is judged.
     OUTPUT is the node itself, which may always reach its pods (G8), or what a service proxy
-    on this node sends on for somebody else, judged like forwarded packets (X5). A connection
-    picked up in mid-stream is refused even from the node: it is one that was cut (G11). UDP
-    has no opening to tell it by: there, who answered a flow that was cut is remembered.
+    on this node sends on for somebody else, judged like forwarded packets (X5): so what enters
+    INPUT for a service address is left to OUTPUT. What the proxy sends on inside a packet of the
+    node's own nobody can judge there: an isolated pod gets none of it, and the addresses of such
+    servers are in no set, so that INPUT judges who asks for them. A connection picked up in
+    mid-stream is refused even from the node: it is one that was cut (G11). UDP has no opening to
+    tell it by: there, who answered a flow that was cut is remembered.
 
     UDP and TCP that the node does not send have chains of their own, entered by goto, so that
     neither pays for what is said of the others. From INPUT no destination is a pod, and the
@@ -75,17 +79,22 @@ def base_chains(family: Family, log_group: int) -> dict[str, tuple[Rule, ...]]:
     return {
         names.hook_chain(Hook.FORWARD): (udp, tcp, _SCTP_MIDSTREAM, *icmpv6, *forward),
         names.hook_chain(Hook.INPUT): (
-            *(udp, tcp, _SCTP_MIDSTREAM),
+            *(_to_service(family), udp, tcp, _SCTP_MIDSTREAM),
             *icmpv6,
             *(_sends(family), _unknown(family, Side.SOURCE)),
         ),
-        names.hook_chain(Hook.OUTPUT): (_cut(family), _TCP_MIDSTREAM, _SCTP_MIDSTREAM, node, *icmpv6, *forward),
+        names.hook_chain(Hook.OUTPUT): (
+            *(_cut(family), _TCP_MIDSTREAM, _SCTP_MIDSTREAM, _tunnelled(family), node),
+            *icmpv6,
+            *forward,
+        ),
         names.UDP: (_cut(family), *forward),
         names.TCP: (_TCP_MIDSTREAM, *forward),
         names.MIDSTREAM: _midstream(family),
         names.INVALID: _refuse(names.INVALID, log_group, "in mid-stream of a connection that is not known"),
         names.CUT: (_remember(family), *_refuse(names.CUT, log_group, "of a flow that was cut")),
         names.UNKNOWN: _refuse(names.UNKNOWN, log_group, "an address of the pod range that no known pod has"),
+        names.TUNNELLED: _refuse(names.TUNNELLED, log_group, "what it carries cannot be judged"),
         **discovery,
     }
 
@@ -114,6 +123,23 @@ def _sends(family: Family) -> Rule:
 def _unknown(family: Family, side: Side) -> Rule:
     """Fail closed (G12): the bridge's address and others of the node's own are in the range and no pod."""
     return Rule((InSet(names.unknown_set(family), (side,)), LocalAddress(side, negated=True)), Goto(names.UNKNOWN))
+
+
+def _to_service(family: Family) -> Rule:
+    """The client's addresses are those that it has in OUTPUT too, where the real destination is known (G5)."""
+    to_service = InSet(names.services_set(family), (Side.DESTINATION, Side.DESTINATION))
+    return Rule((to_service,), Action.RETURN, "to a service address: judged where it is sent on")
+
+
+def _tunnelled(family: Family) -> Rule:
+    """Direct return: the client is in the packet that is carried, and on the outer one there is the node.
+
+    In both sets is who something isolates for ingress, and something enforced for whichever direction.
+    """
+    isolated, enforced = names.isolated_set(Direction.INGRESS, family), names.enforced_set(family)
+    destination = (Side.DESTINATION,)
+    matches = Tunnelled(), InSet(isolated, destination), InSet(enforced, destination)
+    return Rule(matches, Goto(names.TUNNELLED), "carries another packet to an isolated pod")
 
 
 def _midstream(family: Family) -> tuple[Rule, ...]:

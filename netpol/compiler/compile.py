@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from netpol.compiler.base_chains import base_chains, hooks
 from netpol.compiler.dispatch import dispatch
-from netpol.compiler.gates import PodRange, cut_set, enforced_set, isolated_set, pod_cidrs
+from netpol.compiler.gates import PodRange, cut_set, enforced_set, isolated_set, pod_cidrs, services_set
 from netpol.compiler.judged import JudgedPod, chains_by_address, is_local
 from netpol.compiler.ruleset import IpSet, Ruleset, Table
 from netpol.compiler.terms import Term, term_sets
@@ -30,6 +30,7 @@ def compile_ruleset(snapshot: Snapshot, options: NodeOptions) -> Ruleset:
         *_isolated_sets(pods, options.families),
         *_unknown_sets(pod_cidrs(snapshot.nodes.get(options.name), options), resolver, options.families),
         *map(cut_set, options.families),
+        *map(services_set, options.families),
     ]
     return Ruleset(
         {each.name: each for each in sets},

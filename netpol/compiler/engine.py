@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TypeGuard, TypeVar
 
 from netpol.compiler.desired import Desired
-from netpol.compiler.gates import cut_set, own_node, pod_cidrs
+from netpol.compiler.gates import cut_set, own_node, pod_cidrs, services_set
 from netpol.compiler.judged import JudgedPod, is_local
 from netpol.compiler.known_pods import KnownPods
 from netpol.compiler.local_pods import LocalPods
@@ -107,6 +107,7 @@ class Engine:
         self._known = KnownPods(options.families)
         self._desired.put_sets(self._known.replace_ranges(pod_cidrs(None, options), ()))
         self._desired.put_sets(map(cut_set, options.families))
+        self._desired.put_sets(map(services_set, options.families))
         self._desired.changed()
 
     # --- what there is

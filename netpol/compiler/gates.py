@@ -1,4 +1,4 @@
-"""The sets packets are looked up in first: who is isolated, who is unknown, who answered what was cut."""
+"""The sets packets are looked up in first: who is isolated or unknown, who answered what was cut, what is a service."""
 
 from __future__ import annotations
 
@@ -40,6 +40,12 @@ def cut_set(family: Family) -> IpSet:
     meaning = "who answered UDP flows that were cut, and whom"
     kind = SetType.ADDRESS_PORT_ADDRESSES
     return IpSet(names.cut_set(family), kind, family, meaning=meaning, timeout_seconds=CUT_SECONDS)
+
+
+def services_set(family: Family) -> IpSet:
+    """What the service proxy serves, which it fills in itself (X5); without a proxy nothing is in it."""
+    meaning = "addresses and ports that the service proxy serves; it fills them in"
+    return IpSet(names.services_set(family), SetType.ADDRESS_PORTS, family, meaning=meaning, filled_by_others=True)
 
 
 def pod_cidrs(node: Node | None, options: NodeOptions) -> tuple[Network, ...]:

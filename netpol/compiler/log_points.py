@@ -34,6 +34,8 @@ class LoggedOutcome(enum.Enum):
     """It answers a flow that was cut (G11)."""
     UNKNOWN_ADDRESS = "unknown address"
     """One of its addresses is of the node's pod range and no known pod's (G12)."""
+    TUNNELLED = "tunnelled"
+    """It carries another packet to an isolated pod, and nobody can judge that one (X5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ _OF_NODE = {
     names.INVALID: LoggedOutcome.MIDSTREAM,
     names.CUT: LoggedOutcome.CUT,
     names.UNKNOWN: LoggedOutcome.UNKNOWN_ADDRESS,
+    names.TUNNELLED: LoggedOutcome.TUNNELLED,
 }
 _OF_POD = {
     PodChainKind.REFUSING: LoggedOutcome.DENIED,

@@ -32,6 +32,8 @@ CUT = PREFIX + "CUT"
 """The chain that refuses what would answer a UDP flow that was cut (G11)."""
 UNKNOWN = PREFIX + "UNKNOWN"
 """The chain that refuses addresses of the pod range that no known pod has (G12)."""
+TUNNELLED = PREFIX + "TUNNELLED"
+"""The chain that refuses packets in which the node sends others to a pod, as nobody can judge these (X5)."""
 ICMPV6 = PREFIX + "ICMPV6"
 """The chain of ICMPv6, some of which is always accepted (G10)."""
 
@@ -158,6 +160,7 @@ BASE_CHAINS = (
     TCP,
     CUT,
     UNKNOWN,
+    TUNNELLED,
     ICMPV6,
 )
 """The chains that every ruleset may have, whatever its pods."""

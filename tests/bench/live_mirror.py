@@ -70,8 +70,7 @@ class Mirror:
         """The moment, in nanoseconds of CLOCK_MONOTONIC, at which the kernel was seen to hold what was touched."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         left = self._engine.part(touched).sets
-        timed = {name for name, each in left.items() if each.timeout_seconds is not None}
-        left = {name: each for name, each in left.items() if name not in timed}
+        left = {name: each for name, each in left.items() if each.is_ours_to_fill}
         while time.monotonic() < deadline:
             for name in list(left):
                 if not self._holds(left[name]):

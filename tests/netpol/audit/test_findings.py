@@ -57,6 +57,7 @@ def test_a_state_that_leads_to_the_verdict_explains_it() -> None:
         LogPoint(LoggedOutcome.MIDSTREAM),
         LogPoint(LoggedOutcome.CUT),
         LogPoint(LoggedOutcome.UNKNOWN_ADDRESS),
+        LogPoint(LoggedOutcome.TUNNELLED),
     ],
     ids=lambda point: point.outcome.value,
 )
@@ -69,6 +70,7 @@ def test_a_state_that_leads_elsewhere_explains_nothing(point: LogPoint) -> None:
     [
         (DENIED, Finding(Cause.UNKNOWN, Direction.INGRESS, DB_PARTY, OUTSIDER)),
         (LogPoint(LoggedOutcome.CUT), Finding(Cause.INVALID, None, OUTSIDER, DB_PARTY)),
+        (LogPoint(LoggedOutcome.TUNNELLED), Finding(Cause.INVALID, None, OUTSIDER, DB_PARTY)),
         (LogPoint(LoggedOutcome.MIDSTREAM), Finding(Cause.INVALID, None, OUTSIDER, DB_PARTY)),
         (LogPoint(LoggedOutcome.UNKNOWN_ADDRESS), Finding(Cause.UNKNOWN_POD, None, OUTSIDER, DB_PARTY)),
         (None, Finding(Cause.UNKNOWN, None, OUTSIDER, DB_PARTY)),

@@ -272,6 +272,12 @@ class TestMidstream:
         assert (found.subject, found.peer, found.isolating) == (DB_PARTY, JOB_PARTY, ISOLATING)
         assert found.nearest_miss is None
 
+    def test_what_carries_another_packet_is_refused_to_the_isolated_destination(self) -> None:
+        """X5."""
+        found = judged(Told(*CLUSTER, FROM_WEB), fold(names.TUNNELLED, packet("192.168.0.1")))
+        assert (found.action, found.reason, found.direction) == (Action.DENY, Cause.INVALID, "ingress")
+        assert (found.subject, found.peer) == (DB_PARTY, NodeParty(NODE, "192.168.0.1"))
+
     def test_an_answer_meets_what_isolates_its_source_for_the_other_way(self) -> None:
         found = judged(Told(*CLUSTER, FROM_WEB), fold(names.INVALID, packet("10.0.0.2", "10.0.1.9")))
         assert (found.direction, found.subject, found.isolating) == ("egress", DB_PARTY, ISOLATING)

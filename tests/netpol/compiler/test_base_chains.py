@@ -13,6 +13,7 @@ from netpol.compiler.base_chains import DISCOVERY_TYPES, base_chains, hooks
 from netpol.compiler.ruleset import (
     FILTER_HOOKS,
     Action,
+    AddressPort,
     AddressPortAddress,
     AddToSet,
     Hook,
@@ -40,6 +41,9 @@ LOCAL = frozenset(NODE.values())
 
 CUT_FLOWS = [(OPEN, SENDER), (NODE, SENDER), (RECEIVER, NODE)]
 """Who answered UDP flows that were cut, from port 53, and whom."""
+
+SERVICE = {Family.IPV4: address("10.96.0.1"), Family.IPV6: address("fd00:96::1")}
+"""An address that the service proxy serves TCP on port 80 of; it is on the node."""
 
 IN, OUT = Direction.INGRESS, Direction.EGRESS
 
@@ -72,6 +76,8 @@ def ruleset(family: Family) -> Ruleset:
             ),
         ),
     ]
+    served = frozenset({AddressPort(SERVICE[family].packed, Protocol.TCP, 80)})
+    sets.append(IpSet(names.services_set(family), SetType.ADDRESS_PORTS, family, served, filled_by_others=True))
     drop = {names.judging_chain(each): (Rule((), Action.DROP),) for each in Direction}
     return Ruleset({each.name: each for each in sets}, {family: Table(hooks(), base_chains(family, 7) | drop)})
 
@@ -204,6 +210,42 @@ def test_discovery_passes_whoever_sends_it(hook: Hook, kind: int) -> None:
         opening = packet(source[Family.IPV6], destination[Family.IPV6])
         found = way(hook, replace(opening, protocol=Protocol.ICMP, port=None, icmpv6_type=kind))
         assert found.verdict is Outcome.ACCEPTED, str(found)
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("source", [SENDER, OPEN, STRANGER, RECEIVER])
+def test_what_comes_in_for_a_service_is_judged_where_it_leaves(family: Family, source: dict[Family, Address]) -> None:
+    """X5: even in mid-stream; other ports and protocols of the address are the node's."""
+    opening = packet(source[family], SERVICE[family])
+    for asked in (opening, replace(opening, opening=False)):
+        found = way(Hook.INPUT, asked)
+        assert (found.verdict, found.rules_met) == (Outcome.ACCEPTED, 2), str(found)
+    refused = names.UNKNOWN if source is STRANGER else JUDGED_OUT if source is SENDER else None
+    for other in (replace(opening, port=81), replace(opening, protocol=Protocol.UDP)):
+        assert dropped_in(way(Hook.INPUT, other)) == refused
+
+
+@pytest.mark.parametrize("family", Family)
+def test_a_service_address_is_no_way_past_what_leaves_or_is_forwarded(family: Family) -> None:
+    """X5: only INPUT leaves anything to another hook."""
+    for hook in (Hook.FORWARD, Hook.OUTPUT):
+        assert dropped_in(way(hook, packet(SENDER[family], SERVICE[family]))) == JUDGED_OUT
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize(
+    ("destination", "chain"),
+    [(RECEIVER, names.TUNNELLED), (SENDER, None), (AUDITED, None), (OPEN, None), (STRANGER, None), (NODE, None)],
+)
+def test_what_the_node_sends_inside_another_packet_reaches_no_isolated_pod(
+    family: Family, destination: dict[Family, Address], chain: str | None
+) -> None:
+    """X5: nobody sees the client. X16: under audit nothing is refused."""
+    carrier = Packet(NODE[family], destination[family], None, tunnelled=True, local=LOCAL)
+    found = way(Hook.OUTPUT, carrier)
+    assert dropped_in(found) == chain, str(found)
+    assert found.logs == (() if chain is None else (Log(7, f"1:{chain}"),))
+    assert dropped_in(way(Hook.OUTPUT, replace(carrier, tunnelled=False))) is None
 
 
 def test_an_unknown_address_is_logged() -> None:

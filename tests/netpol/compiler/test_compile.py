@@ -54,6 +54,7 @@ def test_a_node_without_isolated_pods_has_empty_gates_and_no_chain_of_a_pod() ->
         **{names.enforced_set(family): set() for family in Family},
         **{names.unknown_set(family): set() for family in Family},
         **{names.cut_set(family): set() for family in Family},
+        **{names.services_set(family): set() for family in Family},
     }
 
 
@@ -65,6 +66,14 @@ def test_who_answered_what_was_cut_is_remembered_for_a_time_and_never_compiled()
         (names.cut_set(family), family, CUT_SECONDS) for family in Family
     }
     assert not any(each.members for each in remembering)
+
+
+def test_what_the_proxy_serves_has_a_set_that_others_fill() -> None:
+    """X5: whether there is a proxy, and what it serves, is no matter of the policies."""
+    found = compiled(HERE, policies=[policy("x/p")])
+    assert {(each.name, each.type, each.family) for each in found.sets.values() if each.filled_by_others} == {
+        (names.services_set(family), SetType.ADDRESS_PORTS, family) for family in Family
+    }
 
 
 def test_the_pods_of_other_nodes_have_neither_chain_nor_set() -> None:

@@ -6,7 +6,16 @@ import pytest
 from builders import address, node
 
 from netpol.compiler import names
-from netpol.compiler.gates import CUT_SECONDS, PodRange, cut_set, enforced_set, isolated_set, own_node, pod_cidrs
+from netpol.compiler.gates import (
+    CUT_SECONDS,
+    PodRange,
+    cut_set,
+    enforced_set,
+    isolated_set,
+    own_node,
+    pod_cidrs,
+    services_set,
+)
 from netpol.compiler.ruleset import NetworkMember, SetType
 from netpol.model.networks import Family, parse_network
 from netpol.model.objects import Node
@@ -35,6 +44,13 @@ def test_what_was_cut_is_remembered_for_a_time() -> None:
     """G11."""
     found = cut_set(SIX)
     assert (found.name, found.timeout_seconds, found.members) == (names.cut_set(SIX), CUT_SECONDS, frozenset())
+
+
+def test_what_the_proxy_serves_is_its_to_say() -> None:
+    """X5."""
+    found = services_set(FOUR)
+    assert (found.name, found.type, found.family) == ("NETPOL-SERVICES-4", SetType.ADDRESS_PORTS, FOUR)
+    assert (found.filled_by_others, found.has_comments, found.members) == (True, False, frozenset())
 
 
 @pytest.mark.parametrize(

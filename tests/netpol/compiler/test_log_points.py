@@ -17,6 +17,7 @@ OF_NODE = {
     names.INVALID: LoggedOutcome.MIDSTREAM,
     names.CUT: LoggedOutcome.CUT,
     names.UNKNOWN: LoggedOutcome.UNKNOWN_ADDRESS,
+    names.TUNNELLED: LoggedOutcome.TUNNELLED,
 }
 OF_POD = {
     PodChainKind.REFUSING: LoggedOutcome.DENIED,

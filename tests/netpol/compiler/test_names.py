@@ -41,6 +41,7 @@ SETS = [
         names.enforced_set(family),
         names.unknown_set(family),
         names.cut_set(family),
+        names.services_set(family),
     )
 ]
 
@@ -59,7 +60,19 @@ def test_sets_are_ours_and_short_enough_for_ipset(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "FORWARD", "NETPOL-", "NETPOL-FORWARD2", "XNETPOL-FORWARD", "NETPOL-PI-short", "NETPOL-ISO-IN-5", "netpol-x"],
+    [
+        "",
+        "FORWARD",
+        "NETPOL-",
+        "NETPOL-SERVICE-INPUT",
+        "NETPOL-SERVICE-OWNED-4",
+        "NETPOL-SERVICES-5",
+        "NETPOL-FORWARD2",
+        "XNETPOL-FORWARD",
+        "NETPOL-PI-short",
+        "NETPOL-ISO-IN-5",
+        "netpol-x",
+    ],
 )
 def test_names_of_others_are_not_ours(name: str) -> None:
     assert not names.is_ours(name)
@@ -67,7 +80,7 @@ def test_names_of_others_are_not_ours(name: str) -> None:
 
 def test_every_kind_of_name_is_told_from_the_others() -> None:
     assert len(set(CHAINS)) == len(CHAINS) - 2, "the judging chains are among the base chains too"
-    assert len(set(SETS)) == 16
+    assert len(set(SETS)) == 18
 
 
 @given(IDENTITIES, IDENTITIES)
