@@ -18,7 +18,10 @@ GOOD_TRIALS = Trials(
     log=Trial("nfnetlink_log", "nfnetlink_log"),
     links=(Trial("bridge", "bridge"), Trial("veth", "veth")),
     ipvs=Trial("ip_vs", "ip_vs"),
+    schedulers=tuple(Trial(name, f"ip_vs_{name}") for name in ("rr", "lc", "sh", "dh", "mh")),
     dummy=Trial("dummy", "dummy"),
+    proxy_rules={pair: (Trial("nat table", "iptable_nat"), Trial("ipvs", "xt_ipvs")) for pair in PAIRS},
+    proxy_sets={family: (Trial("hash:ip,port,net", "ip_set_hash_ipportnet"),) for family in Family},
 )
 
 GOOD_HOST = Host(
@@ -30,6 +33,6 @@ GOOD_HOST = Host(
     sysctls=dict.fromkeys(SYSCTLS, "1") | {"net/netfilter/nf_conntrack_max": "1000"},
     bridges=(),
     other_firewalls=(),
-    schedulers=frozenset({"rr", "lc", "sh", "dh", "mh"}),
+    other_proxies=frozenset(),
     trials=GOOD_TRIALS,
 )

@@ -13,7 +13,7 @@ from netpol.command.arguments import add_output_argument
 from netpol.command.look import Look, Paint, look_of
 from netpol.command.node_arguments import add_node_arguments, load_for_node, node_options
 from netpol.command.source_arguments import add_source_arguments
-from netpol.doctor.checks import Check, Function, State, firewall_can_run, state_of, stopping
+from netpol.doctor.checks import Check, Function, State, firewall_can_run, needs, state_of, stopping
 from netpol.doctor.diagnosis import diagnose
 from netpol.doctor.pod_range import pod_range_checks
 from netpol.doctor.probe import probe
@@ -94,7 +94,7 @@ def verdict(checks: Sequence[Check]) -> str:
         if lacking:
             alone = "; for IPv4 alone it can: netpol run --enable-ipv6=false" if _ipv4_alone(checks) else ""
             return f"{words}: {', '.join(dict.fromkeys(check.name for check in lacking))}{alone}"
-    warnings = sum(check.state is State.WARNING for check in checks)
+    warnings = sum(check.state is State.WARNING and needs(check) for check in checks)
     noted = f", with {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
     return f"The firewall can run on this host{noted}."
 

@@ -67,5 +67,9 @@ def firewall_can_run(checks: Iterable[Check]) -> bool:
 
 def stopping(checks: Iterable[Check]) -> tuple[Check, ...]:
     """The checks for which the firewall does not run."""
-    needed = frozenset(FIREWALL.values())
-    return tuple(check for check in checks if check.state.stops and needed.intersection(check.functions))
+    return tuple(check for check in checks if check.state.stops and needs(check))
+
+
+def needs(check: Check) -> bool:
+    """True where the check is of something that the firewall needs."""
+    return not frozenset(FIREWALL.values()).isdisjoint(check.functions)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from netpol.dataplane.bridges import BRIDGE_CALLS
 from netpol.doctor.checks import FIREWALL, THROUGH, Check, Function, State
-from netpol.doctor.host import Capability, Host, Trial, Trials, without
+from netpol.doctor.host import Capability, Host, OtherProxy, Trial, Trials, without
 from netpol.model.networks import Family
 from netpol.settings import Variant
+from proxy.model import DEFAULT_SCHEDULER
 
 BOTH_FIREWALLS = tuple(FIREWALL.values())
 USUAL_SCHEDULERS = ("rr", "lc", "sh", "dh")
@@ -46,6 +47,7 @@ def diagnose(host: Host) -> tuple[Check, ...]:
         *_conntrack_settings(host),
         *_other_firewalls(host),
         *_others(host),
+        *_other_proxies(host),
     )
 
 
@@ -71,7 +73,7 @@ def _privileges(host: Host) -> Iterator[Check]:
 
 
 def _variants(host: Host) -> Iterator[Check]:
-    needs_one = (*BOTH_FIREWALLS, Function.DEMO)
+    needs_one = (*BOTH_FIREWALLS, Function.DEMO, Function.SERVICE_PROXY)
     if host.variant is not None:
         found = f"this host's rules go through iptables-{host.variant.value}"
         yield Check("variant", needs_one, State.OK, found)
@@ -93,8 +95,9 @@ def _variants(host: Host) -> Iterator[Check]:
 
 
 def _serves(host: Host, variant: Variant, families: Sequence[Family] = tuple(Family)) -> tuple[Function, ...]:
-    """The firewall, and with it the demo, needs the variant that the host uses, and only that."""
-    users = (*(FIREWALL[family] for family in families), Function.DEMO) if variant is host.variant else ()
+    """The firewall, and with it the demo, needs the variant that the host uses, and only that; so does the proxy."""
+    both = Function.DEMO, Function.SERVICE_PROXY
+    users = (*(FIREWALL[family] for family in families), *both) if variant is host.variant else ()
     return (THROUGH[variant], *users)
 
 
@@ -112,7 +115,7 @@ def _rules(host: Host, variant: Variant, family: Family) -> Iterator[Check]:
 
 def _families(host: Host) -> Iterator[Check]:
     for family in Family:
-        serves = (FIREWALL[family], Function.DEMO)
+        serves = (FIREWALL[family], Function.DEMO, Function.SERVICE_PROXY)
         if family not in host.families:
             yield _no_family(family)
             continue
@@ -129,7 +132,7 @@ def _families(host: Host) -> Iterator[Check]:
 
 def _no_family(family: Family) -> Check:
     """A node may do without IPv6; what has no IPv4 is no node, or a container that does not show /proc."""
-    serves = (FIREWALL[family], Function.DEMO)
+    serves = (FIREWALL[family], Function.DEMO, Function.SERVICE_PROXY)
     if family is Family.IPV4:
         return Check("IPv4", serves, State.MISSING, "no /proc/sys/net/ipv4", "mount /proc, or use another kernel")
     found, mend = "this kernel has no IPv6", "nothing, where no pod has IPv6: give netpol run --enable-ipv6=false"
@@ -137,7 +140,7 @@ def _no_family(family: Family) -> Check:
 
 
 def _forwarding(host: Host, family: Family) -> Iterator[Check]:
-    name, serves = _dotted(_FORWARDING[family]), (FIREWALL[family],)
+    name, serves = _dotted(_FORWARDING[family]), (FIREWALL[family], Function.SERVICE_PROXY)
     if host.sysctls[_FORWARDING[family]] == "1":
         yield Check(name, serves, State.OK, "1")
     else:
@@ -146,9 +149,9 @@ def _forwarding(host: Host, family: Family) -> Iterator[Check]:
 
 
 def _bridge_calls(host: Host, family: Family) -> Iterator[Check]:
-    """Packets between two pods of one bridge meet no rule at all unless this is on."""
+    """Packets between two pods of one bridge meet no rule at all unless this is on, nor answers IPVS."""
     key = BRIDGE_CALLS[family]
-    name, serves, value = _dotted(key), (FIREWALL[family],), host.sysctls[key]
+    name, serves, value = _dotted(key), (FIREWALL[family], Function.SERVICE_PROXY), host.sysctls[key]
     if value == "1":
         yield Check(name, serves, State.OK, "1")
     elif host.bridges:
@@ -200,13 +203,47 @@ def _proxy(host: Host, trials: Trials) -> Iterator[Check]:
     serves = (Function.SERVICE_PROXY,)
     yield from _trials("IPVS", serves, (trials.ipvs,))
     if trials.ipvs.refusal is None:
-        absent = [name for name in USUAL_SCHEDULERS if name not in host.schedulers]
-        if absent:
-            mend = f"modprobe {' '.join(f'ip_vs_{name}' for name in absent)}, or a kernel that has them"
-            yield Check("schedulers", serves, State.WARNING, f"not available: {', '.join(absent)}", mend)
-        else:
-            yield Check("schedulers", serves, State.OK, ", ".join(sorted(host.schedulers)))
+        yield _schedulers(trials.schedulers)
     yield from _trials("dummy links", serves, (trials.dummy,))
+    for family in host.families:
+        if host.variant is not None and (host.variant, family) in trials.proxy_rules:
+            yield from _trials(f"IPv{family.value} rules beside", serves, trials.proxy_rules[host.variant, family])
+        yield from _trials(f"IPv{family.value} sets beside", serves, trials.proxy_sets[family])
+
+
+def _schedulers(trials: Sequence[Trial]) -> Check:
+    """A service that asks for one that is not there gets round robin, which is needed for that."""
+    serves = (Function.SERVICE_PROXY,)
+    absent = [trial for trial in trials if trial.refusal is not None]
+    there = f"available: {', '.join(trial.name for trial in trials if trial.refusal is None)}"
+    missed = [trial for trial in absent if trial.name in USUAL_SCHEDULERS]
+    if not missed:
+        lacking = f"; not: {', '.join(trial.name for trial in absent)}" if absent else ""
+        return Check("schedulers", serves, State.OK, f"{there}{lacking}")
+    state = State.MISSING if any(trial.name == DEFAULT_SCHEDULER for trial in missed) else State.WARNING
+    mend = f"modprobe {' '.join(trial.module for trial in missed)}, or a kernel that has them"
+    return Check("schedulers", serves, state, f"not available: {', '.join(trial.name for trial in missed)}", mend)
+
+
+def _other_proxies(host: Host) -> Iterator[Check]:
+    for each in OtherProxy:
+        if each in host.other_proxies:
+            consequence, mend = _OTHER_PROXIES[each]
+            found = f"{each.value}: {consequence}"
+            yield Check("other service proxies", (Function.SERVICE_PROXY,), State.WARNING, found, mend)
+
+
+_STOP_KUBE_PROXY = "stop kube-proxy on this node, then there: kube-proxy --cleanup"
+_STOP_KUBE_ROUTER = "stop kube-router on this node, then there: kube-router --cleanup-config"
+_TRANSLATED = "it translates packets to services before IPVS sees them"
+_OTHER_PROXIES = {
+    OtherProxy.KUBE_PROXY: (_TRANSLATED, _STOP_KUBE_PROXY),
+    OtherProxy.KUBE_PROXY_LINK: ("virtual servers that it has made go on serving", _STOP_KUBE_PROXY),
+    OtherProxy.KUBE_PROXY_CHAINS: (_TRANSLATED, _STOP_KUBE_PROXY),
+    OtherProxy.KUBE_ROUTER: ("it writes the same virtual servers, unless it has no service proxy", _STOP_KUBE_ROUTER),
+    OtherProxy.KUBE_ROUTER_CHAINS: ("its rules judge packets to services as well", _STOP_KUBE_ROUTER),
+}
+"""What it means, and what mends it."""
 
 
 def _trials(name: str, serves: tuple[Function, ...], trials: Sequence[Trial]) -> Iterator[Check]:

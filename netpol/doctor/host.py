@@ -39,12 +39,23 @@ def without(missing: Iterable[Capability]) -> str:
     return ", ".join(f"no {each}" for each in sorted(missing, key=lambda each: each.value))
 
 
+class OtherProxy(enum.Enum):
+    """What tells of another service proxy, be it one that has left something; the values are what is seen of it."""
+
+    KUBE_PROXY = "kube-proxy runs"
+    KUBE_PROXY_LINK = "kube-proxy's link kube-ipvs0 is here"
+    KUBE_PROXY_CHAINS = "kube-proxy's chain KUBE-SERVICES is here"
+    KUBE_ROUTER = "kube-router runs"
+    KUBE_ROUTER_CHAINS = "kube-router's chains are here"
+
+
 @dataclass(frozen=True, slots=True)
 class Trials:
     """What was tried in a network namespace made for it.
 
     `tables` says of each variant and family whether a rule without any match loads; `rules` only has those
     whose table does. `flow_reads` is the connection table read by netlink, `log` the kernel's side of NFLOG.
+    `proxy_rules` and `proxy_sets` are what only the service proxy needs; schedulers are tried where there is IPVS.
     """
 
     tables: Mapping[tuple[Variant, Family], Trial]
@@ -54,7 +65,10 @@ class Trials:
     log: Trial
     links: tuple[Trial, ...]
     ipvs: Trial
+    schedulers: tuple[Trial, ...]
     dummy: Trial
+    proxy_rules: Mapping[tuple[Variant, Family], tuple[Trial, ...]]
+    proxy_sets: Mapping[Family, tuple[Trial, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,6 @@ class Host:
     sysctls: Mapping[str, str | None]
     bridges: tuple[str, ...]
     other_firewalls: tuple[str, ...]
-    schedulers: frozenset[str]
+    other_proxies: frozenset[OtherProxy]
     trials: Trials | None
     untried: str = field(default="")

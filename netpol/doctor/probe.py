@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from netpol.dataplane.bridges import bridges_with_ports
+from netpol.dataplane.iptables import tool_name
 from netpol.dataplane.tool import run_tool
 from netpol.dataplane.variant import detect
 from netpol.doctor.diagnosis import SYSCTLS, tools_of
-from netpol.doctor.host import Capability, Host, Trials, without
+from netpol.doctor.host import Capability, Host, OtherProxy, Trials, without
 from netpol.doctor.trial import try_kernel
 from netpol.errors import NetpolError
 from netpol.model.networks import Family
 from netpol.settings import Variant
 
-_SCHEDULER = re.compile(r"\bip_vs_(?!ftp|pe_)(\w+?)(?=\.ko|\s)")
+_KUBE_PROXY, _KUBE_ROUTER = "kube-proxy", "kube-router"
+_SERVICES = re.compile(r"^:KUBE-SERVICES ", re.MULTILINE)
+_ROUTERS = re.compile(r"^:KUBE-ROUTER-", re.MULTILINE)
 
 
 def probe(root: Path = Path("/")) -> Host:
@@ -36,7 +38,7 @@ def probe(root: Path = Path("/")) -> Host:
         sysctls={key: _content(root / "proc/sys" / key) for key in SYSCTLS},
         bridges=bridges_with_ports(root / "sys/class/net"),
         other_firewalls=tuple(_other_firewalls(root)),
-        schedulers=_schedulers(root),
+        other_proxies=frozenset(_other_proxies(root, tools)),
         trials=trials,
         untried=untried,
     )
@@ -85,11 +87,22 @@ def _other_firewalls(root: Path) -> Iterable[str]:
         yield "ufw"
 
 
-def _schedulers(root: Path) -> frozenset[str]:
-    """IPVS's schedulers that are loaded, built in, or there to be loaded."""
-    modules = root / "lib/modules" / os.uname().release
-    sources = (root / "proc/modules", modules / "modules.builtin", modules / "modules.dep")
-    return frozenset(name for source in sources for name in _SCHEDULER.findall(_content(source) or ""))
+def _other_proxies(root: Path, tools: frozenset[str]) -> Iterable[OtherProxy]:
+    running = {_content(comm) for comm in root.glob("proc/[0-9]*/comm")}
+    for name, found in ((_KUBE_PROXY, OtherProxy.KUBE_PROXY), (_KUBE_ROUTER, OtherProxy.KUBE_ROUTER)):
+        if name in running:
+            yield found
+    if (root / "sys/class/net/kube-ipvs0").exists():
+        yield OtherProxy.KUBE_PROXY_LINK
+    saved = "".join(_saved(tool_name(variant, family, "save"), tools) for variant in Variant for family in Family)
+    for pattern, found in ((_SERVICES, OtherProxy.KUBE_PROXY_CHAINS), (_ROUTERS, OtherProxy.KUBE_ROUTER_CHAINS)):
+        if pattern.search(saved):
+            yield found
+
+
+def _saved(tool: str, tools: frozenset[str]) -> str:
+    """All that the tool prints; nothing where it is not installed, or not allowed to look."""
+    return run_tool((tool,)).output if tool in tools else ""
 
 
 def _content(path: Path) -> str | None:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol, cast
 
 from pyroute2.iproute.linux import IPRoute
-from pyroute2.netlink import genlmsg
 from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.generic import GenericNetlinkSocket
 
-from netpol.compiler.ruleset import IpSet, Rule
+from netpol.compiler.ruleset import IpSet, Rule, TableName
 from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.render import render_rule
-from netpol.doctor.features import CHAIN, OTHER_CHAIN, TABLE_MODULES, rule_features, set_features
+from netpol.doctor.features import CHAIN, OTHER_CHAIN, TABLE_MODULES, SetFeature, rule_features, set_features
 from netpol.doctor.host import Trial, Trials
+from netpol.doctor.proxy_features import SCHEDULERS, module_of, proxy_set_features, table_features
 from netpol.errors import NetpolError
 from netpol.lab.links import Links
 from netpol.lab.namespace import Namespace
 from netpol.model.networks import Family
 from netpol.settings import Variant
+from proxy.ipvs import NetlinkServers
 
 _LOGGERS = Path("/proc/thread-self/net/netfilter/nfnetlink_log")
 _IPVS = Path("/proc/thread-self/net/ip_vs")
@@ -37,14 +37,6 @@ class _Link(Protocol):
     def close(self) -> None: ...
 
 
-class _Generic(Protocol):
-    """What is used of pyroute2's generic netlink socket."""
-
-    def bind(self, protocol: str, message: object) -> object: ...
-
-    def close(self) -> None: ...
-
-
 def try_kernel(families: Sequence[Family], variants: Sequence[Variant]) -> Trials:
     """What works of all that netpol does to a kernel; LabError where no namespace can be made to try it in.
 
@@ -53,7 +45,7 @@ def try_kernel(families: Sequence[Family], variants: Sequence[Variant]) -> Trial
     with Namespace("the doctor's trial") as namespace, Namespace("the doctor's other end") as peer:
         links = _links(namespace, peer)
         with namespace.entered():
-            sets = {family: _sets(family) for family in families}
+            sets = {family: _sets(set_features(family)) for family in families}
             tables = {
                 (variant, family): _table(variant, family, TABLE_MODULES[variant, family])
                 for variant in variants
@@ -66,8 +58,11 @@ def try_kernel(families: Sequence[Family], variants: Sequence[Variant]) -> Trial
                 flow_reads={family: _flow_read(family) for family in families},
                 log=_log(tables),
                 links=links,
-                ipvs=_ipvs(),
+                ipvs=(ipvs := _ipvs()),
+                schedulers=() if ipvs.refusal else _schedulers(),
                 dummy=_attempt("dummy", "dummy", _make_dummy),
+                proxy_rules={(variant, family): _proxy_rules(variant, family) for variant, family in tables},
+                proxy_sets={family: _sets(proxy_set_features(family)) for family in families},
             )
 
 
@@ -99,12 +94,31 @@ def _rules(variant: Variant, family: Family) -> tuple[Trial, ...]:
     return tuple(_attempt(each.name, each.module, partial(load, each.rule)) for each in rule_features(family))
 
 
-def _sets(family: Family) -> tuple[Trial, ...]:
+def _proxy_rules(variant: Variant, family: Family) -> tuple[Trial, ...]:
+    """The tables that only the service proxy writes, and each rule of a kind that only it has."""
+
+    def load(table: TableName, *lines: str) -> None:
+        IptablesTables(variant, table=table).write(family, (f":{CHAIN} - [0:0]", *lines))
+
+    tables = tuple(
+        _attempt(f"{table.value} table", module_of(table, variant, family), partial(load, table))
+        for table in (TableName.NAT, TableName.MANGLE)
+    )
+    rules = (
+        _attempt(
+            each.feature.name,
+            each.feature.module,
+            partial(load, each.table, f"-A {CHAIN} {render_rule(each.feature.rule, family)}"),
+        )
+        for each in table_features(family)
+    )
+    return (*tables, *rules)
+
+
+def _sets(features: Iterable[SetFeature]) -> tuple[Trial, ...]:
     try:
         with NetlinkSets() as sets:
-            return tuple(
-                _attempt(each.name, each.module, partial(_make_set, sets, each.set)) for each in set_features(family)
-            )
+            return tuple(_attempt(each.name, each.module, partial(_make_set, sets, each.set)) for each in features)
     except NetpolError as refused:
         return (Trial("ipset", "ip_set", str(refused)),)
 
@@ -147,12 +161,17 @@ def _make_dummy() -> None:
 
 def _ipvs() -> Trial:
     """Asking for IPVS's netlink family has the kernel load the module where it has one."""
-    return Trial("ip_vs", "ip_vs") if _IPVS.exists() else _attempt("ip_vs", "ip_vs", _bind_ipvs)
+
+    def ask() -> None:
+        NetlinkServers().close()
+
+    return Trial("ip_vs", "ip_vs") if _IPVS.exists() else _attempt("ip_vs", "ip_vs", ask)
 
 
-def _bind_ipvs() -> None:
-    generic = cast(Callable[[], _Generic], GenericNetlinkSocket)()
-    try:
-        generic.bind("IPVS", genlmsg)
-    finally:
-        generic.close()
+def _schedulers() -> tuple[Trial, ...]:
+    """Each tried: the kernel loads its module where it has one."""
+    with NetlinkServers() as servers:
+        return tuple(
+            Trial(name, f"ip_vs_{name}", None if servers.offers(name) else "the kernel does not have it")
+            for name in SCHEDULERS
+        )

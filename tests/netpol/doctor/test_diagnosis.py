@@ -5,11 +5,13 @@ from hosts import EVERY_TOOL, GOOD_HOST, GOOD_TRIALS, PAIRS
 
 from netpol.doctor.checks import FIREWALL, Check, Function, State, firewall_can_run, state_of
 from netpol.doctor.diagnosis import diagnose, tools_of
-from netpol.doctor.host import Capability, Host, Trial
+from netpol.doctor.host import Capability, Host, OtherProxy, Trial
 from netpol.model.networks import Family
 from netpol.settings import Variant
 
 NFT4 = (Variant.NFT, Family.IPV4)
+IPV4, IPV6 = ({firewall, Function.DEMO, Function.SERVICE_PROXY} for firewall in FIREWALL.values())
+"""What does not work where something of the family is lacking."""
 
 
 def named(host: Host, name: str, state: State) -> Check:
@@ -45,7 +47,7 @@ def test_whatever_is_not_fine_comes_with_a_mend() -> None:
         sysctls=dict.fromkeys(GOOD_HOST.sysctls),
         bridges=("cni0",),
         other_firewalls=("ufw",),
-        schedulers=frozenset(),
+        other_proxies=frozenset(OtherProxy),
         trials=None,
         untried="no CAP_NET_ADMIN",
     )
@@ -110,13 +112,13 @@ def test_the_tools_of_the_other_variant_are_not_needed() -> None:
 
 def test_the_tools_of_the_variant_in_use_are_needed() -> None:
     host = replace(GOOD_HOST, tools=EVERY_TOOL - {"iptables-nft-restore"})
-    assert lacking(host) == {Function.NFT, Function.FIREWALL_IPV4, Function.FIREWALL_IPV6, Function.DEMO}
+    assert lacking(host) == {Function.NFT, *IPV4, *IPV6}
 
 
 def test_a_host_without_iptables_is_told_so() -> None:
     host = replace(GOOD_HOST, tools=frozenset(), variant=None, variant_trouble="iptables is not installed")
     assert named(host, "variant", State.MISSING).found == "iptables is not installed"
-    assert lacking(host) == set(Function) - {Function.AUDIT_LOG, Function.SERVICE_PROXY}
+    assert lacking(host) == set(Function) - {Function.AUDIT_LOG}
 
 
 @pytest.mark.parametrize("variant", Variant)
@@ -132,7 +134,7 @@ def test_a_match_that_does_not_load_stops_its_family_alone() -> None:
     assert check.found == "set: No such file or directory"
     assert "modprobe xt_set" in check.mend
     assert named(host, "nft IPv4 rules", State.OK).found == "conntrack"
-    assert lacking(host) == {Function.NFT, Function.FIREWALL_IPV4, Function.DEMO}
+    assert lacking(host) == {Function.NFT, *IPV4}
 
 
 def test_a_table_the_kernel_lacks_is_said_once_and_not_for_every_rule() -> None:
@@ -147,13 +149,13 @@ def test_a_table_the_kernel_lacks_is_said_once_and_not_for_every_rule() -> None:
 def test_a_set_that_cannot_be_made_stops_its_family() -> None:
     refused = (Trial("hash:ip", "ip_set_hash_ip", "no ip_set"),)
     host = replace(GOOD_HOST, trials=replace(GOOD_TRIALS, sets=dict(GOOD_TRIALS.sets) | {Family.IPV6: refused}))
-    assert lacking(host) == {Function.FIREWALL_IPV6, Function.DEMO}
+    assert lacking(host) == IPV6
 
 
 def test_a_connection_table_that_cannot_be_read_stops_its_family() -> None:
     reads = {family: Trial("read by netlink", "nf_conntrack_netlink", "EINVAL") for family in Family}
     host = replace(GOOD_HOST, trials=replace(GOOD_TRIALS, flow_reads=reads))
-    assert lacking(host) == {Function.FIREWALL_IPV4, Function.FIREWALL_IPV6, Function.DEMO}
+    assert lacking(host) == IPV4 | IPV6
 
 
 def test_a_kernel_without_ipv6_runs_the_firewall_for_ipv4() -> None:
@@ -223,6 +225,54 @@ def test_what_the_audit_log_the_demo_and_the_proxy_lack_does_not_stop_the_firewa
     assert not any(check.name == "schedulers" for check in diagnose(host))
 
 
-def test_a_scheduler_that_is_not_there_is_a_warning() -> None:
-    host = replace(GOOD_HOST, schedulers=frozenset({"rr", "sh", "dh"}))
-    assert "ip_vs_lc" in named(host, "schedulers", State.WARNING).mend
+def without_schedulers(*names: str) -> Host:
+    """A host whose kernel does not have these."""
+    tried = (replace(each, refusal="not there" if each.name in names else None) for each in GOOD_TRIALS.schedulers)
+    return replace(GOOD_HOST, trials=replace(GOOD_TRIALS, schedulers=tuple(tried)))
+
+
+def test_a_usual_scheduler_that_is_not_there_is_a_warning_and_round_robin_is_needed() -> None:
+    host = without_schedulers("lc", "mh")
+    check = named(host, "schedulers", State.WARNING)
+    assert (check.found, check.functions) == ("not available: lc", (Function.SERVICE_PROXY,))
+    assert check.mend.startswith("modprobe ip_vs_lc, or")
+    assert lacking(host) == set()
+    assert lacking(without_schedulers("rr")) == {Function.SERVICE_PROXY}
+
+
+def test_an_unusual_scheduler_that_is_not_there_is_only_said() -> None:
+    check = named(without_schedulers("mh"), "schedulers", State.OK)
+    assert check.found == "available: rr, lc, sh, dh; not: mh"
+
+
+def test_what_only_the_proxys_rules_and_sets_need_stops_nothing_else() -> None:
+    refused = (Trial("nat table", "iptable_nat"), Trial("ipvs", "xt_ipvs", "no chain/target/match by that name"))
+    rules = replace(GOOD_TRIALS, proxy_rules=dict(GOOD_TRIALS.proxy_rules) | {NFT4: refused})
+    host = replace(GOOD_HOST, trials=rules)
+    assert lacking(host) == {Function.SERVICE_PROXY}
+    assert named(host, "IPv4 rules beside", State.MISSING).mend.startswith("modprobe xt_ipvs")
+    sets = (Trial("hash:ip,port,net", "ip_set_hash_ipportnet", "the kernel lacks this type of set"),)
+    host = replace(
+        GOOD_HOST, trials=replace(GOOD_TRIALS, proxy_sets=dict(GOOD_TRIALS.proxy_sets) | {Family.IPV6: sets})
+    )
+    assert lacking(host) == {Function.SERVICE_PROXY}
+    assert firewall_can_run(diagnose(host))
+
+
+def test_the_variant_that_the_host_does_not_use_may_lack_what_the_proxy_needs() -> None:
+    refused = (Trial("nat table", "iptable_nat", "no table"),)
+    legacy = {pair: refused for pair in PAIRS if pair[0] is Variant.LEGACY}
+    trials = replace(GOOD_TRIALS, proxy_rules=dict(GOOD_TRIALS.proxy_rules) | legacy)
+    assert lacking(replace(GOOD_HOST, trials=trials)) == set()
+
+
+@pytest.mark.parametrize("other", OtherProxy)
+def test_another_service_proxy_is_a_warning_for_ours_alone(other: OtherProxy) -> None:
+    host = replace(GOOD_HOST, other_proxies=frozenset({other}))
+    check = named(host, "other service proxies", State.WARNING)
+    assert check.found.startswith(other.value)
+    assert check.functions == (Function.SERVICE_PROXY,)
+    cleanup = "kube-router --cleanup-config" if "kube-router" in other.value else "kube-proxy --cleanup"
+    assert check.mend.endswith(cleanup)
+    assert state_of(Function.SERVICE_PROXY, diagnose(host)) is State.WARNING
+    assert state_of(Function.FIREWALL_IPV4, diagnose(host)) is State.OK

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +6,7 @@ import pytest
 from netpol.dataplane.tool import Outcome, ToolMissing
 from netpol.doctor import probe as module
 from netpol.doctor.diagnosis import SYSCTLS, diagnose
-from netpol.doctor.host import Capability
+from netpol.doctor.host import Capability, OtherProxy
 from netpol.doctor.probe import probe
 from netpol.errors import KernelRefusal
 from netpol.lab.namespace import LabError
@@ -129,11 +128,29 @@ def test_firewalld_and_ufw_are_seen(tmp_path: Path) -> None:
     assert probe(tmp_path).other_firewalls == ("firewalld", "ufw")
 
 
-def test_schedulers_are_found_loaded_built_in_and_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    release = os.uname().release
-    files = {
-        "proc/modules": "ip_vs_rr 16384 1 - Live\nip_vs 180224 3 ip_vs_rr, Live\nip_vs_ftp 16384 0 - Live\n",
-        f"lib/modules/{release}/modules.builtin": "kernel/net/netfilter/ipvs/ip_vs_lc.ko\n",
-        f"lib/modules/{release}/modules.dep": "kernel/net/netfilter/ipvs/ip_vs_sh.ko.xz: kernel/net/ip_vs.ko.xz\n",
-    }
-    assert probe(write(tmp_path, files)).schedulers == {"rr", "lc", "sh"}
+def test_another_proxy_that_runs_or_has_left_its_link_is_seen(tmp_path: Path) -> None:
+    assert probe(write(tmp_path, {"proc/9/comm": "kubelet\n"})).other_proxies == frozenset()
+    write(tmp_path, {"proc/77/comm": "kube-proxy\n", "proc/78/comm": "kube-router\n"})
+    assert probe(tmp_path).other_proxies == {OtherProxy.KUBE_PROXY, OtherProxy.KUBE_ROUTER}
+    (tmp_path / "sys/class/net/kube-ipvs0").mkdir(parents=True)
+    assert OtherProxy.KUBE_PROXY_LINK in probe(tmp_path).other_proxies
+
+
+@pytest.mark.parametrize(
+    ("chain", "found"),
+    [
+        ("KUBE-SERVICES", {OtherProxy.KUBE_PROXY_CHAINS}),
+        ("KUBE-ROUTER-INPUT", {OtherProxy.KUBE_ROUTER_CHAINS}),
+        ("KUBE-KUBELET-CANARY", set[OtherProxy]()),
+        ("NETPOL-SERVICE-INPUT", set[OtherProxy]()),
+    ],
+)
+def test_the_chains_of_another_proxy_are_seen_in_either_variant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chain: str, found: set[OtherProxy]
+) -> None:
+    def run_tool(arguments: tuple[str, ...]) -> Outcome:
+        saved = f"*nat\n:{chain} - [0:0]\nCOMMIT\n" if arguments == ("iptables-legacy-save",) else "*nat\nCOMMIT\n"
+        return Outcome(0, saved, "")
+
+    monkeypatch.setattr(module, "run_tool", run_tool)
+    assert probe(tmp_path).other_proxies == found

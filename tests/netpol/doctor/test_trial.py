@@ -9,6 +9,7 @@ from netpol.dataplane.iptables import IptablesTables
 from netpol.doctor import trial
 from netpol.doctor.features import rule_features, set_features
 from netpol.doctor.host import Trials
+from netpol.doctor.proxy_features import SCHEDULERS, proxy_set_features, table_features
 from netpol.doctor.trial import try_kernel
 from netpol.errors import KernelRefusal
 from netpol.lab.namespace import LabError
@@ -42,6 +43,22 @@ def test_every_feature_is_tried_for_each_variant_and_family() -> None:
         assert [each.name for each in rules] == [each.name for each in rule_features(family)]
     for family, sets in trials.sets.items():
         assert [each.name for each in sets] == [each.name for each in set_features(family)]
+
+
+def test_what_only_the_service_proxy_needs_is_tried_in_every_table() -> None:
+    trials = tried()
+    for (_, family), rules in trials.proxy_rules.items():
+        features = [each.feature.name for each in table_features(family)]
+        assert [each.name for each in rules] == ["nat table", "mangle table", *features]
+        assert [each.name for each in rules if each.refusal] in ([], ["ipvs"]), "a kernel may lack IPVS"
+    for family, sets in trials.proxy_sets.items():
+        assert [each.name for each in sets] == [each.name for each in proxy_set_features(family)]
+        assert [each for each in sets if each.refusal] == []
+
+
+def test_schedulers_are_tried_where_there_is_ipvs() -> None:
+    trials = tried([Family.IPV4], [])
+    assert [each.name for each in trials.schedulers] == ([] if trials.ipvs.refusal else list(SCHEDULERS))
 
 
 def test_only_what_is_asked_for_is_tried() -> None:
