@@ -170,7 +170,7 @@ class MemoryLink:
         """It has these addresses too; one that is there already is no error."""
         for address in addresses:
             if self._addresses is None:
-                raise KernelRefusal(f"address {address} cannot be bound: there is no link {LINK}")
+                raise KernelRefusal(f"address {address} cannot be bound to {LINK}: there is no such link")
             if address not in self._addresses:
                 self._journal.enter(f"bind {address}")
                 self._addresses.add(address)

@@ -1,0 +1,234 @@
+"""The order in which services come to the kernel, and what is read of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+from live_proxy import FAMILIES, LiveProxy, ProxyNode
+from proxy_builders import addresses, destination, endpoint, endpoint_slice, server, service
+from proxy_facts import Told, put
+
+from netpol.compiler.ruleset import AddressPort, AddressPortNetwork, TableName
+from netpol.errors import KernelRefusal
+from netpol.model.facts import PROXY_KINDS
+from netpol.model.networks import Family
+from netpol.settings import ConnectionTimeouts, ProxySettings
+from proxy.engine import ProxyEngine, Touched
+from proxy.model import AddDestination, AddServer, RemoveServer, Scheduling
+from proxy.programming import Extent, Programming
+
+WEB = service("shop/web", "10.96.0.10", ports="80:30080/TCP")
+WEB_SLICE = endpoint_slice("shop/web-1", "web", endpoint("10.0.0.1", "n1"), endpoint("10.0.1.2", "n2"))
+LESS = endpoint_slice("shop/web-1", "web", endpoint("10.0.0.1", "n1"))
+DNS = service("kube-system/dns", "10.96.0.2", ports="53:30053/UDP")
+DNS_SLICE = endpoint_slice("kube-system/dns-1", "dns", endpoint("10.0.0.53", "n1"), ports="53/UDP")
+SOME = service("shop/web", "10.96.0.10", ports="80:30081/TCP", load_balancer="198.51.100.2", sources="203.0.113.0/24")
+FOR_ALL = replace(SOME, source_ranges=None)
+DIRECT = replace(service("shop/far", external="198.51.100.9", cluster="10.96.0.20"), direct_return=True)
+DIRECT_SLICE = endpoint_slice("shop/far-1", "far", endpoint("10.0.0.7", "n1"))
+
+WORLDS: dict[str, tuple[Told, ...]] = {
+    "nothing": (),
+    "two": (WEB, WEB_SLICE, DNS, DNS_SLICE),
+    "one, with less": (WEB, LESS),
+    "for some": (SOME, WEB_SLICE, DIRECT, DIRECT_SLICE),
+    "for all": (FOR_ALL, WEB_SLICE, DNS),
+}
+
+
+def breaches(node: ProxyNode) -> list[str]:
+    """What is unrecorded in the kernel at this moment, or open."""
+    sets = {name: each.members for name, each in node.seen.sets.read().items()}
+    recorded = {each[:3] for each in ports(sets.get("NETPOL-SERVICE-OWNED-4", ()))}
+    let_in = {each[:3] for each in ports(sets.get("NETPOL-SERVICES-4", ()))}
+    restricted = {each[:3] for each in ports(sets.get("NETPOL-SERVICE-RESTRICTED-4", ()))}
+    sources = {each[:3] for each in sets.get("NETPOL-SERVICE-SOURCES-4", ()) if isinstance(each, AddressPortNetwork)}
+    there = {(key[0].packed, key[1], key[2]) for key in node.servers.read() if len(key) == 3}
+    on_link = {each.packed for each in node.link.read() or ()}
+    return [
+        *(f"unrecorded server {each}" for each in there - recorded),
+        *(f"let in without a server: {each}" for each in let_in - there),
+        *(
+            f"no port of {each.hex()} is refused"
+            for each in on_link - sets.get("NETPOL-SERVICE-ADDRESSES-4", frozenset())
+        ),
+        *(f"everybody may use {each}" for each in sources - restricted),
+    ]
+
+
+def ports(members: Iterable[object]) -> list[AddressPort]:
+    return [each for each in members if isinstance(each, AddressPort)]
+
+
+def watched(node: ProxyNode, patch: pytest.MonkeyPatch) -> list[str]:
+    """What is found amiss from here on, before every operation."""
+    enter: Callable[[str], None] = node.journal.enter
+    found: list[str] = []
+
+    def check(operation: str) -> None:
+        found.extend(f"before {operation}: {each}" for each in breaches(node))
+        enter(operation)
+
+    patch.setattr(node.journal, "enter", check)
+    return found
+
+
+@pytest.mark.parametrize(("start", "end"), list(permutations(WORLDS, 2)))
+def test_nothing_is_unrecorded_or_open_at_any_step(start: str, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = LiveProxy()
+    found = watched(live.kernel, monkeypatch)
+    live.started(*WORLDS[start])
+    live.announce(PROXY_KINDS, *WORLDS[end])
+    live.step()
+    assert live.programming.is_certain
+    live.step(after_seconds=60)
+    assert found == []
+    again = LiveProxy(live.kernel).started(*WORLDS[start])
+    assert again.programming.is_certain
+    assert (found, breaches(live.kernel)) == ([], [])
+
+
+@pytest.mark.parametrize("end", WORLDS)
+def test_nothing_is_unrecorded_or_open_after_a_crash(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = LiveProxy().started(*WORLDS["two"])
+    before = len(whole.operations)
+    whole.announce(PROXY_KINDS, *WORLDS[end])
+    whole.step()
+    for number in range(len(whole.operations) - before):
+        live = LiveProxy().started(*WORLDS["two"])
+        live.kernel.journal.refuse(after=number)
+        live.announce(PROXY_KINDS, *WORLDS[end])
+        live.step()
+        assert breaches(live.kernel) == []
+
+
+def test_who_may_not_come_in_is_kept_out_before_others_are_let_in() -> None:
+    live = LiveProxy().started(FOR_ALL, WEB_SLICE)
+    before = live.operations
+    live.put(SOME)
+    assert live.since(before) == [
+        "add 198.51.100.2,tcp:80 to NETPOL-SERVICE-RESTRICTED-4",
+        "add 198.51.100.2,tcp:80,203.0.113.0/24 to NETPOL-SERVICE-SOURCES-4",
+    ]
+
+
+PHASES = ("OWNED", "ADDRESSES", "unbind", "bind", "NETPOL-SERVICES", "TCP rr", "->", "remove")
+
+
+def phases(operations: Iterable[str]) -> list[str]:
+    """What kinds of operations there were, in the order in which the first of each came."""
+    return list(dict.fromkeys(next(each for each in PHASES if each in word) for word in operations))
+
+
+def test_a_service_comes_in_this_order() -> None:
+    live = LiveProxy().started(LESS)
+    before = live.operations
+    live.put(WEB)
+    found = phases(live.since(before))
+    assert sorted(found[:2]) == ["ADDRESSES", "OWNED"]
+    assert found[2:] == ["bind", "TCP rr", "->", "NETPOL-SERVICES"]
+
+
+def test_a_service_goes_in_this_order() -> None:
+    live = LiveProxy().started(WEB, LESS)
+    before = live.operations
+    live.drop(WEB)
+    found = phases(live.since(before))
+    assert found[:3] == ["NETPOL-SERVICES", "remove", "unbind"]
+    assert sorted(found[3:]) == ["ADDRESSES", "OWNED"]
+
+
+# --- direct return
+
+
+def test_direct_return_has_marks_routes_and_tunnels() -> None:
+    live = LiveProxy().started(DIRECT, DIRECT_SLICE)
+    (mark,) = live.kernel.tunnels.marks
+    assert [str(key) for key in live.kernel.servers.read()] == ["10.96.0.20:80/TCP", f"mark {mark:#x} of IPv4"]
+    assert live.kernel.tunnels.opened == {addresses("10.0.0.7")[0]: frozenset(addresses("198.51.100.9"))}
+    assert live.kernel.seen.mangle.read(Family.IPV4).chains["NETPOL-SERVICE-PREROUTING"]
+    live.drop(DIRECT)
+    assert (live.kernel.tunnels.marks, live.kernel.tunnels.opened) == (frozenset(), {})
+    assert live.kernel.seen.mangle.read(Family.IPV4).chains["NETPOL-SERVICE-PREROUTING"] == ()
+
+
+def test_a_pod_that_cannot_answer_directly_is_told_and_tried_again() -> None:
+    live = LiveProxy()
+    live.kernel.tunnels.reachable = lambda _: False
+    live.started(DIRECT, DIRECT_SLICE)
+    assert [(name, field) for name, field, _ in live.told] == [
+        (("shop", "far"), "metadata.annotations[kube-router.io/service.dsr]")
+    ]
+    assert "no tunnel can be opened in pod 10.0.0.7" in live.told[0][2]
+    assert live.metric("netpol_proxy_unreachable") == 1
+    assert live.health.is_ready()
+    live.kernel.tunnels.reachable = lambda _: True
+    live.step(after_seconds=5)
+    assert live.kernel.tunnels.opened
+    assert live.metric("netpol_notices", kind="Service") == 0
+
+
+# --- by itself
+
+
+def programming(node: ProxyNode, settings: ProxySettings, *objects: Told) -> tuple[ProxyEngine, Programming]:
+    engine = ProxyEngine("n1", FAMILIES, settings)
+    engine.apply(put(*objects))
+    return engine, Programming(engine, node.writers(), settings)
+
+
+def test_what_is_not_certain_cannot_be_changed_or_looked_at() -> None:
+    _, unsure = programming(ProxyNode(), ProxySettings(), WEB)
+    assert not unsure.is_certain
+    with pytest.raises(KernelRefusal, match="it is not known what the kernel holds"):
+        unsure.change(Touched(), 0.0)
+    with pytest.raises(KernelRefusal, match="it is not known what the kernel holds"):
+        unsure.look(0.0)
+
+
+def test_what_is_doubted_is_compared_as_a_whole() -> None:
+    node = ProxyNode()
+    _, sure = programming(node, ProxySettings(), WEB, LESS)
+    sure.converge(0.0, Extent.SERVERS)
+    assert node.seen.tables.read(Family.IPV4).chains
+    node.seen.nat.write(Family.IPV4, [":NETPOL-SERVICE-KEEP - [0:0]", ":NETPOL-SERVICE-POSTROUTING - [0:0]"])
+    assert sure.converge(1.0, Extent.SERVERS).steps == 0
+    sure.doubt()
+    assert sure.converge(2.0, Extent.SERVERS).chains == 1
+
+
+def test_timeouts_are_set_once_where_any_is_asked_for() -> None:
+    node = ProxyNode()
+    _, sure = programming(node, ProxySettings(timeouts=ConnectionTimeouts(tcp=60)), WEB)
+    sure.converge(0.0)
+    assert node.servers.timeouts.tcp == 60
+    before = list(node.journal.operations)
+    sure.converge(1.0)
+    assert node.journal.operations == before
+
+
+def test_an_outcome_says_what_was_done() -> None:
+    _, sure = programming(ProxyNode(), ProxySettings(), WEB, LESS)
+    words = str(sure.converge(0.0))
+    assert words.startswith("1 servers added, 1 endpoints added,")
+    assert "1 addresses bound, 3 kernel settings mended" in words
+
+
+def test_servers_of_others_in_between_are_seen_at_the_event() -> None:
+    node = ProxyNode()
+    engine, sure = programming(node, ProxySettings())
+    sure.converge(0.0)
+    taken = server("198.51.100.1:80/TCP")
+    node.servers.apply([AddServer(taken, Scheduling("wlc")), AddDestination(taken, destination("10.0.9.9:80"))])
+    touched = engine.apply(put(replace(WEB, external_addresses=addresses("198.51.100.1")), LESS))
+    sure.change(touched, 1.0)
+    assert sure.conflicts == {taken}
+    assert node.servers.read()[taken].scheduling == Scheduling("wlc")
+    node.servers.apply([RemoveServer(taken)])
+    sure.converge(2.0)
+    assert sure.conflicts == frozenset()
+    assert node.servers.read()[taken].destinations.keys() == {destination("10.0.0.1:80")}
+    assert engine.tables()[TableName.FILTER].keys() == {Family.IPV4}
