@@ -158,7 +158,7 @@ def test_every_kind_is_followed_from_its_list_on(api_server: ApiServer, namespac
         followed.until("the pod is gone", lambda: pod_of(followed, namespace, "late") is None)
         client.delete(f"{V1}/namespaces/{namespace}/networkpolicies/closed")
         followed.until("the policy is gone", lambda: followed.value(Kind.NETWORK_POLICY, namespace, "closed") is None)
-        assert [followed.lists(kind) for kind in FIREWALL_KINDS] == [1] * len(FIREWALL_KINDS)
+        assert {kind: followed.lists(kind) for kind in Kind} == {kind: kind in FIREWALL_KINDS for kind in Kind}
 
 
 def test_watches_that_end_miss_nothing_and_list_nothing_anew(api_server: ApiServer, namespace: str) -> None:
