@@ -1,0 +1,18 @@
+"""The service link in memory does what the kernel's does; tests/vm asks the kernel's."""
+
+from __future__ import annotations
+
+import pytest
+from service_link_cases import ServiceLinkCases
+
+from proxy.kernel import ServiceLink
+from proxy.memory import MemoryProxyKernel
+
+
+@pytest.fixture
+def link() -> ServiceLink:
+    return MemoryProxyKernel().link
+
+
+class TestInMemory(ServiceLinkCases):
+    """Every case, in memory."""
