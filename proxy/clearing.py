@@ -1,0 +1,114 @@
+"""Taking away all that the service proxy made, whatever state it is in, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from netpol.compiler.ruleset import AddressPort, IpSet
+from netpol.dataplane.clearing import clear as clear_sets
+from netpol.dataplane.clearing import clear_tables
+from netpol.dataplane.kernel import Sets, Tables
+from netpol.errors import KernelRefusal
+from netpol.model.networks import Address, Family
+from proxy.kernel import ServiceLink, Sysctls, Tunnels, VirtualServers
+from proxy.model import RemoveServer, ServerAddress, ServerKey, ServerMark
+from proxy.names import MARK_BASE, MARK_MASK, owned_set
+
+RECORDS_KEPT = "the sets of the service proxy stay, for they say what is to be removed yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What was there of the service proxy and is gone, and what could not be removed and why."""
+
+    chains: int = 0
+    sets: int = 0
+    servers: int = 0
+    addresses: int = 0
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside rules and sets; `servers` is None where the kernel has no IPVS."""
+
+    servers: VirtualServers | None
+    link: ServiceLink
+    sysctls: Sysctls
+    tunnels: Tunnels
+
+
+def clear(tables: Iterable[Tables], sets: Sets, beside: Beside) -> Cleared:
+    """Remove virtual servers, tunnels, rules, the link and what it remembers, and at last the sets.
+
+    The sets are the record of what is ours: where there is none, the link and the virtual servers are others', who
+    call theirs the same; and they stay as long as something that they tell of does.
+    """
+    try:
+        held = sets.read()
+    except KernelRefusal as refusal:
+        return Cleared(left=(str(refusal),))
+    clearing = _Clearing(held, beside)
+    is_recorded = any(owned_set(family) in held for family in Family)
+    if is_recorded:
+        clearing.attempt(clearing.remove_servers)
+        clearing.attempt(beside.tunnels.remove)
+    cleared = [clear_tables(table, tuple(Family)) for table in tables]
+    if is_recorded:
+        clearing.attempt(clearing.remove_link)
+    left = [line for each in cleared for line in each.left]
+    chains = sum(each.chains for each in cleared)
+    if clearing.left:
+        return Cleared(chains, 0, clearing.servers, clearing.addresses, (*clearing.left, *left, RECORDS_KEPT))
+    own = clear_sets((), sets, ())
+    return Cleared(chains, own.sets, clearing.servers, clearing.addresses, (*left, *own.left))
+
+
+class _Clearing:
+    """What was removed so far of what stands beside rules, and what was refused."""
+
+    def __init__(self, sets: Mapping[str, IpSet], beside: Beside) -> None:
+        self._sets, self._beside = sets, beside
+        self.servers = self.addresses = 0
+        self.left: list[str] = []
+
+    def attempt(self, removal: Callable[[], None]) -> None:
+        """What is refused is told, and stops nothing else."""
+        try:
+            removal()
+        except KernelRefusal as refusal:
+            self.left.append(str(refusal))
+
+    def remove_servers(self) -> None:
+        """The virtual servers of ours are gone."""
+        servers = self._beside.servers
+        if servers is None:
+            return
+        recorded, bound = set(_recorded(self._sets)), self._beside.link.read() or frozenset()
+        own = [key for key in servers.read() if _is_ours(key, recorded, bound)]
+        servers.apply(map(RemoveServer, own))
+        self.servers = len(own)
+
+    def remove_link(self) -> None:
+        """The kernel is told what it was told before, which the link remembers, and there is no link."""
+        link = self._beside.link
+        found = link.read()
+        if found is not None:
+            self._beside.sysctls.restore()
+            link.remove()
+            self.addresses = len(found)
+
+
+def _recorded(sets: Mapping[str, IpSet]) -> Iterable[ServerAddress]:
+    for family in Family:
+        for member in sets[owned_set(family)].members if owned_set(family) in sets else ():
+            if isinstance(member, AddressPort):
+                yield ServerAddress(ip_address(member.packed), member.protocol, member.port)
+
+
+def _is_ours(key: ServerKey, recorded: set[ServerAddress], bound: frozenset[Address]) -> bool:
+    if isinstance(key, ServerMark):
+        return key.mark & MARK_MASK == MARK_BASE
+    return key in recorded or key.address in bound
