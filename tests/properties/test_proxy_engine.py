@@ -9,16 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from builders import address, node
+from builders import address
 from hypothesis import given
 from hypothesis import strategies as st
 from proxy_builders import DAYS
-from proxy_facts import put
+from proxy_facts import gone, put
 
 from netpol.compiler.names import services_set
 from netpol.compiler.ruleset import AddressPort
-from netpol.model.facts import Fact, Key
+from netpol.model.facts import Fact, Key, Kind
 from netpol.model.networks import Address, Family, parse_network
+from netpol.model.objects import Node
 from netpol.model.ports import Protocol
 from netpol.model.services import (
     Endpoint,
@@ -38,7 +39,6 @@ from proxy.rules import port_of
 Name = TypeVar("Name")
 
 NAMES = [("shop", "a"), ("shop", "b"), ("shop", "c"), ("web", "a"), ("web", "b")]
-NODES = ["n1", "n2", "n3"]
 MARKED_ALIKE = [("192.0.2.1", 1080), ("192.0.2.2", 1251)]
 """TCP to these has the same mark."""
 
@@ -52,33 +52,31 @@ SETTINGS = st.builds(
 FAMILIES = st.sampled_from([tuple(Family), tuple(Family), (Family.IPV4,), (Family.IPV6,)])
 
 
-def some(*texts: str, most: int = 2) -> st.SearchStrategy[tuple[Address, ...]]:
-    """A few of these addresses."""
-    return st.lists(st.sampled_from([address(text) for text in texts]), max_size=most, unique=True).map(tuple)
+def one_of(*choices: str) -> st.SearchStrategy[tuple[Address, ...]]:
+    """One of these lists of addresses, which are separated by blanks."""
+    return st.sampled_from([tuple(map(address, choice.split())) for choice in choices])
 
 
+NUMBERS = st.sampled_from([port for _, port in MARKED_ALIKE])
+PORT_NAMES = st.sampled_from(["http", "http", ""])
+PROTOCOLS = st.sampled_from([Protocol.TCP, Protocol.TCP, Protocol.TCP, Protocol.UDP])
 PORTS = st.lists(
-    st.builds(
-        ServicePort,
-        st.sampled_from([Protocol.TCP, Protocol.TCP, Protocol.UDP]),
-        st.sampled_from([80, *(port for _, port in MARKED_ALIKE)]),
-        st.sampled_from(["", "http"]),
-        st.sampled_from([None, 30080, 30081]),
-    ),
+    st.builds(ServicePort, PROTOCOLS, NUMBERS, PORT_NAMES, st.sampled_from([None, 30080, 30081])),
     min_size=1,
     max_size=2,
     unique_by=(lambda port: (port.protocol, port.number), lambda port: port.name),
 ).map(tuple)
 POLICIES = st.sampled_from(TrafficPolicy)
+OUTSIDE = "192.0.2.1", "192.0.2.2", "192.0.2.1 192.0.2.2", "192.0.2.1 2001:db8::1"
 SERVICES = st.builds(
     Service,
     st.just(""),
     st.just(""),
-    some("10.96.0.1", "10.96.0.2", "10.96.0.3", "fd00:96::1"),
+    one_of("10.96.0.1", "10.96.0.2", "10.96.0.3 fd00:96::1", "10.96.0.4", "10.96.0.5", ""),
     PORTS,
-    some("192.0.2.1", "192.0.2.2", "172.16.0.2", "2001:db8::1"),
-    some("192.0.2.1", "192.0.2.2", "2001:db8::1"),
-    st.sampled_from([None, frozenset(), frozenset({parse_network("0.0.0.0/0"), parse_network("fd00::/8")})]),
+    one_of("", "", *OUTSIDE, "172.16.0.2"),
+    one_of("", *OUTSIDE),
+    st.sampled_from([None, None, frozenset(), frozenset({parse_network("0.0.0.0/0"), parse_network("fd00::/8")})]),
     POLICIES,
     POLICIES,
     st.sampled_from([None, 32000]),
@@ -91,46 +89,56 @@ SERVICES = st.builds(
 ENDPOINTS = st.builds(
     Endpoint,
     st.sampled_from([address(text) for text in ("10.1.0.1", "10.1.0.2", "10.2.0.1", "fd00:1::1")]),
-    st.sampled_from(["", *NODES]),
-    ready=st.booleans(),
+    st.sampled_from(["n1", "n1", "n2", ""]),
+    ready=st.sampled_from([True, True, True, False]),
     serving=st.booleans(),
     terminating=st.booleans(),
-    zone_hints=st.sampled_from([frozenset[str](), frozenset({"a"}), frozenset({"b"})]),
+    zone_hints=st.sampled_from([frozenset[str](), frozenset[str](), frozenset({"a"}), frozenset({"b"})]),
 )
 GROUPS = st.builds(
     EndpointGroup,
-    st.lists(ENDPOINTS, max_size=3).map(tuple),
+    st.lists(ENDPOINTS, min_size=1, max_size=3).map(tuple),
     st.lists(
-        st.builds(
-            EndpointPort,
-            st.sampled_from([Protocol.TCP, Protocol.UDP]),
-            st.sampled_from([80, 8080, *(port for _, port in MARKED_ALIKE)]),
-            st.sampled_from(["", "http"]),
-        ),
-        max_size=2,
+        st.builds(EndpointPort, PROTOCOLS, st.one_of(NUMBERS, st.just(8080)), PORT_NAMES), min_size=1, max_size=2
     ).map(tuple),
 )
 
 
+NODE = st.builds(
+    Node,
+    st.sampled_from(["n1", "n1", "n2", "n3"]),
+    one_of("172.16.0.1", "172.16.0.1 fd00:16::1", "172.16.0.2", ""),
+    st.sampled_from([(), (parse_network("10.1.0.0/24"),), (parse_network("192.0.2.2/31"),)]),
+    st.sampled_from(["", "a"]),
+)
+
+
+@st.composite
+def named_services(draw: st.DrawFn) -> Service:
+    """One of few services."""
+    namespace, name = draw(st.sampled_from(NAMES))
+    drawn = replace(draw(SERVICES), namespace=namespace, name=name)
+    if draw(st.integers(0, 3)):
+        return drawn
+    outside, number = draw(st.sampled_from(MARKED_ALIKE))
+    alike = (ServicePort(Protocol.TCP, number),)
+    return replace(drawn, ports=alike, load_balancer_addresses=(address(outside),), direct_return=True)
+
+
+@st.composite
+def slices(draw: st.DrawFn) -> EndpointSlice:
+    """One of the two slices of one of few services."""
+    namespace, name = draw(st.sampled_from(NAMES))
+    groups = draw(st.lists(GROUPS, min_size=1, max_size=2))
+    service = draw(st.sampled_from([name, name, name, "a"]))
+    return EndpointSlice(namespace, f"{name}-{draw(st.sampled_from('12'))}", service, tuple(groups))
+
+
 @st.composite
 def facts(draw: st.DrawFn) -> Fact:
-    """Something about one of few objects: it is so, or there is none."""
-    namespace, name = draw(st.sampled_from(NAMES))
-    drawn: Service | EndpointSlice
-    kind = draw(st.sampled_from("ssseen"))
-    if kind == "n":
-        addresses = draw(some("172.16.0.1", "172.16.0.2", "fd00:16::1"))
-        cidrs = draw(st.sampled_from([(), (parse_network("10.1.0.0/24"),), (parse_network("192.0.2.0/30"),)]))
-        place = node(draw(st.sampled_from(NODES)), zone=draw(st.sampled_from(["", "a"])))
-        found = put(replace(place, addresses=addresses, pod_cidrs=cidrs))
-    else:
-        if kind == "s":
-            drawn = replace(draw(SERVICES), namespace=namespace, name=name)
-        else:
-            part = draw(st.sampled_from(["1", "2"]))
-            drawn = EndpointSlice(namespace, f"{name}-{part}", name, tuple(draw(st.lists(GROUPS, max_size=2))))
-        found = put(drawn)
-    return found[0] if draw(st.integers(0, 4)) else Fact(found[0].key, None)
+    """Something about one of few objects: it is so, or, now and then, there is none."""
+    value = draw(st.one_of(named_services(), named_services(), slices(), slices(), NODE))
+    return draw(st.sampled_from([*put(value) * 4, *gone(value)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +156,23 @@ class Unavailable:
 
 
 Event = list[Fact] | NodeAddresses | Unavailable
-EVENTS: st.SearchStrategy[Event] = st.one_of(
+LATER: st.SearchStrategy[Event] = st.one_of(
     *[st.lists(facts(), min_size=1, max_size=1)] * 3,
     st.lists(facts(), min_size=2, max_size=8),
-    st.builds(NodeAddresses, some("172.16.0.1", "172.16.0.3", "fd00:16::1", "192.0.2.1").map(frozenset)),
+    st.builds(NodeAddresses, one_of("172.16.0.1 fd00:16::1", "172.16.0.3", "172.16.0.2 192.0.2.1").map(frozenset)),
     st.builds(Unavailable, st.sampled_from([frozenset[str](), frozenset({"mh"}), frozenset({"mh", "rr"})])),
 )
-HISTORIES = st.lists(EVENTS, min_size=5, max_size=25)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    """A cluster with something of everything, and what becomes of it."""
+    start = [Fact(Key(Kind.NODE, "", "n1"), Node("n1", (address("172.16.0.1"),), zone="a"))]
+    start += draw(st.lists(facts(), min_size=10, max_size=20))
+    return [start, *draw(st.lists(LATER, min_size=5, max_size=15))]
+
+
+HISTORIES = histories()
 
 
 def tell(engine: ProxyEngine, event: Event) -> Touched:

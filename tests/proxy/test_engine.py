@@ -281,3 +281,22 @@ def test_direct_return_ends_where_another_has_the_address_translated() -> None:
     known.apply(gone(other))
     assert mark_of(BALANCED) in known.servers
     assert known.notices == {}
+
+
+def test_who_loses_its_mark_to_another_is_translated() -> None:
+    """TCP to port 1080 of the one address and to port 1251 of the other has the same mark."""
+    one, other = (
+        replace(service(f"web/{name}", cluster, ports=port, load_balancer=outside), direct_return=True)
+        for name, cluster, port, outside in (
+            ("b", "10.96.0.1", "1080/TCP", "192.0.2.1"),
+            ("a", "10.96.0.2", "1251/TCP", "192.0.2.2"),
+        )
+    )
+    known = engine(put(one))
+    mark = mark_of(server("192.0.2.1:1080/TCP"))
+    assert known.servers[mark].title == "web/b:1080"
+    touched = known.apply(put(other))
+    assert touched.services == {("web", "a"), ("web", "b")}
+    assert touched.noticed == {("web", "b")}
+    assert known.servers[mark].title == "web/a:1251"
+    assert known.servers[server("192.0.2.1:1080/TCP")].title == "web/b:1080"
