@@ -182,6 +182,9 @@ class Programming:
             tunnels=True,
         )
         done = self._bring(part, now, self._compare_rules if Extent.RULES in extent else self._change_rules)
+        # Chains of every table may have referred to sets that nothing asks for.
+        while self._keeper.sweep():
+            pass
         self._is_known = True
         return settled + done
 
@@ -270,8 +273,6 @@ class Programming:
 
     def _compare_rules(self, _part: _Part, sets: Mapping[str, IpSet]) -> tuple[Step, ...]:
         steps = self._keeper.converge(Ruleset(sets, self._wanted.tables()[TableName.FILTER])).steps
-        while self._keeper.sweep():
-            pass
         self._sets = dict(sets)
         return steps
 
@@ -327,9 +328,10 @@ class Programming:
                 self._recorded.discard(key)
 
     def _look_for_others(self, keys: Iterable[ServerKey]) -> None:
-        """It is known whether others have made the servers by now that are theirs where they have."""
-        new = ((key, self._wanted.servers.get(key)) for key in keys if key not in self._shadow.servers)
-        self._read_again(key for key, server in new if server is not None and server.origin in _FOR_THE_WORLD)
+        """Of servers that are theirs who had them first, it is known whether others have them by now."""
+        unsure = (key for key in keys if key not in self._shadow.servers or key in self._conflicts)
+        found = ((key, self._wanted.servers.get(key)) for key in unsure)
+        self._read_again([key for key, server in found if server is not None and server.origin in _FOR_THE_WORLD])
 
     def _read_again(self, keys: Iterable[ServerKey]) -> None:
         for key in keys:

@@ -12,7 +12,6 @@ from proxy_facts import Told, gone, key_of, put
 from netpol.bus import Bus
 from netpol.dataplane.apply import Kernel
 from netpol.dataplane.memory import MemoryKernel
-from netpol.dataplane.ownership import Ownership
 from netpol.dataplane.table_keeper import TableKeeper
 from netpol.model.facts import PROXY_KINDS, Kind
 from netpol.model.networks import Family
@@ -24,12 +23,12 @@ from netpol.telemetry.health import Health
 from netpol.telemetry.metrics import Metrics
 from netpol.telemetry.notices import NoticeBoard
 from netpol.trigger import Trigger
-from proxy import names
 from proxy.controller import PART, Instruments, Schedules, ServiceProxy
 from proxy.engine import ProxyEngine
 from proxy.healthcheck import HealthChecks
 from proxy.memory import MemoryLink, MemoryNodeAddresses, MemoryServers, MemorySysctls, MemoryTunnels
 from proxy.metrics import ProxyMetrics
+from proxy.ownership import SERVICE_PROXY
 from proxy.programming import Programming, Writers
 
 SERVERS_PERIOD_SECONDS, RULES_PERIOD_SECONDS = 5.0, 30.0
@@ -52,7 +51,7 @@ class ProxyNode:
     @property
     def seen(self) -> MemoryKernel:
         """Sets and tables as the proxy sees them."""
-        return self.memory.seen_by(Ownership(names.is_ours, names.is_neighbours))
+        return self.memory.seen_by(SERVICE_PROXY)
 
     def writers(self) -> Writers:
         """What a controller writes by."""

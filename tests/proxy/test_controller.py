@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,9 @@ from netpol.dataplane.kernel import Flow
 from netpol.model.facts import PROXY_KINDS, Kind
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
+from netpol.model.services import TrafficPolicy
 from netpol.settings import ProxySettings
+from proxy.healthcheck import RETRY_SECONDS
 from proxy.model import AddDestination, AddServer, HeldDestination, RemoveServer, Scheduling, ServerStep
 
 WEB = service("shop/web", "10.96.0.10", ports="80:30080/TCP")
@@ -331,6 +334,32 @@ def test_a_scheduler_that_the_kernel_lacks_is_told_and_another_balances(live: Li
     live.step(SERVERS_PERIOD_SECONDS)
     assert live.kernel.servers.read()[VIP].scheduling == Scheduling("mh")
     assert live.metric("netpol_notices", kind="Service") == 0
+
+
+def test_it_is_known_whose_each_server_is(live: LiveProxy) -> None:
+    assert live.proxy.services == {VIP: ("shop", "web"), NODE_PORT: ("shop", "web")}
+    live.put(replace(WEB, ports=(replace(WEB.ports[0], node_port=None),)))
+    assert live.proxy.services == {VIP: ("shop", "web")}
+    live.drop(WEB)
+    assert live.proxy.services == {}
+
+
+def test_load_balancers_are_answered_and_a_port_that_is_taken_fails_nothing_else() -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))  # noqa: S104  whichever address, it is taken
+        other.listen()
+        port = other.getsockname()[1]
+        live = LiveProxy()
+        checked = replace(WEB, external_policy=TrafficPolicy.LOCAL, health_check_node_port=port)
+        live.started(replace(checked, load_balancer_addresses=addresses("198.51.100.1")), WEB_SLICE)
+        assert live.health.is_ready()
+        assert live.health_checks.retry_wait_seconds() == RETRY_SECONDS
+    live.step(after_seconds=RETRY_SECONDS)
+    assert live.health_checks.retry_wait_seconds() is None
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as asking:
+        asking.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert b" 200 " in asking.recv(100)
+    live.run(True)
 
 
 # --- pauses

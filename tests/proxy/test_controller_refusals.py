@@ -18,11 +18,12 @@ from netpol.model.networks import Address, Family
 from netpol.model.services import TrafficPolicy
 from netpol.schedule import LONGEST_RETRY_SECONDS
 from proxy.controller import PART
-from proxy.model import HeldServer, ServerKey, ServerStep
+from proxy.model import AddDestination, HeldServer, ServerKey, ServerStep
 
 WEB = service("shop/web", "10.96.0.10", ports="80:30080/TCP", external="198.51.100.1")
 WEB_SLICE = endpoint_slice("shop/web-1", "web", endpoint("10.0.0.1", "n1"), endpoint("10.0.1.2", "n2"))
 MOVED_SLICE = endpoint_slice("shop/web-1", "web", endpoint("10.0.0.1", "n1"), endpoint("10.0.1.3", "n2"))
+ONE_SLICE = endpoint_slice("shop/web-1", "web", endpoint("10.0.0.1", "n1"))
 DNS = service("kube-system/dns", "10.96.0.2", ports="53/UDP")
 DNS_SLICE = endpoint_slice("kube-system/dns-1", "dns", endpoint("10.0.0.53", "n1"), ports="53/UDP")
 WORLD = (WEB, WEB_SLICE, DNS, DNS_SLICE)
@@ -191,6 +192,8 @@ def test_a_server_that_the_kernel_does_not_take_keeps_no_other_from_being_served
         live.put(new)
         assert server("10.96.0.11:81/TCP") in live.kernel.servers.read()
         assert 81 in members(live, "NETPOL-SERVICES-4")
+        assert live.metric("netpol_proxy_in_sync") == 0
+        assert f"{PART}: failing" in live.health.readiness().text, "that another is served mends nothing"
         live.step(live.wait_seconds())
         assert live.metric("netpol_proxy_sync_failures_total") == 2
         assert live.metric("netpol_proxy_drift_mended_total") == 0
@@ -209,3 +212,35 @@ def test_a_server_that_cannot_be_removed_is_still_recorded_and_goes_later(live: 
     again = LiveProxy(live.kernel).started(DNS, DNS_SLICE)
     assert {str(key) for key in again.kernel.servers.read()} == {"10.96.0.2:53/UDP"}
     assert 30080 not in members(again, "NETPOL-SERVICE-OWNED-4")
+
+
+def test_of_a_server_that_was_refused_in_part_it_is_known_which_part(live: LiveProxy) -> None:
+    apply = live.kernel.servers.apply
+
+    def refuse(steps: list[ServerStep]) -> None:
+        apply(step for step in steps if not isinstance(step, AddDestination))
+        if any(isinstance(step, AddDestination) for step in steps):
+            raise KernelRefusal("no memory")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live.kernel.servers, "apply", refuse)
+        live.put(MOVED_SLICE)
+    before = live.operations
+    live.put(ONE_SLICE)
+    assert live.since(before) == []
+    assert live.metric("netpol_proxy_in_sync") == 1
+
+
+def test_what_was_taken_while_the_nodes_addresses_could_not_be_read_is_not_lost(live: LiveProxy) -> None:
+    def refuse() -> frozenset[Address]:
+        raise KernelRefusal("addresses cannot be read: the kernel did not answer")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live.kernel.node_addresses, "read", refuse)
+        live.proxy.move()
+        live.put(NARROW)
+        assert live.metric("netpol_proxy_sync_failures_total") == 1
+        assert "198.51.100.2" not in {str(each) for each in live.kernel.link.read() or ()}
+    live.retry(most=1)
+    assert "198.51.100.2" in {str(each) for each in live.kernel.link.read() or ()}
+    assert live.metric("netpol_proxy_drift_mended_total") == 0

@@ -11,7 +11,7 @@ from live_proxy import FAMILIES, LiveProxy, ProxyNode
 from proxy_builders import addresses, destination, endpoint, endpoint_slice, server, service
 from proxy_facts import Told, put
 
-from netpol.compiler.ruleset import AddressPort, AddressPortNetwork, TableName
+from netpol.compiler.ruleset import AddressPort, AddressPortNetwork
 from netpol.errors import KernelRefusal
 from netpol.model.facts import PROXY_KINDS
 from netpol.model.networks import Family
@@ -171,11 +171,21 @@ def test_a_pod_that_cannot_answer_directly_is_told_and_tried_again() -> None:
     assert live.metric("netpol_notices", kind="Service") == 0
 
 
+def test_marks_and_tunnels_that_others_took_away_are_there_again() -> None:
+    live = LiveProxy().started(DIRECT, DIRECT_SLICE)
+    before = live.kernel.tunnels.marks, dict(live.kernel.tunnels.opened)
+    live.kernel.tunnels.remove()
+    live.step(after_seconds=5)
+    assert (live.kernel.tunnels.marks, live.kernel.tunnels.opened) == before
+
+
 # --- by itself
 
 
-def programming(node: ProxyNode, settings: ProxySettings, *objects: Told) -> tuple[ProxyEngine, Programming]:
-    engine = ProxyEngine("n1", FAMILIES, settings)
+def programming(
+    node: ProxyNode, settings: ProxySettings, *objects: Told, families: tuple[Family, ...] = FAMILIES
+) -> tuple[ProxyEngine, Programming]:
+    engine = ProxyEngine("n1", families, settings)
     engine.apply(put(*objects))
     return engine, Programming(engine, node.writers(), settings)
 
@@ -198,6 +208,16 @@ def test_what_is_doubted_is_compared_as_a_whole() -> None:
     assert sure.converge(1.0, Extent.SERVERS).steps == 0
     sure.doubt()
     assert sure.converge(2.0, Extent.SERVERS).chains == 1
+
+
+def test_sets_of_a_family_that_is_no_longer_served_go() -> None:
+    node = ProxyNode()
+    _, both = programming(node, ProxySettings(), WEB, LESS, families=tuple(Family))
+    both.converge(0.0)
+    _, one = programming(node, ProxySettings(), WEB, LESS)
+    one.converge(1.0)
+    assert {each.family for each in node.seen.sets.read().values()} == {Family.IPV4}
+    assert node.seen.tables.read(Family.IPV6).chains == {}
 
 
 def test_timeouts_are_set_once_where_any_is_asked_for() -> None:
@@ -227,8 +247,14 @@ def test_servers_of_others_in_between_are_seen_at_the_event() -> None:
     sure.change(touched, 1.0)
     assert sure.conflicts == {taken}
     assert node.servers.read()[taken].scheduling == Scheduling("wlc")
+    assert taken.address not in (node.link.read() or ())
     node.servers.apply([RemoveServer(taken)])
-    sure.converge(2.0)
+    sure.change(engine.apply(put(WEB_SLICE)), 2.0)
     assert sure.conflicts == frozenset()
-    assert node.servers.read()[taken].destinations.keys() == {destination("10.0.0.1:80")}
-    assert engine.tables()[TableName.FILTER].keys() == {Family.IPV4}
+    both = {destination("10.0.0.1:80"), destination("10.0.1.2:80")}
+    assert node.servers.read()[taken].destinations.keys() == both
+    assert taken.address in (node.link.read() or ())
+    assert breaches(node) == []
+    before = list(node.journal.operations)
+    assert sure.converge(3.0).steps == 0
+    assert node.journal.operations == before
