@@ -102,20 +102,19 @@ def test_a_service_may_be_little_more_than_its_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "others",
+    ("spec", "labels"),
     [
-        {"spec": {"clusterIP": "None", "clusterIPs": ["None"]}},
-        {"spec": {"clusterIP": "None"}},
-        {"spec": {"clusterIP": ""}},
-        {"spec": {"clusterIP": None, "clusterIPs": None}},
-        {"spec": {"type": "ExternalName", "externalName": "example.org"}},
-        {"spec": {}, "labels": {"service.kubernetes.io/service-proxy-name": "another"}},
+        ({"clusterIP": "None", "clusterIPs": ["None"]}, None),
+        ({"clusterIP": "None"}, None),
+        ({"clusterIP": ""}, None),
+        ({"clusterIP": None, "clusterIPs": None}, None),
+        ({"type": "ExternalName", "externalName": "example.org"}, None),
+        ({}, {"service.kubernetes.io/service-proxy-name": "another"}),
     ],
 )
-def test_what_no_proxy_serves_has_nothing(others: dict[str, object]) -> None:
-    spec = {"ports": [HTTP], "externalIPs": ["198.51.100.7"], **dict(others["spec"])}  # type: ignore[call-overload]
-    found = decoded(spec, balancer({"ip": "203.0.113.1"}), labels=others.get("labels"))
-    assert found == Service("x", "web", uid="u")
+def test_what_no_proxy_serves_has_nothing(spec: dict[str, object], labels: object) -> None:
+    whole = {"ports": [HTTP], "externalIPs": ["198.51.100.7"], **spec}
+    assert decoded(whole, balancer({"ip": "203.0.113.1"}), labels=labels) == Service("x", "web", uid="u")
 
 
 # --- addresses
