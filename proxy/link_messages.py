@@ -66,6 +66,11 @@ def link_request(name: str) -> Request:
     return Request(_GET_LINK, _link_head() + text_attribute(_NAME, name))
 
 
+def numbered_link_request(number: int) -> Request:
+    """Ask for the link of this number."""
+    return Request(_GET_LINK, _link_head(number))
+
+
 def add_dummy_request(name: str) -> Request:
     """Make a link that leads nowhere and is up."""
     return _add_request(name, text_attribute(_KIND, "dummy"), LinkFlag.UP | LinkFlag.NO_ARP)

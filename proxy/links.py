@@ -15,6 +15,7 @@ from netpol.dataplane.netlink import NETLINK_ROUTE, NetfilterSocket, NetlinkErro
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address
 from proxy import link_messages as messages
+from proxy import route_messages
 from proxy.link_messages import Link, LinkFlag
 from proxy.names import LINK
 
@@ -29,6 +30,8 @@ _REASONS = {
     errno.EINTR: "they kept changing while the kernel told them",
     errno.ETIMEDOUT: "the kernel did not answer",
 }
+_NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL, errno.ENODEV})
+"""What the kernel says of an address that no route leads to, or one that says no, and of a link that has gone."""
 
 
 class NetlinkLinks:
@@ -63,6 +66,22 @@ class NetlinkLinks:
                     raise
                 return None
             return messages.decode_link(answer)
+
+    def towards(self, address: Address) -> Link | None:
+        """The link by which a packet would go to this address; None where it would go nowhere."""
+        with _refusing(f"the way to {address} cannot be read"):
+            try:
+                (way,) = self._netlink.ask(route_messages.way_request(address))
+                number = route_messages.decode_way(way)
+                return None if number is None else self._numbered(number)
+            except NetlinkError as refused:
+                if refused.number not in _NO_WAY:
+                    raise
+                return None
+
+    def _numbered(self, number: int) -> Link:
+        (answer,) = self._netlink.ask(messages.numbered_link_request(number))
+        return messages.decode_link(answer)
 
     def ensure_dummy(self, name: str) -> Link:
         """The link of this name is there and up, and answers no ARP; where there was none, it leads nowhere."""
