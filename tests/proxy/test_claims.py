@@ -313,6 +313,7 @@ def test_only_those_whom_a_change_may_concern_are_told() -> None:
     assert known.put(FRONT, replace(front, hairpin=True)) == {FRONT}
     young = service("web/young", "10.96.0.3", ports="81:30081/TCP", external="198.51.100.1", created=DAYS[1])
     assert known.put(("web", "young"), young) == {("web", "young")}
+    assert known.put(("web", "young"), None) == {("web", "young")}
     taken = service("db/main", "198.51.100.2", created=DAYS[2])
     assert known.put(("db", "main"), taken) == {("db", "main"), ("web", "back")}
     assert told(known.granted(("web", "back"))) == [
