@@ -165,12 +165,8 @@ class ServiceProxy:
         touched = Touched()
         if compares or self._moved.is_set():
             self._moved.clear()
-            try:
-                addresses = self._node_addresses.read()
-            except KernelRefusal:
-                self._moved.set()
-                raise
-            touched = self._noted(self._engine.set_node_addresses(addresses))
+            # Where they cannot be read, everything is compared soon, and they are read again for that.
+            touched = self._noted(self._engine.set_node_addresses(self._node_addresses.read()))
         return _union(touched, self._ask_for_schedulers(again=compares))
 
     def _ask_for_schedulers(self, *, again: bool) -> Touched:
