@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 
 from netpol.bus import Bus
+from netpol.errors import NetpolError
 from netpol.model.facts import Kind
 from netpol.telemetry.logs import Log
 from netpol.trigger import Trigger
@@ -54,6 +55,9 @@ class ControlThread(ABC):
     def _run(self) -> None:
         try:
             self.keep()
+        except NetpolError as error:
+            self.error = error
+            log.warning(f"the {self.name} thread ended", reason=error)
         except BaseException as error:
             self.error = error
             log.exception(f"the {self.name} thread ended")

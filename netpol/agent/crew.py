@@ -9,6 +9,7 @@ from netpol.agent.clearing import clear_all
 from netpol.agent.control_thread import ControlThread
 from netpol.agent.firewall_thread import FirewallThread
 from netpol.agent.own_writes import WritesOfAll
+from netpol.agent.proxy_thread import ProxyThread
 from netpol.agent.rounds import LateLists, PolicyReview, Round
 from netpol.agent.settling import Settling
 from netpol.audit.clock import wall_clock
@@ -17,10 +18,14 @@ from netpol.bus import Bus
 from netpol.control import firewall
 from netpol.control.firewall import Instruments
 from netpol.control.pending import PendingFacts
+from netpol.dataplane.variant import variants_present
 from netpol.errors import NetpolError
-from netpol.settings import AgentSettings, Variant
+from netpol.settings import AgentSettings, ProxySettings, Variant
 from netpol.telemetry.logs import Log
+from netpol.telemetry.metrics import Metrics
 from netpol.telemetry.notices import NoticeBoard
+from proxy import controller
+from proxy.metrics import ProxyMetrics
 
 log = Log("agent")
 
@@ -45,6 +50,10 @@ class Crew:
         self._rounds: list[Round] = []
         if settings.firewall:
             self._add_firewall(variant, bus, instruments, notices, stack)
+        else:
+            _hide_firewall(instruments.metrics)
+        if settings.proxy is not None:
+            self._add_proxy(settings.proxy, variant, bus, instruments, notices)
         late_at = time.monotonic() + settings.cache_sync_timeout_seconds
         self._rounds.append(LateLists([thread.subscription for thread in self._threads], late_at))
 
@@ -69,14 +78,16 @@ class Crew:
         for thread in self._threads:
             thread.stop()
         if self._settings.cleanup_on_exit and not any(thread.error or thread.is_alive() for thread in self._threads):
-            cleared = clear_all()
-            log.info("cleaned up", done=cleared)
-            for line in cleared.left:
+            removed = clear_all(variants_present())
+            log.info("cleaned up", done=removed)
+            for line in removed.left:
                 log.warning("left", reason=line)
 
     def raise_errors(self) -> None:
         """NetpolError where one has died."""
         for thread in self._threads:
+            if isinstance(thread.error, NetpolError):
+                raise NetpolError(f"the {thread.name} thread ended: {thread.error}") from thread.error
             if thread.error is not None:
                 raise NetpolError(f"the {thread.name} thread ended: {thread.error!r}") from thread.error
 
@@ -90,3 +101,18 @@ class Crew:
         thread = FirewallThread(self._settings, variant, bus, instruments, pending, self._own, self._settling.one)
         self._threads.append(thread)
         self._rounds.append(PolicyReview(node, thread.subscription, thread.engine.snapshot, notices))
+
+    def _add_proxy(
+        self, proxy: ProxySettings, variant: Variant, bus: Bus, instruments: Instruments, notices: NoticeBoard
+    ) -> None:
+        metrics, health = instruments.metrics, instruments.health
+        health.expect_programmed(controller.PART)
+        own = controller.Instruments(ProxyMetrics(metrics.registry), health, notices, instruments.clock)
+        settled = self._settling.one
+        self._threads.append(ProxyThread(self._settings, proxy, variant, bus, metrics, own, self._own, settled))
+
+
+def _hide_firewall(metrics: Metrics) -> None:
+    """What would say that the firewall is not well is not told where none runs."""
+    for gauge in (metrics.in_sync, metrics.last_success_timestamp_seconds, metrics.audit_listening):
+        metrics.registry.unregister(gauge)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 
 from netpol.agent.control_thread import ControlThread
-from netpol.agent.foreign_watch import watching
 from netpol.agent.own_writes import WritesOfAll
+from netpol.agent.watching import watching
 from netpol.bus import Bus
 from netpol.compiler.engine import Engine
 from netpol.control.cutter import Cutter
@@ -25,6 +25,9 @@ from netpol.dataplane.spares import Spares
 from netpol.model.facts import FIREWALL_KINDS
 from netpol.schedule import Schedule
 from netpol.settings import AgentSettings, Variant
+from netpol.telemetry.logs import Log
+
+log = Log("agent")
 
 
 class FirewallThread(ControlThread):
@@ -68,9 +71,11 @@ class FirewallThread(ControlThread):
                 self._on_first,
             )
 
-            def alarm() -> None:
+            def alarm(words: str | None) -> None:
+                log.info("somebody else changed the filter table", what=words)
                 firewall.alarm()
                 self.trigger.pull()
 
-            with watching(partial(ForeignChanges, self._variant, self._own), alarm, self.stopping):
+            open_changes = partial(ForeignChanges, self._variant, self._own)
+            with watching("changes by others", open_changes, alarm, self.stopping):
                 firewall.run(self.trigger, self.stopping)

@@ -44,7 +44,7 @@ def open_source(
     match settings.source:
         case DirectorySource(path):
             notices = NoticeBoard(metrics)
-            return DirectoryWatcher(path, settings.policies, bus, notices, metrics, health), notices
+            return DirectoryWatcher(path, settings.policies, bus, notices, metrics, health, kinds=kinds), notices
         case ApiSource() as api:
             connection = connect(api)
             events = EventWriter(
@@ -58,11 +58,13 @@ def open_source(
             events.start()
             stack.callback(events.stop)
             notices = NoticeBoard(metrics, events)
-            found = resources(
-                settings.policies, api.network_policy_api, synthesise_name_label=api.synthesise_name_label
-            )
             cluster = ClusterSource(
-                {kind: candidates for kind, candidates in found.items() if kind in kinds},
+                resources(
+                    settings.policies,
+                    api.network_policy_api,
+                    kinds=kinds,
+                    synthesise_name_label=api.synthesise_name_label,
+                ),
                 connection,
                 bus,
                 notices,

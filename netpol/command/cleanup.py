@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
+from netpol.agent.clearing import clear_all
 from netpol.command.kernel_arguments import require_root
-from netpol.dataplane.clearing import clear
-from netpol.dataplane.ipset import NetlinkSets
-from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.variant import variants_present
-from netpol.model.networks import Family
 
-HELP = "remove all chains, rules and sets of ours: both families, both variants of iptables"
+HELP = "remove all that is ours: rules and sets, virtual servers and service addresses, of both families and variants"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,11 +20,10 @@ def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001  every command ha
     """0 where nothing of ours is left, 1 where somebody else uses some of it, which is then named."""
     require_root("netpol cleanup")
     variants = variants_present()
-    with NetlinkSets() as sets:
-        cleared = clear([IptablesTables(variant) for variant in variants], sets, tuple(Family))
-    print(cleared)
-    for line in cleared.left:
+    removed = clear_all(variants)
+    print(removed)
+    for line in removed.left:
         print(f"netpol: left: {line}", file=sys.stderr)
-    if cleared.left and not variants:
+    if removed.left and not variants:
         print("netpol: left: every chain: no iptables works here: install the package iptables", file=sys.stderr)
-    return 1 if cleared.left else 0
+    return 1 if removed.left else 0

@@ -12,19 +12,21 @@ from builders import namespace, node, pod, policy, world
 from prometheus_client import CollectorRegistry
 from waiting import wait_until
 
-from netpol.agent import settling
+from netpol.agent import proxy_kernel, settling
 from netpol.agent.crew import Crew
 from netpol.bus import Bus
+from netpol.control import firewall
 from netpol.control.firewall import Firewall, Instruments
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
-from netpol.errors import NetpolError
+from netpol.errors import KernelRefusal, NetpolError
 from netpol.model.facts import lists
 from netpol.model.networks import Family
-from netpol.settings import AgentSettings, ApiSource, AuditSettings, NodeOptions, Variant
+from netpol.settings import AgentSettings, ApiSource, AuditSettings, NodeOptions, ProxySettings, Variant
 from netpol.telemetry.health import Health
 from netpol.telemetry.metrics import Metrics
 from netpol.telemetry.notices import NoticeBoard
+from proxy import controller
 
 SETTINGS = AgentSettings(NodeOptions("n1"), ApiSource(), audit=AuditSettings(file=None))
 WORLD = world(
@@ -48,6 +50,42 @@ def _stack(private_network: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[E
     monkeypatch.setattr(settling, "settle", lambda: None)
     with ExitStack() as stack:
         yield stack
+
+
+def test_a_proxy_alone_has_no_metric_that_speaks_of_a_firewall() -> None:
+    with ExitStack() as stack:
+        both = Parts(replace(SETTINGS, proxy=ProxySettings()), stack)
+        alone = Parts(replace(SETTINGS, firewall=False, proxy=ProxySettings()), stack)
+    for name in ("netpol_in_sync", "netpol_last_success_timestamp_seconds", "netpol_audit_listening"):
+        assert both.metrics.registry.get_sample_value(name) == 0
+        assert alone.metrics.registry.get_sample_value(name) is None
+    assert alone.metrics.registry.get_sample_value("netpol_proxy_in_sync") == 0
+
+
+def test_every_controller_is_waited_for_before_the_node_is_ready() -> None:
+    with ExitStack() as stack:
+        parts = Parts(replace(SETTINGS, proxy=ProxySettings()), stack)
+    parts.health.programmed(firewall.PART)
+    assert not parts.health.is_ready()
+    parts.health.programmed(controller.PART)
+    assert parts.health.is_ready()
+
+
+@pytest.mark.kernel
+def test_a_proxy_without_ipvs_ends_with_the_reason_in_words(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse() -> object:
+        raise KernelRefusal("virtual servers cannot be read: the kernel has no IPVS (modprobe ip_vs)")
+
+    monkeypatch.setattr(proxy_kernel, "NetlinkServers", refuse)
+    parts = Parts(replace(SETTINGS, firewall=False, proxy=ProxySettings()), stack)
+    parts.crew.start()
+    wait_until(lambda: not parts.crew.is_alive(), "it has ended")
+    parts.crew.stop()
+    with pytest.raises(NetpolError, match=r"^the service proxy thread ended: virtual servers cannot be read: the kern"):
+        parts.crew.raise_errors()
+    assert "Traceback" not in caplog.text
 
 
 def is_empty() -> bool:

@@ -1,92 +1,83 @@
+"""`netpol cleanup`: what it says, and its status; what it removes is told of `netpol.agent.clearing`."""
+
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import pytest
-from between import programmed
-from builders import namespace, pod, pods, policy, rule
 
+from netpol.agent.clearing import Removed
 from netpol.command import cleanup
-from netpol.compiler.compile import compile_ruleset
-from netpol.dataplane.memory import MemoryKernel
-from netpol.errors import KernelRefusal
-from netpol.model.networks import Family
-from netpol.model.snapshot import Snapshot
-from netpol.settings import NodeOptions, Variant
+from netpol.errors import KernelRefusal, NetpolError
+from netpol.settings import Variant
 
-RULESET = compile_ruleset(
-    Snapshot.of([namespace("x")], [pod("x/a", "10.0.0.2", node="n1")], (), [policy("x/p", ingress=[rule([pods()])])]),
-    NodeOptions("n1"),
-)
+CHAIN = "chain NETPOL-FORWARD of IPv4 cannot be removed: rule 1 of chain OTHERS leads to it (-j NETPOL-FORWARD)"
 
 
-@pytest.fixture(name="memory")
-def _memory(monkeypatch: pytest.MonkeyPatch) -> MemoryKernel:
-    """A kernel that was programmed through the nft variant; there is nothing of the legacy one."""
-    memory, _ = programmed(RULESET)
-    tables = {Variant.NFT: memory.tables, Variant.LEGACY: MemoryKernel().tables}
+def run(removed: Removed, monkeypatch: pytest.MonkeyPatch, variants: tuple[Variant, ...] = tuple(Variant)) -> int:
+    """The status, where this is what there was of ours."""
 
-    @contextmanager
-    def opened() -> Iterator[object]:
-        yield memory.sets
+    def clear_all(asked: Sequence[Variant]) -> Removed:
+        assert asked == variants
+        return removed
 
-    monkeypatch.setattr(cleanup, "NetlinkSets", opened)
-    monkeypatch.setattr(cleanup, "IptablesTables", lambda variant: tables[variant])
-    monkeypatch.setattr(cleanup, "variants_present", lambda: tuple(Variant))
+    monkeypatch.setattr(cleanup, "clear_all", clear_all)
+    monkeypatch.setattr(cleanup, "variants_present", lambda: variants)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    return memory
+    return cleanup.run(argparse.Namespace())
 
 
-def run(arguments: Callable[[], argparse.Namespace] = argparse.Namespace) -> int:
-    return cleanup.run(arguments())
+@pytest.mark.parametrize(
+    ("removed", "says"),
+    [
+        (Removed(0, 0), "nothing of ours was there"),
+        (Removed(12, 9), "12 chains and 9 sets removed"),
+        (Removed(12, 9, 4, 2), "12 chains and 9 sets removed, 4 virtual servers, 2 service addresses"),
+    ],
+)
+def test_what_was_there_is_counted(
+    removed: Removed, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(removed, monkeypatch) == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == (f"{says}\n", "")
 
 
-def test_everything_goes_and_is_counted(memory: MemoryKernel, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run() == 0
-    chains = sum(len(table.chains) for table in RULESET.tables.values())
-    assert capsys.readouterr().out == f"{chains} chains and {len(RULESET.sets)} sets removed\n"
-    assert memory.sets.read() == {}
-    assert run() == 0
-    assert capsys.readouterr().out == "nothing of ours was there\n"
-
-
-def test_what_is_left_is_named_and_status_1(memory: MemoryKernel, capsys: pytest.CaptureFixture[str]) -> None:
-    memory.tables.plant(Family.IPV4, "OTHERS", "-j NETPOL-FORWARD")
-    assert run() == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("netpol: left: ")
-    assert "NETPOL-FORWARD" in line
-
-
-def test_a_host_without_iptables_still_loses_its_sets(
+def test_what_is_left_is_named_and_status_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    memory = MemoryKernel()
-    memory.sets.create(RULESET.sets.values())
-
-    @contextmanager
-    def opened() -> Iterator[object]:
-        yield memory.sets
-
-    monkeypatch.setattr(cleanup, "NetlinkSets", opened)
-    monkeypatch.setattr(cleanup, "variants_present", lambda: ())
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert run() == 0
-    assert memory.sets.read() == {}
-    assert capsys.readouterr().out == f"0 chains and {len(RULESET.sets)} sets removed\n"
+    assert run(Removed(0, 0, left=(CHAIN,)), monkeypatch) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "0 chains and 0 sets removed\n"
+    assert printed.err == f"netpol: left: {CHAIN}\n"
 
 
-def test_no_socket_is_a_refusal(memory: MemoryKernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused() -> object:
+def test_a_host_without_iptables_is_told_that_it_may_have_chains_yet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(Removed(0, 3), monkeypatch, variants=()) == 0
+    assert capsys.readouterr().err == ""
+    assert run(Removed(0, 0, left=("ipset NETPOL-CUT-4 cannot be destroyed",)), monkeypatch, variants=()) == 1
+    assert capsys.readouterr().err.endswith("no iptables works here: install the package iptables\n")
+
+
+def test_no_socket_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> object:
         raise KernelRefusal("no netlink socket for ipset")
 
-    monkeypatch.setattr(cleanup, "NetlinkSets", refused)
+    monkeypatch.setattr(cleanup, "clear_all", refused)
+    monkeypatch.setattr(cleanup, "variants_present", lambda: tuple(Variant))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(KernelRefusal, match="no netlink socket"):
-        run()
-    assert memory.sets.read() == RULESET.sets
+        cleanup.run(argparse.Namespace())
+
+
+def test_it_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(NetpolError, match="netpol cleanup needs root"):
+        cleanup.run(argparse.Namespace())
 
 
 def test_the_command_has_no_flags() -> None:

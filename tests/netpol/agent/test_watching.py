@@ -1,16 +1,15 @@
-"""Whoever waits for changes by others, and what becomes of it."""
+"""Whoever waits for changes, and what becomes of it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 import pytest
 from waiting import wait_until
 
-from netpol.agent.foreign_watch import watching
+from netpol.agent.watching import watching
 from netpol.errors import KernelRefusal
 
 
@@ -54,12 +53,13 @@ class Told:
 
 
 def test_each_change_is_an_alarm_until_the_end() -> None:
-    told, alarms, stop = Told(), list[str](), threading.Event()
-    with watching(lambda: told, lambda: alarms.append("alarm"), stop):
+    told, alarms, stop = Told(), list[str | None](), threading.Event()
+    with watching("changes", lambda: told, alarms.append, stop):
         told.tell("chain NETPOL-INPUT of IPv4 was deleted")
         told.tell("chain INPUT of IPv4 was bereft of a rule")
         wait_until(lambda: len(alarms) == 2, "both were heard of")
         assert not stop.is_set()
+    assert alarms == ["chain NETPOL-INPUT of IPv4 was deleted", "chain INPUT of IPv4 was bereft of a rule"]
     assert stop.is_set()
     assert told.is_closed
 
@@ -69,16 +69,15 @@ def test_a_kernel_that_tells_nothing_is_said_and_no_reason_to_end(caplog: pytest
         raise KernelRefusal("Operation not permitted")
 
     stop = threading.Event()
-    with watching(refuse, lambda: None, stop):
+    with watching("changes by others", refuse, lambda _: None, stop):
         assert not stop.is_set()
     assert "changes by others are found by comparing alone" in caplog.text
 
 
 @pytest.mark.parametrize("error", [KernelRefusal("not told any more"), ZeroDivisionError()], ids=["refusal", "bug"])
 def test_one_that_fails_is_said_and_no_reason_to_end(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    told, alarms = Told(), list[str]()
-    alarm: Callable[[], None] = lambda: alarms.append("alarm")  # noqa: E731  a name for what is called
-    with watching(lambda: told, alarm, threading.Event()):
+    told, alarms = Told(), list[str | None]()
+    with watching("changes", lambda: told, alarms.append, threading.Event()):
         told.tell(error)
-        wait_until(lambda: "found by comparing alone" in caplog.text, "it was said")
+        wait_until(lambda: "changes are found by comparing alone" in caplog.text, "it was said")
     assert alarms == []
