@@ -2,7 +2,7 @@
 # set-up, on Debian as root with apt, and the second call finds it done.
 
 PYTHON ?= python3
-LEVELS ?= lint arch type unit props kernel vm control_plane e2e
+LEVELS ?= lint arch type unit props kernel vm control_plane e2e vm_e2e
 
 SHELL := /bin/bash
 VENV := .venv

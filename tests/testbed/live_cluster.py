@@ -23,13 +23,13 @@ from testbed import cgroups
 from testbed.binaries import CURRENT_COMMANDS, directory, program
 from testbed.kubectl import Kubectl
 from testbed.node import OUTSIDE
-from testbed.node_files import NodeFiles
+from testbed.node_files import NodeFiles, ServiceProxy
 from testbed.processes import Process
 from testbed.waiting import NotYet, wait_for
 
 from netpol.model.networks import Family
 
-UP_SECONDS = 180
+UP_SECONDS = 540
 TESTS = Path(__file__).parents[1]
 
 TOOLS = {
@@ -55,11 +55,17 @@ class LiveCluster:
     Both families are there; node, pods and services have their first address in `first`.
     """
 
-    def __init__(self, directory: Path, images: Sequence[Path], first: Family = Family.IPV4) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        images: Sequence[Path],
+        first: Family = Family.IPV4,
+        proxy: ServiceProxy = ServiceProxy.IPTABLES,
+    ) -> None:
         require()
         self.directory = directory
         self._images = images
-        self._files = NodeFiles(directory, _programs(), cgroups.new_name(), first)
+        self._files = NodeFiles(directory, _programs(), cgroups.new_name(), first, proxy)
         self._unshare: Process | None = None
         self.pid = 0
         """Of the node's first process, as the machine counts."""
@@ -142,7 +148,7 @@ class LiveCluster:
             "--kill-child",
         ]
         files = self._files
-        told = [self.directory, files.programs, files.cgroup, files.first.value, *self._images]
+        told = [self.directory, files.programs, files.cgroup, files.first.value, files.proxy.value, *self._images]
         command = [*path, *apart, sys.executable, "-m", "testbed.node", *map(str, told)]
         self._unshare = Process("the node", command, self.directory / "node.log")
         self.pid = self._unshare.only_child()

@@ -1,4 +1,4 @@
-"""The first process of a cluster's only node: `python -m testbed.node DIRECTORY PROGRAMS CGROUP FAMILY IMAGE...`
+"""The first process of a cluster's only node: `python -m testbed.node DIRECTORY PROGRAMS CGROUP FAMILY PROXY IMAGE...`
 
 It is process 1 in namespaces of its own: when it ends, the kernel ends everything that it has started, and the rules,
 links and mounts go with the namespaces. `DIRECTORY/up` is there once pods can be made.
@@ -18,12 +18,14 @@ from testbed.api_client import ApiClient
 from testbed.api_servers import ADMIN, TOKENS, write_credentials, write_kubeconfig
 from testbed.etcd import Etcd
 from testbed.node_files import (
+    API_PORT,
     NODE,
     NODE_V4,
     NODE_V6,
     OUTSIDE_V4,
     OUTSIDE_V6,
     NodeFiles,
+    ServiceProxy,
 )
 from testbed.processes import Process
 
@@ -31,6 +33,9 @@ from netpol.model.networks import Family
 
 OUTSIDE = "outside"
 """The network namespace at the other end of the node's only link, named where only the node sees it."""
+
+UP_SECONDS = 300
+"""How long the API server may take, and the kubelet after it: they do in seconds, but not on a machine that is busy."""
 
 PRIVATE_COPIES = ("/etc", "/opt", "/var/lib")
 """What the node sees of the machine, and may write without the machine seeing it."""
@@ -78,14 +83,15 @@ class Node:
         for image in images:
             import_image(image)
         self.say("images")
-        api_server.wait_until("ready", lambda: self._api.text("/readyz") == "ok", 120)
+        api_server.wait_until("ready", lambda: self._api.text("/readyz") == "ok", UP_SECONDS)
         self.say("API server")
         self._start("kube-controller-manager", self.files.kube_controller_manager())
         self._start("kube-scheduler", self.files.kube_scheduler())
         kubelet = self._start("kubelet", self.files.kubelet())
-        kube_proxy = self._start("kube-proxy", self.files.kube_proxy())
-        kubelet.wait_until("node ready", self._ready, 120)
-        kube_proxy.wait_until("serves the API server's address", self._serves_the_api_server)
+        if self.files.proxy is not ServiceProxy.NONE:
+            kube_proxy = self._start("kube-proxy", self.files.kube_proxy())
+            kube_proxy.wait_until("serves the API server's address", self._serves_the_api_server)
+        kubelet.wait_until("node ready", self._ready, UP_SECONDS)
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         api_server.wait_until("the default service account is there", lambda: self._api.get(account))
         self.say("up")
@@ -114,7 +120,10 @@ class Node:
         return [each["status"] for each in conditions if each["type"] == "Ready"] == ["True"]
 
     def _serves_the_api_server(self) -> bool:
-        """Whether kube-proxy has written its rules: it calls itself healthy before."""
+        """Whether kube-proxy has written its rules or virtual servers: it calls itself healthy before."""
+        if self.files.proxy is ServiceProxy.IPVS:
+            saved = subprocess.run(("ipvsadm", "-Sn"), capture_output=True, text=True, check=True).stdout
+            return f":{API_PORT} " in saved
         save = "ip6tables-save" if self.files.first is Family.IPV6 else "iptables-save"
         saved = subprocess.run((save, "-t", "nat"), capture_output=True, text=True, check=True).stdout
         return "default/kubernetes:https" in saved and "KUBE-SEP-" in saved
@@ -150,10 +159,18 @@ def mount_private(directory: Path) -> None:
     _run("mount", "-t", "sysfs", "sysfs", str(system))
     _run("mount", "--rbind", "/sys/fs/cgroup", str(system / "fs/cgroup"))
     _run("mount", "--rbind", str(system), "/sys")
-    for number, (name, value) in enumerate(COVERED.items()):
+    for number, (name, value) in enumerate(_covers().items()):
         cover = store / f"covered-{number}"
         cover.write_text(value)
         _run("mount", "--bind", str(cover), f"/proc/{name}")
+
+
+def _covers() -> dict[str, str]:
+    information = Path("/proc/cpuinfo").read_text()
+    if "cpu MHz" in information:
+        return COVERED
+    # A guest's processor has no frequency: the kubelet ends where it finds none.
+    return {**COVERED, "cpuinfo": information.replace("mode\t", "cpu MHz\t\t: 1000.000\nmode\t")}
 
 
 def wire() -> None:
@@ -193,10 +210,11 @@ def _containerd_answers() -> bool:
     return subprocess.run(("ctr", "version"), capture_output=True, check=False).returncode == 0
 
 
-def main(directory: str, programs: str, cgroup: str, first: str, *images: str) -> None:
+def main(directory: str, programs: str, cgroup: str, first: str, proxy: str, *images: str) -> None:
     """Does not return while the node lives."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    node = Node(NodeFiles(Path(directory), Path(programs), cgroup, Family(int(first))))
+    files = NodeFiles(Path(directory), Path(programs), cgroup, Family(int(first)), ServiceProxy(proxy))
+    node = Node(files)
     node.come_up([Path(image) for image in images])
     node.reap()
 

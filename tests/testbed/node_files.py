@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,16 @@ API_PORT = 6443
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
 
 
+class ServiceProxy(enum.Enum):
+    """Who serves the addresses of services; the values but the last are kube-proxy's modes."""
+
+    IPTABLES = "iptables"
+    IPVS = "ipvs"
+    """Only where the kernel has it, as a guest's does."""
+    NONE = "none"
+    """Nobody, until a test lets somebody."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeFiles:
     """The files of a node below one directory, and the commands that are started with them."""
@@ -26,6 +37,7 @@ class NodeFiles:
     cgroup: str
     first: Family = Family.IPV4
     """The family that the node, its pods and its services have their first address in."""
+    proxy: ServiceProxy = ServiceProxy.IPTABLES
 
     @property
     def api_url(self) -> str:
@@ -112,7 +124,7 @@ class NodeFiles:
         )
 
     def kube_proxy(self) -> list[str]:
-        """Serves the addresses of services, by iptables."""
+        """Serves the addresses of services."""
         return self._program("kube-proxy", f"--config={self.directory / 'kube-proxy.json'}")
 
     def _in_order(self, v4: str, v6: str) -> tuple[str, str]:
@@ -188,7 +200,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
         return {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
-            "mode": "iptables",
+            "mode": self.proxy.value,
             "clusterCIDR": ",".join(self._in_order(*POD_RANGES)),
             "clientConnection": {"kubeconfig": str(self.kubeconfig)},
             "hostnameOverride": NODE,

@@ -18,7 +18,7 @@ from testbed.pod_images import AGNHOST
 from testbed.waiting import wait_for
 
 PORT = 8080
-READY_SECONDS = 60
+READY_SECONDS = 180
 SCRIPT_SECONDS = 30
 SOON_SECONDS = 5
 """How long it may take until the first packet goes the new way; a busy machine is not taken for a slow agent."""

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Self
 
-from vm.servers import KINDS, MOST_BYTES, Reply
+from vm.dialects import Dialect, echo
+from vm.servers import KINDS, Reply
 
 from netpol.lab.listeners import AF
 from netpol.lab.prober import Outcome
@@ -15,7 +16,7 @@ from netpol.lab.topology import Endpoint
 from netpol.model.networks import Address, family_of
 from netpol.model.ports import Protocol
 
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 5.0
 
 
 class Conversation:
@@ -28,11 +29,13 @@ class Conversation:
         port: int,
         protocol: Protocol = Protocol.TCP,
         *,
+        dialect: Dialect = echo,
         seconds: float = PATIENCE_SECONDS,
         own_port: int = 0,
     ) -> None:
         with source.namespace.entered():
             self._socket = socket.socket(AF[family_of(address)], KINDS[protocol])
+        self._dialect = dialect
         self._socket.settimeout(seconds)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((str(source.address), own_port))
@@ -43,17 +46,9 @@ class Conversation:
         """What the server answered; SILENT or REFUSED where it did not, REFUSED also where it hung up."""
         if self.opening is not Outcome.REACHED:
             return self.opening
-        heard: list[bytes] = []
-
-        def exchange() -> None:
-            self._socket.send(b"?\n")
-            heard.append(self._socket.recv(MOST_BYTES))
-
-        outcome = _outcome(exchange)
-        if outcome is not Outcome.REACHED:
-            return outcome
-        name, _, peer = heard[0].decode().strip().partition(" ")
-        return Reply(name, peer) if name else Outcome.REFUSED
+        heard: list[Reply] = []
+        outcome = _outcome(lambda: heard.append(self._dialect(self._socket)))
+        return heard[0] if outcome is Outcome.REACHED else outcome
 
     def close(self) -> None:
         """It is closed from this side."""
@@ -72,18 +67,25 @@ def ask(
     port: int,
     protocol: Protocol = Protocol.TCP,
     *,
+    dialect: Dialect = echo,
     seconds: float = PATIENCE_SECONDS,
 ) -> Reply | Outcome:
     """What came of one question on a connection of its own."""
-    with Conversation(source, address, port, protocol, seconds=seconds) as asked:
+    with Conversation(source, address, port, protocol, dialect=dialect, seconds=seconds) as asked:
         return asked.ask()
 
 
 def answering(
-    source: Endpoint, address: Address, port: int, protocol: Protocol = Protocol.TCP, *, times: int
+    source: Endpoint,
+    address: Address,
+    port: int,
+    protocol: Protocol = Protocol.TCP,
+    *,
+    times: int,
+    dialect: Dialect = echo,
 ) -> Counter[str]:
     """How often each pod answered so many questions, each on a connection of its own; every one must be answered."""
-    replies = [ask(source, address, port, protocol) for _ in range(times)]
+    replies = [ask(source, address, port, protocol, dialect=dialect) for _ in range(times)]
     unanswered = [reply for reply in replies if isinstance(reply, Outcome)]
     assert not unanswered, unanswered
     return Counter(reply.name for reply in replies if isinstance(reply, Reply))

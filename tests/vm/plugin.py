@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from private_network import EVERYTHING_REQUIRED
+from testbed.level_images import made_for_a_guest
 from vm.guest import DIED, IN_GUEST, LOOK_SECONDS, MEMORY_MB, TIMED_OUT, Guest
 from vm.processor import NoGuest
 from vm.reports import Reader, Report, Writer
@@ -31,15 +32,17 @@ DUMP_SECONDS = 20
 class Level:
     """A mark whose tests share a guest.
 
-    `patience_seconds` is how long the next report may take; the first one's includes the boot.
+    `patience_seconds` is how long the next report may take; the first one's includes the boot. `prepare` is called
+    before it, and returns environment variables for the guest.
     """
 
     mark: str
     memory_mb: int
     patience_seconds: float
+    prepare: Callable[[], Mapping[str, str]] = dict
 
 
-LEVELS = (Level("vm", MEMORY_MB, 180), Level("vm_e2e", 3000, 600))
+LEVELS = (Level("vm", MEMORY_MB, 180), Level("vm_e2e", 3000, 900, made_for_a_guest))
 
 
 class LevelRun:
@@ -66,7 +69,7 @@ class LevelRun:
             *("-o", f"faulthandler_timeout={dump:g}", *tests),
         ]
         passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment = {**passed_on, "PYTHONPATH": str(TESTS)}
+        environment = {**passed_on, **level.prepare(), "PYTHONPATH": str(TESTS)}
         # Node ids are paths from there.
         place = config.rootpath
         self._guest = Guest(directory, command, environment=environment, place=place, memory_mb=level.memory_mb)
