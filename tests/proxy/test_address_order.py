@@ -20,6 +20,7 @@ def test_those_inside_are_found_in_their_order_and_at_both_ends() -> None:
     known = order("10.0.1.255 10.0.2.0 10.0.1.0 10.0.0.255 fd00::1 10.0.1.7")
     assert known.inside(parse_network("10.0.1.0/24")) == [*addresses("10.0.1.0 10.0.1.7 10.0.1.255")]
     assert known.inside(parse_network("fd00::/64")) == [address("fd00::1")]
+    assert known.inside(parse_network("10.0.1.16/28")) == []
     assert known.inside(parse_network("10.9.0.0/16")) == []
     assert known.inside(parse_network("fd01::/64")) == []
 

@@ -219,6 +219,15 @@ def test_an_external_address_is_one_namespaces() -> None:
     ]
 
 
+def test_who_is_refused_an_address_keeps_nobody_from_its_ports() -> None:
+    old = service("web/front", "10.96.0.1", ports="80/TCP", external="198.51.100.1", created=DAYS[0])
+    refused = service("db/main", "10.96.0.2", ports="81/TCP", external="198.51.100.1", created=DAYS[1])
+    young = service("web/back", "10.96.0.3", ports="81/TCP", external="198.51.100.1", created=DAYS[2])
+    known = claims(old, refused, young)
+    assert servers(known.granted(("db", "main"))) == ["C 10.96.0.2:81/TCP"]
+    assert servers(known.granted(("web", "back"))) == ["C 10.96.0.3:81/TCP", "E 198.51.100.1:81/TCP"]
+
+
 @pytest.mark.parametrize("kind", ["external", "load_balancer"])
 def test_of_services_with_the_same_address_and_port_the_oldest_has_it(kind: str) -> None:
     address = "203.0.113.1"

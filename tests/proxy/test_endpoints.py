@@ -139,6 +139,8 @@ def test_hints_narrow_the_choice_where_every_endpoint_has_one_and_one_fits(
 def test_without_a_zone_of_its_own_a_node_follows_no_zone_hints() -> None:
     assert chosen(hinted("east", "west"), place=Place("n1")) == ["10.0.0.1", "10.0.0.2"]
     assert chosen(hinted("east;n2", "west;n1"), place=Place("n1")) == ["10.0.0.2"]
+    nameless = replace(endpoint("10.0.0.1"), zone_hints=frozenset({""}))
+    assert chosen(group(nameless, endpoint("10.0.0.2", zones="west")), place=Place("n1")) == ["10.0.0.1", "10.0.0.2"]
 
 
 def test_hints_of_what_is_not_ready_count_for_nothing() -> None:
