@@ -171,7 +171,8 @@ class ProxyEngine:
         place = Place(self._name, "" if self._own is None else self._own.zone)
         families = self._node.families
         addresses = node_port_addresses(self._own, self._own_addresses, families, self._settings)
-        settled = replace(self._node, place=place, addresses=addresses)
+        own = self._own_addresses.union(() if self._own is None else self._own.addresses)
+        settled = replace(self._node, place=place, addresses=addresses, own=own)
         if settled == self._node:
             return frozenset()
         self._node = settled

@@ -33,6 +33,11 @@ def owned_set(family: Family) -> str:
     return f"{_PREFIX}OWNED-{family.value}"
 
 
+def served_set(family: Family) -> str:
+    """The name of the set of addresses and ports that are served, and so let in."""
+    return f"{_PREFIX}SERVED-{family.value}"
+
+
 def addresses_set(family: Family) -> str:
     """The name of the set of addresses on the link."""
     return f"{_PREFIX}ADDRESSES-{family.value}"
@@ -72,5 +77,5 @@ def is_neighbours(name: str) -> bool:
     return name.startswith(NETPOL) and not is_ours(name)
 
 
-_SETS = (owned_set, addresses_set, restricted_set, sources_set, hairpin_set, local_set, services_set)
+_SETS = (owned_set, served_set, addresses_set, restricted_set, sources_set, hairpin_set, local_set, services_set)
 _OURS = re.compile("|".join([*map(hook_chain, Hook), ADDRESSES, KEEP, *(each(f) for each in _SETS for f in Family)]))

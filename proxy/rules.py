@@ -94,7 +94,8 @@ def empty_sets(family: Family) -> dict[str, IpSet]:
     ports, kind = SetType.ADDRESS_PORTS, SetType.ADDRESS_PORT_ADDRESSES
     sets = (
         IpSet(names.owned_set(family), ports, family, meaning="virtual servers of ours", has_comments=True),
-        IpSet(services_set(family), ports, family, meaning="what the proxy serves"),
+        IpSet(names.served_set(family), ports, family, meaning="what the proxy serves"),
+        IpSet(services_set(family), ports, family, meaning="what the proxy serves, and always sends on"),
         IpSet(names.addresses_set(family), SetType.ADDRESSES, family, meaning="addresses of services on the link"),
         IpSet(names.restricted_set(family), ports, family, meaning="servers that only some may use"),
         IpSet(names.sources_set(family), SetType.ADDRESS_PORT_NETWORKS, family, meaning="who may use them"),
@@ -125,7 +126,7 @@ def filter_table(family: Family, settings: ProxySettings) -> Table:
         {
             input_chain: (
                 Rule((restricted, stranger), Action.DROP, "no source range of the service has the client"),
-                Rule((InSet(services_set(family), _SERVER),), let_in, "judged on its way to the endpoint"),
+                Rule((InSet(names.served_set(family), _SERVER),), let_in, "judged on its way to the endpoint"),
                 Rule((InSet(own, (Side.DESTINATION,)),), Goto(names.ADDRESSES), "to a service's address"),
             ),
             names.ADDRESSES: (

@@ -54,13 +54,15 @@ class HealthCheck:
 class ThisNode:
     """What of the node decides how services are served on it.
 
-    `addresses` are those of its node ports. `unavailable` are schedulers that its kernel does not have.
+    `addresses` are those of its node ports, and `own` all that it has. `unavailable` are schedulers that its kernel
+    does not have.
     """
 
     place: Place
     families: tuple[Family, ...]
     settings: ProxySettings
     addresses: frozenset[Address] = frozenset()
+    own: frozenset[Address] = frozenset()
     unavailable: frozenset[str] = frozenset()
 
 
@@ -168,10 +170,16 @@ class _Draft:
         )
 
     def _translate(self, key: ServerAddress, port: ServicePort, origin: Origin) -> None:
-        """Where the endpoints are on this node anyhow, those from outside are seen by them as who they are (X4)."""
+        """Where the endpoints are on this node anyhow, those from outside are seen by them as who they are (X4).
+
+        What IPVS hands to a listener of the node itself is never sent on, so that nothing judges it after the
+        translation: a server that may do that is judged before, by its own address (X5).
+        """
         choice, family = self._choose(port, key.family, origin), key.family
         self._server(key, port, origin, choice, Forwarding.MASQUERADE)
-        self._member(services_set(family), port_of(key))
+        self._member(names.served_set(family), port_of(key))
+        if not any(each.address in self._node.own for each in choice.destinations):
+            self._member(services_set(family), port_of(key))
         if origin is not Origin.NODE_PORT:
             self._addresses.add(key.address)
             self._member(names.addresses_set(family), key.address.packed)

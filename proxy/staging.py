@@ -13,13 +13,15 @@ from netpol.model.ports import Protocol
 from proxy import names
 from proxy.model import ServerAddress, ServerKey
 
-_PERMITTING = frozenset(name(family) for family in Family for name in (services_set, names.sources_set))
+_PERMITTING = frozenset(
+    name(family) for family in Family for name in (services_set, names.served_set, names.sources_set)
+)
 """The sets that let packets in. What the others say is either a record, or what keeps packets out or their answers."""
 
 _OF_SERVERS = frozenset(
     name(family)
     for family in Family
-    for name in (services_set, names.owned_set, names.restricted_set, names.sources_set)
+    for name in (services_set, names.served_set, names.owned_set, names.restricted_set, names.sources_set)
 )
 """The sets whose members name a virtual server first."""
 

@@ -101,7 +101,12 @@ def test_a_service_that_goes_leaves_nothing() -> None:
     assert touched.services == {NAME}
     assert touched.servers == {CLUSTER, NODE_PORT}
     assert touched.addresses == {address("10.96.0.1")}
-    assert touched.sets == {names.owned_set(V4), "NETPOL-SERVICES-4", names.addresses_set(V4)}
+    assert touched.sets == {
+        names.owned_set(V4),
+        "NETPOL-SERVICES-4",
+        names.served_set(V4),
+        names.addresses_set(V4),
+    }
     assert (known.servers, known.addresses, known.service(NAME)) == ({}, frozenset(), None)
     assert not any(each.members for each in known.sets().values())
 
@@ -145,7 +150,7 @@ def test_node_ports_follow_the_nodes_addresses() -> None:
     touched = known.apply(put(replace(OWN, addresses=(address("172.16.0.2"),))))
     moved = server("172.16.0.2:30080/TCP")
     assert touched.servers == {NODE_PORT, moved}
-    assert touched.sets == {names.owned_set(V4), "NETPOL-SERVICES-4"}
+    assert touched.sets == {names.owned_set(V4), "NETPOL-SERVICES-4", names.served_set(V4)}
     assert touched.addresses == frozenset()
     assert known.servers.keys() == {CLUSTER, moved}
 

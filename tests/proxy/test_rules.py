@@ -112,6 +112,7 @@ def test_every_set_is_there_and_empty(family: Family) -> None:
     sets = empty_sets(family)
     assert {name: each.type for name, each in sets.items()} == {
         f"NETPOL-SERVICE-OWNED-{family.value}": SetType.ADDRESS_PORTS,
+        f"NETPOL-SERVICE-SERVED-{family.value}": SetType.ADDRESS_PORTS,
         f"NETPOL-SERVICES-{family.value}": SetType.ADDRESS_PORTS,
         f"NETPOL-SERVICE-ADDRESSES-{family.value}": SetType.ADDRESSES,
         f"NETPOL-SERVICE-RESTRICTED-{family.value}": SetType.ADDRESS_PORTS,
@@ -138,7 +139,7 @@ def test_who_may_not_use_a_server_is_dropped_before_anything_is_let_in() -> None
             ),
             Action.DROP,
         ),
-        ((InSet("NETPOL-SERVICES-4", server),), Action.ACCEPT),
+        ((InSet("NETPOL-SERVICE-SERVED-4", server),), Action.ACCEPT),
         ((InSet("NETPOL-SERVICE-ADDRESSES-4", (DESTINATION,)),), Goto("NETPOL-SERVICE-ADDRESSES")),
     ]
 

@@ -144,6 +144,16 @@ def test_a_scheduler_that_the_kernel_has_not_is_round_robin_and_said() -> None:
 # --- the link and the sets
 
 
+def test_what_may_end_at_the_node_itself_is_judged_before_it_is_translated() -> None:
+    """X5: IPVS hands it up where it is, past OUTPUT."""
+    apart = service("web/front", "10.96.0.1", ports="a=80/TCP b=81/TCP")
+    both = (endpoint("10.1.0.1", "n1"), endpoint("172.16.0.1", "n1"))
+    slices = part(1, *both, ports="a=80/TCP"), part(2, endpoint("10.1.0.1", "n1"), ports="b=81/TCP")
+    found = served(apart, *slices, at=replace(HERE, own=frozenset({address("172.16.0.1")})))
+    assert members(found, "NETPOL-SERVICE-SERVED-4") == {member("10.96.0.1", 80), member("10.96.0.1", 81)}
+    assert members(found, "NETPOL-SERVICES-4") == {member("10.96.0.1", 81)}
+
+
 def test_addresses_that_are_no_nodes_are_for_the_link() -> None:
     found = served(FRONT, SLICE)
     assert found.addresses == {address("10.96.0.1"), address("192.0.2.9"), address("192.0.2.1")}
@@ -155,7 +165,15 @@ def test_addresses_that_are_no_nodes_are_for_the_link() -> None:
         member("172.16.0.1", 30080),
     }
     assert members(found, "NETPOL-SERVICES-6") == {member("fd00:16::1", 30080)}
-    assert found.members.keys() == {"NETPOL-SERVICES-4", "NETPOL-SERVICES-6", "NETPOL-SERVICE-ADDRESSES-4"}
+    assert members(found, "NETPOL-SERVICE-SERVED-4") == members(found, "NETPOL-SERVICES-4")
+    assert members(found, "NETPOL-SERVICE-SERVED-6") == members(found, "NETPOL-SERVICES-6")
+    assert found.members.keys() == {
+        "NETPOL-SERVICES-4",
+        "NETPOL-SERVICES-6",
+        "NETPOL-SERVICE-SERVED-4",
+        "NETPOL-SERVICE-SERVED-6",
+        "NETPOL-SERVICE-ADDRESSES-4",
+    }
 
 
 def test_source_ranges_are_of_the_load_balancers_addresses_only() -> None:
