@@ -6,6 +6,7 @@ import argparse
 import os
 import socket
 import sys
+from collections.abc import Collection
 
 from netpol.command.arguments import Once
 from netpol.command.networks import network, networks
@@ -13,6 +14,7 @@ from netpol.command.source_arguments import load_snapshot
 from netpol.command.switches import Switch, add_switch
 from netpol.command.treatment_arguments import add_treatment_arguments, treatment
 from netpol.errors import UsageError
+from netpol.model.facts import FIREWALL_KINDS, Kind
 from netpol.model.networks import Family, Network, family_of
 from netpol.model.snapshot import Snapshot
 from netpol.settings import NodeOptions
@@ -66,9 +68,11 @@ def node_options(arguments: argparse.Namespace) -> NodeOptions:
     )
 
 
-def load_for_node(arguments: argparse.Namespace, options: NodeOptions) -> Snapshot:
-    """The source's snapshot; UsageError where its objects name nodes and this one is none of them."""
-    snapshot = load_snapshot(arguments).snapshot
+def load_for_node(
+    arguments: argparse.Namespace, options: NodeOptions, kinds: Collection[Kind] = FIREWALL_KINDS
+) -> Snapshot:
+    """The source's snapshot of these kinds; UsageError where its objects name nodes and this one is none of them."""
+    snapshot = load_snapshot(arguments, kinds).snapshot
     objects = "the manifests" if arguments.filename else "the API server's objects"
     if doubt := require_node(snapshot, options.name, objects):
         print(f"warning: {doubt}", file=sys.stderr)

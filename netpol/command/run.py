@@ -6,7 +6,8 @@ import argparse
 import sys
 
 import netpol
-from netpol.agent.agent import run_agent
+from netpol.agent.agent import kinds_of, run_agent
+from netpol.agent.serving import serve_once
 from netpol.command import cleanup
 from netpol.command.agent_arguments import add_agent_arguments, agent_settings
 from netpol.command.arguments import attribute
@@ -20,7 +21,8 @@ from netpol.control.programming import Programming, program
 from netpol.dataplane.bridges import unseen
 from netpol.dataplane.opening import open_kernel, other_tables
 from netpol.errors import UsageError
-from netpol.settings import AgentSettings
+from netpol.model.snapshot import Snapshot
+from netpol.settings import AgentSettings, NodeOptions, Variant
 
 HELP = "enforce network policies and serve Services on this node, in the current network namespace"
 _EPILOG = "Every other flag of kube-router is accepted and has no effect; docs/kube-router.md says why."
@@ -62,16 +64,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _program_once(arguments: argparse.Namespace, settings: AgentSettings) -> int:
-    options = settings.node
-    snapshot = load_for_node(arguments, options)
+    snapshot = load_for_node(arguments, settings.node, kinds_of(settings))
     variant = chosen_variant(arguments)
+    if settings.firewall:
+        _enforce_once(settings.node, variant, snapshot)
+    if settings.proxy is not None:
+        served = serve_once(settings.node, settings.proxy, variant, snapshot)
+        for notice in served.notices:
+            print(f"warning: {notice}", file=sys.stderr)
+        print(f"{settings.node.name} ({variant.value}): services: {served.outcome}")
+    if found := unseen(settings.node.families):
+        print(f"warning: packets between pods on the bridge {found.bridges} pass unseen: {found.mend}", file=sys.stderr)
+    return 0
+
+
+def _enforce_once(options: NodeOptions, variant: Variant, snapshot: Snapshot) -> None:
     target = Programming(snapshot, compile_ruleset(snapshot, options), options.name)
     with open_kernel(variant) as kernel:
         outcome = program(target, kernel, superseded=tuple(other_tables(variant).values()))
     print(f"{options.name} ({variant.value}): {outcome}")
-    if found := unseen(options.families):
-        print(f"warning: packets between pods on the bridge {found.bridges} pass unseen: {found.mend}", file=sys.stderr)
-    return 0
 
 
 def _refuse_what_is_not_run(arguments: argparse.Namespace) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from netpol.command.arguments import Once, add_policy_arguments, policy_options
 from netpol.command.switches import Switch, add_switch
 from netpol.errors import UsageError
+from netpol.model.facts import FIREWALL_KINDS, Kind
 from netpol.policy.unresolved import unresolved_ports
 from netpol.settings import ApiSource, DirectorySource, NetworkPolicyApi, PolicyOptions, Source
 from netpol.source.manifests import Loaded, load
@@ -70,22 +72,29 @@ def source_of(arguments: argparse.Namespace) -> Source:
     return api
 
 
-def load_snapshot(arguments: argparse.Namespace) -> Loaded:
-    """What the source holds now; what was ignored or not understood in it is on standard error, a line each."""
+def load_snapshot(arguments: argparse.Namespace, kinds: Collection[Kind] = FIREWALL_KINDS) -> Loaded:
+    """What the source holds of these kinds now; what was not understood, or ignored, is on standard error."""
     source, options = source_of(arguments), policy_options(arguments)
-    loaded = load(source.path, options) if isinstance(source, DirectorySource) else _load_from_api(source, options)
+    if isinstance(source, DirectorySource):
+        loaded = load(source.path, options, kinds)
+    else:
+        loaded = _load_from_api(source, options, kinds)
     warn(loaded)
     return loaded
 
 
-def _load_from_api(source: ApiSource, options: PolicyOptions) -> Loaded:
+def _load_from_api(source: ApiSource, options: PolicyOptions, kinds: Collection[Kind]) -> Loaded:
     # Reading manifests takes no HTTP library, which costs more time than many of them.
     from netpol.source.kube import listing  # noqa: PLC0415  its cost, see above
     from netpol.source.kube.connection import connect  # noqa: PLC0415  its cost, see above
 
     with connect(source) as connection:
         return listing.load(
-            connection, options, source.network_policy_api, synthesise_name_label=source.synthesise_name_label
+            connection,
+            options,
+            source.network_policy_api,
+            kinds=kinds,
+            synthesise_name_label=source.synthesise_name_label,
         )
 
 

@@ -10,6 +10,7 @@ import manifest_directory
 import pytest
 from between import FAMILIES, kernel_of
 
+from netpol.agent.serving import ServedOnce
 from netpol.command import cleanup
 from netpol.command import run as command
 from netpol.compiler.compile import compile_ruleset
@@ -19,8 +20,11 @@ from netpol.dataplane.memory import MemoryKernel
 from netpol.dataplane.plan import plan
 from netpol.errors import KernelRefusal, UsageError
 from netpol.model.networks import Family
-from netpol.settings import AgentSettings, DirectorySource, NodeOptions, PolicyOptions, Variant
+from netpol.model.notices import Notice
+from netpol.model.snapshot import Snapshot
+from netpol.settings import AgentSettings, DirectorySource, NodeOptions, PolicyOptions, ProxySettings, Variant
 from netpol.source.manifests import load
+from proxy.outcome import Outcome
 
 
 @pytest.fixture(name="kernels")
@@ -142,6 +146,51 @@ def test_what_this_version_does_not_do_is_said_before_anything_is_done(
     with pytest.raises(UsageError, match=says):
         run(directory, word)
     assert all(memory.journal.operations == [] for memory in kernels.values())
+
+
+def served_once(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ProxySettings, Snapshot]]:
+    """What is brought to the kernel of services; it is told so in place of being done."""
+    served: list[tuple[ProxySettings, Snapshot]] = []
+    notice = Notice("Service", "shop", "web", "spec.externalIPs", "192.0.2.1 is another's")
+
+    def serve(_: NodeOptions, settings: ProxySettings, __: Variant, snapshot: Snapshot) -> ServedOnce:
+        served.append((settings, snapshot))
+        return ServedOnce(Outcome(bound=2), (notice,))
+
+    monkeypatch.setattr(command, "serve_once", serve)
+    return served
+
+
+def test_the_proxy_alone_is_run_once_without_a_word_of_policies(
+    kernels: dict[Variant, MemoryKernel],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    served = served_once(monkeypatch)
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {clusterIP: 10.96.0.1}\n"
+    (tmp_path / "x.yaml").write_text(f"{service}---\napiVersion: v1\nkind: Node\nmetadata: {{name: n1}}\n")
+    assert run(tmp_path, "--run-firewall=false", "--run-service-proxy", "--masquerade-all") == 0
+    printed = capsys.readouterr()
+    assert printed.out == "n1 (nft): services: 2 addresses bound\n"
+    assert printed.err == "warning: Service shop/web: spec.externalIPs: 192.0.2.1 is another's\n"
+    ((settings, snapshot),) = served
+    assert settings == ProxySettings(masquerade_all=True)
+    assert snapshot.services.keys() == {("shop", "web")}
+    assert all(memory.journal.operations == [] for memory in kernels.values())
+
+
+def test_both_are_run_once_where_both_are_asked_for(
+    kernels: dict[Variant, MemoryKernel],
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    served = served_once(monkeypatch)
+    assert run(directory, "--run-service-proxy") == 0
+    assert len(served) == 1
+    assert capsys.readouterr().out.endswith("\nn1 (nft): services: 2 addresses bound\n")
+    assert drift(kernels[Variant.NFT], directory) == ()
 
 
 def settings_of_agent(monkeypatch: pytest.MonkeyPatch, *words: str) -> AgentSettings:
