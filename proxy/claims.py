@@ -93,8 +93,9 @@ class Claims:
     | what is claimed | is refused where |
     |---|---|
     | a cluster address | it is another service's, which comes first; no range is asked, for the API server gave it |
-    | an external or a load balancer's address | no host can have it for itself: loopback, multicast and such |
-    | | it is a cluster address of any service, or in the range of those |
+    | an external or a load balancer's address | it is a cluster address of any service |
+    | | no host can have it for itself: loopback, multicast and such |
+    | | it is in the range of cluster addresses |
     | | it is a node's or this network namespace's, or in a range of pods |
     | | it is in none of the ranges of its kind, where there are any |
     | an external address | it is a load balancer's address of another service (CVE-2020-8554) |
@@ -203,8 +204,9 @@ class Claims:
             return None
         return (
             speciality(address)
-            or _misplaced(address, origin, self._ranges)
+            or _reserved(address, self._ranges)
             or self._territory.whose(address)
+            or _misplaced(address, origin, self._ranges)
             or (self._claimed_before(name, address) if origin is Origin.EXTERNAL else None)
         )
 
@@ -306,17 +308,18 @@ def _name(service: Service) -> ObjectName:
 # --- words
 
 
+def _reserved(address: Address, ranges: AddressRanges) -> str | None:
+    """Which range of cluster addresses it is in; None where it is in none, or nobody asks."""
+    network = next((each for each in ranges.cluster if ranges.strict and address in each), None)
+    return None if network is None else f"in {network}, where cluster addresses are"
+
+
 def _misplaced(address: Address, origin: Origin, ranges: AddressRanges) -> str | None:
-    """Which range the address should be in, or not be in; None where it is right, or nobody asks."""
-    if not ranges.strict:
-        return None
-    for network in ranges.cluster:
-        if address in network:
-            return f"in {network}, where cluster addresses are"
+    """Which ranges it should be in and is not; None where it is in one, or nobody asks."""
     wanted = ranges.external if origin is Origin.EXTERNAL else ranges.load_balancer
-    if wanted and not any(address in network for network in wanted):
-        return f"outside {listed(wanted, _MOST_RANGES)}, where {_PLURALS[origin]} are"
-    return None
+    if not ranges.strict or not wanted or any(address in network for network in wanted):
+        return None
+    return f"outside {listed(wanted, _MOST_RANGES)}, where {_PLURALS[origin]} are"
 
 
 _BEFORE = "which comes first"

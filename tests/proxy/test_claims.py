@@ -166,6 +166,12 @@ def test_an_address_is_in_one_of_the_ranges_of_its_kind_where_there_are_any() ->
     ]
 
 
+def test_a_notice_says_whose_an_address_is_rather_than_where_it_is_not() -> None:
+    front = service("web/front", "10.96.0.1", external="192.0.2.1")
+    known = claims(front, settings=ranges(external="198.51.100.0/24"), nodes=(ONE,))
+    assert told(known.granted(FRONT)) == ["spec.externalIPs[0]: 192.0.2.1 is an address of node n1"]
+
+
 def test_ranges_are_not_asked_where_nobody_is_strict_but_whose_an_address_is() -> None:
     front = service(
         "web/front",
