@@ -10,6 +10,9 @@ from refusals import MAX_NESTED_CHAINS, check
 from netpol.compiler.ruleset import (
     Action,
     AddressPort,
+    AddressPortNetwork,
+    Balanced,
+    EchoRequest,
     Goto,
     Hook,
     InNetwork,
@@ -28,14 +31,16 @@ from netpol.compiler.ruleset import (
     Reject,
     Rule,
     Ruleset,
+    SetMark,
     SetReference,
     SetType,
     Side,
     Table,
     Target,
     ToPorts,
+    Tunnelled,
 )
-from netpol.model.networks import Family, parse_network
+from netpol.model.networks import Family, parse_address, parse_network
 from netpol.model.ports import PortRange, Protocol
 
 TCP, UDP, ICMP = OfProtocol(Protocol.TCP), OfProtocol(Protocol.UDP), OfProtocol(Protocol.ICMP)
@@ -103,6 +108,25 @@ def test_a_reset_of_what_is_no_tcp(matches: tuple[Match, ...]) -> None:
         check_chains({"A": [Rule(matches, Reject.RESET)]})
 
 
+@pytest.mark.parametrize(
+    ("hook", "taken", "refused"),
+    [
+        (Hook.FORWARD, [Action.DROP, Action.ACCEPT, Reject.UNREACHABLE, SetMark(1)], [Action.MASQUERADE]),
+        (Hook.POSTROUTING, [Action.MASQUERADE, Action.ACCEPT, SetMark(1)], [Action.DROP, Reject.UNREACHABLE]),
+        (Hook.PREROUTING, [SetMark(1), SetMark(0xFFFFFFFF)], [Reject.UNREACHABLE, Action.MASQUERADE, SetMark(1 << 32)]),
+    ],
+)
+def test_a_target_in_a_table_that_has_it_not(hook: Hook, taken: list[Target], refused: list[Target]) -> None:
+    def table(target: Target) -> Ruleset:
+        return Ruleset({}, {Family.IPV4: Table({hook: Rule((), Jump("A"))}, {"A": (Rule((), target),)})})
+
+    for target in taken:
+        check(table(target))
+    for target in refused:
+        with pytest.raises(AssertionError, match=r"outside|in the nat table|over 32 bits"):
+            check(table(target))
+
+
 def test_a_comment_that_is_too_long() -> None:
     with pytest.raises(AssertionError, match="comment"):
         check_chains({"A": [Rule((), Action.DROP, "é" * 128)]})
@@ -111,6 +135,9 @@ def test_a_comment_that_is_too_long() -> None:
 def test_matches_the_tools_take() -> None:
     check_matches(TCP, ToPorts((WEB,)), NotSyn(), InSet("HELD", SOURCE), InSet("PAIRS", SOURCE * 2))
     check_matches(UDP, ToPorts(tuple(PortRange(n, n) for n in range(1, 16))), InSet("LISTED", SOURCE))
+    check_matches(ICMP, EchoRequest())
+    check_matches(Tunnelled(), InSet("HELD", SOURCE))
+    check_matches(Balanced(parse_address("10.96.0.1"), Protocol.TCP, 80), TCP)
     check_matches(ICMP, OfIcmpv6Type(135), InNetwork(Side.SOURCE, parse_network("::/0")), family=Family.IPV6)
 
 
@@ -129,6 +156,12 @@ def test_matches_the_tools_take() -> None:
         (ICMP, OfIcmpv6Type(135)),
         (InNetwork(Side.SOURCE, parse_network("::/0")),),
         (InState(frozenset()),),
+        (EchoRequest(),),
+        (UDP, EchoRequest()),
+        (TCP, Tunnelled()),
+        (Balanced(parse_address("fd00::1")),),
+        (Balanced(protocol=Protocol.ICMP),),
+        (Balanced(port=65536),),
         (InSet("MISSING", SOURCE),),
         (InSet("HELD", SOURCE * 2),),
         (InSet("PAIRS", SOURCE),),
@@ -147,6 +180,7 @@ def test_a_rule_that_names_a_set_of_the_other_family() -> None:
 def test_members_the_sets_take() -> None:
     check_set(SetType.ADDRESSES, LOCALHOST)
     check_set(SetType.ADDRESS_PORTS, AddressPort(LOCALHOST, Protocol.SCTP, 80))
+    check_set(SetType.ADDRESS_PORT_NETWORKS, AddressPortNetwork(LOCALHOST, Protocol.TCP, 80, LOCALHOST, 32))
     check_set(SetType.NETWORKS, NetworkMember(LOCALHOST, 32), NetworkMember(bytes(4), 1, nomatch=True))
     check_set(SetType.SETS, SetReference("MEMBER"), family=None)
 
@@ -164,6 +198,11 @@ def test_members_the_sets_take() -> None:
         (SetType.ADDRESS_PORTS, AddressPort(LOCALHOST, Protocol.ICMP, 8)),
         (SetType.ADDRESS_PORTS, AddressPort(LOCALHOST, Protocol.TCP, 65536)),
         (SetType.ADDRESS_PORTS, AddressPort(bytes(16), Protocol.TCP, 80)),
+        (SetType.ADDRESS_PORTS, AddressPort(LOCALHOST, Protocol.TCP, 80, "why")),
+        (SetType.ADDRESS_PORTS, AddressPortNetwork(LOCALHOST, Protocol.TCP, 80, LOCALHOST, 32)),
+        (SetType.ADDRESS_PORT_NETWORKS, AddressPortNetwork(LOCALHOST, Protocol.TCP, 80, bytes(4), 0)),
+        (SetType.ADDRESS_PORT_NETWORKS, AddressPortNetwork(LOCALHOST, Protocol.TCP, 80, LOCALHOST, 8)),
+        (SetType.ADDRESS_PORT_NETWORKS, AddressPortNetwork(LOCALHOST, Protocol.TCP, 80, bytes(16), 8)),
         (SetType.ADDRESSES, SetReference("MEMBER")),
     ],
 )
@@ -197,3 +236,10 @@ def test_only_a_list_has_no_family(kind: SetType, family: Family | None) -> None
 def test_a_set_filed_under_another_name() -> None:
     with pytest.raises(AssertionError, match="filed as OTHER"):
         check(Ruleset({"OTHER": IpSet("S", SetType.SETS, None)}, {}))
+
+
+@pytest.mark.parametrize("comments", [("a", "b"), ("a", "c" * 256)])
+def test_a_port_of_an_address_has_one_comment_that_fits(comments: tuple[str, str]) -> None:
+    members = frozenset(AddressPort(LOCALHOST, Protocol.TCP, 80, comment) for comment in comments)
+    with pytest.raises(AssertionError, match="comment"):
+        check(Ruleset({"S": IpSet("S", SetType.ADDRESS_PORTS, Family.IPV4, members, has_comments=True)}, {}))

@@ -7,14 +7,18 @@ from dataclasses import replace
 
 import pytest
 from builders import address
-from tracer import Outcome, Packet, State, Trace, Tracer, trace
+from tracer import Outcome, Packet, State, Trace, Tracer, VirtualServer, trace
 
 from netpol.compiler import names
 from netpol.compiler.log_points import LoggedOutcome, LogPoint, pod_digest, prefix
 from netpol.compiler.ruleset import (
+    FILTER_HOOKS,
     Action,
     AddressPort,
+    AddressPortNetwork,
+    Balanced,
     ConnectionState,
+    EchoRequest,
     FirstPacket,
     Goto,
     Hook,
@@ -35,12 +39,14 @@ from netpol.compiler.ruleset import (
     Reject,
     Rule,
     Ruleset,
+    SetMark,
     SetReference,
     SetType,
     Side,
     Table,
     Target,
     ToPorts,
+    Tunnelled,
 )
 from netpol.model.networks import Family, family_of, parse_network
 from netpol.model.policies import Direction
@@ -58,7 +64,7 @@ PING_V6 = Packet(address("fd00::1"), address("fd00::2"), Protocol.ICMP)
 def walk(packet: Packet, chains: Mapping[str, Sequence[Rule]], sets: Sequence[IpSet] = ()) -> Trace:
     """The packet's way through a table of its family whose hooks all jump to the first of `chains`."""
     first = Rule((), Jump(next(iter(chains))))
-    table = Table(dict.fromkeys(Hook, first), {name: tuple(rules) for name, rules in chains.items()})
+    table = Table(dict.fromkeys(FILTER_HOOKS, first), {name: tuple(rules) for name, rules in chains.items()})
     family = family_of(packet.source)
     return trace(Ruleset({each.name: each for each in sets}, {family: table}), family, Hook.FORWARD, packet)
 
@@ -140,6 +146,26 @@ def test_a_rejected_packet_goes_no_further(target: Reject) -> None:
     assert (found.verdict, found.logs, found.verdict.is_refusal) == (Outcome.REJECTED, (), True)
 
 
+def test_an_accepted_packet_goes_no_further() -> None:
+    found = walk(TO_WEB, {"A": rules_to(Action.ACCEPT, Action.DROP)})
+    assert (found.verdict, found.is_masqueraded) == (Outcome.ACCEPTED, False)
+
+
+def test_it_tells_what_goes_on_from_another_address() -> None:
+    chains = {"A": (Rule((TCP,), Action.MASQUERADE), Rule((), Log(1, "never")))}
+    nat = Ruleset({}, {Family.IPV4: Table({Hook.POSTROUTING: Rule((), Jump("A"))}, chains)})
+    found = trace(nat, Family.IPV4, Hook.POSTROUTING, TO_WEB)
+    assert (found.verdict, found.is_masqueraded, found.logs) == (Outcome.ACCEPTED, True, ())
+    other = trace(nat, Family.IPV4, Hook.POSTROUTING, replace(TO_WEB, protocol=Protocol.UDP))
+    assert (other.is_masqueraded, len(other.logs)) == (False, 1)
+
+
+def test_a_mark_is_given_and_the_packet_goes_on() -> None:
+    found = walk(TO_WEB, {"A": rules_to(SetMark(1), SetMark(0x4E000002), Action.DROP)})
+    assert (found.verdict, found.mark) == (Outcome.DROPPED, 0x4E000002)
+    assert walk(TO_WEB, {"A": []}).mark == 0
+
+
 def test_it_tells_what_the_rules_that_logged_say() -> None:
     chain = names.pod_chain("x", "web", Direction.EGRESS)
     logs = (Log(7, prefix(names.UNKNOWN)), Log(7, "of somebody else"), Log(7, prefix(chain)))
@@ -174,6 +200,8 @@ def test_a_packet_is_of_one_family_and_has_a_port_where_its_protocol_has() -> No
         replace(TO_WEB, protocol=Protocol.ICMP)
     with pytest.raises(AssertionError, match="port"):
         replace(TO_WEB, port=None)
+    with pytest.raises(AssertionError, match="tunnelled"):
+        replace(TO_WEB, tunnelled=True)
 
 
 class TestMatches:
@@ -230,6 +258,29 @@ class TestMatches:
         assert not meets((ICMP, OfIcmpv6Type(136)), solicitation)
         assert not meets((ICMP, OfIcmpv6Type(135)), replace(TO_WEB_V6, icmpv6_type=135))
 
+    def test_a_ping(self) -> None:
+        assert meets((ICMP, EchoRequest()), PING)
+        assert meets((ICMP, EchoRequest()), PING_V6)
+        assert not meets((ICMP, EchoRequest()), replace(PING, ping=False))
+        assert not meets((ICMP, EchoRequest()), TO_WEB)
+
+    def test_what_is_tunnelled(self) -> None:
+        assert meets(Tunnelled(), replace(PING, protocol=None, tunnelled=True))
+        assert not meets(Tunnelled(), replace(PING, protocol=None))
+
+    def test_what_ipvs_sent_on_from_a_client(self) -> None:
+        asked = VirtualServer(address("10.96.0.1"), Protocol.TCP, 80)
+        sent_on = replace(TO_WEB, asked=asked)
+        assert meets(Balanced(), sent_on)
+        assert not meets(Balanced(), TO_WEB)
+        assert meets(Balanced(*asked), sent_on)
+        for other in (
+            asked._replace(address=address("10.96.0.2")),
+            asked._replace(protocol=Protocol.UDP),
+            asked._replace(port=81),
+        ):
+            assert not meets(Balanced(*other), sent_on)
+
 
 class TestSets:
     def test_hash_ip(self) -> None:
@@ -270,6 +321,25 @@ class TestSets:
         held = ipset("S", SetType.ADDRESS_PORTS, AddressPort(TO_WEB.source.packed, Protocol.TCP, 40000))
         assert meets(InSet("S", SOURCE * 2), TO_WEB, held)
         assert not meets(InSet("S", SOURCE + DESTINATION), TO_WEB, held)
+
+    def test_hash_ip_port_looks_at_no_comment(self) -> None:
+        served = AddressPort(TO_WEB.destination.packed, Protocol.TCP, 80, "x/web")
+        held = IpSet("S", SetType.ADDRESS_PORTS, Family.IPV4, frozenset({served}), has_comments=True)
+        assert meets(InSet("S", DESTINATION * 2), TO_WEB, held)
+
+    def test_hash_ip_port_net_wants_the_peer_in_the_network(self) -> None:
+        near = parse_network("10.0.0.0/24").network_address.packed
+        held = ipset(
+            "S",
+            SetType.ADDRESS_PORT_NETWORKS,
+            AddressPortNetwork(TO_WEB.destination.packed, Protocol.TCP, 80, near, 24),
+        )
+        sides = (*DESTINATION, *DESTINATION, *SOURCE)
+        assert meets(InSet("S", sides), TO_WEB, held)
+        assert not meets(InSet("S", sides), replace(TO_WEB, source=address("10.0.1.1")), held)
+        assert not meets(InSet("S", sides), replace(TO_WEB, port=81), held)
+        assert not meets(InSet("S", sides), replace(TO_WEB, protocol=Protocol.UDP), held)
+        assert not meets(InSet("S", sides), PING, held)
 
     def test_a_list_has_what_any_of_its_sets_of_the_packet_s_family_has(self) -> None:
         members = (

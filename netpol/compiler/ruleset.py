@@ -88,8 +88,8 @@ class IpSet:
     `family` is None for a list:set, which may hold sets of both families: a packet only
     meets those of its own. Members of a set with `timeout_seconds` vanish that long after
     they were last added: they are a memory of the kernel's, and no desired state (G11).
-    `meaning` is for people and never reaches the kernel. A set that is `filled_by_others` is made where
-    it is missing, and its members are theirs who fill it.
+    A set that is `filled_by_others` is made where it is missing, and its members are theirs who fill
+    it. That, and `meaning`, which is for people, never reach the kernel.
     """
 
     name: str
@@ -99,7 +99,7 @@ class IpSet:
     meaning: str = field(default="", compare=False)
     timeout_seconds: int | None = None
     has_comments: bool = False
-    filled_by_others: bool = False
+    filled_by_others: bool = field(default=False, compare=False)
 
     @property
     def is_ours_to_fill(self) -> bool:

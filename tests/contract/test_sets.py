@@ -7,7 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.compiler.ruleset import (
+    AddressPort,
+    AddressPortAddress,
+    AddressPortNetwork,
+    IpSet,
+    Member,
+    NetworkMember,
+    SetReference,
+    SetType,
+)
 from netpol.dataplane import ipset
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.kernel import Sets, SetSummary
@@ -43,6 +52,10 @@ PORTS_4 = IpSet(named("P4"), SetType.ADDRESS_PORTS, V4)
 PORTS_6 = IpSet(named("P6"), SetType.ADDRESS_PORTS, V6)
 ANSWERS_4 = IpSet(named("A4"), SetType.ADDRESS_PORT_ADDRESSES, V4, timeout_seconds=300)
 ANSWERS_6 = IpSet(named("A6"), SetType.ADDRESS_PORT_ADDRESSES, V6)
+SOURCES_4 = IpSet(named("R4"), SetType.ADDRESS_PORT_NETWORKS, V4)
+SOURCES_6 = IpSet(named("R6"), SetType.ADDRESS_PORT_NETWORKS, V6)
+COMMENTED_4 = IpSet(named("C4"), SetType.ADDRESS_PORTS, V4, has_comments=True)
+COMMENTED_6 = IpSet(named("C6"), SetType.ADDRESS_PORTS, V6, has_comments=True)
 LIST = IpSet(named("L"), SetType.SETS, None)
 
 ONE, TWO = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
@@ -76,6 +89,31 @@ FILLED = [
         },
     ),
     (ANSWERS_6, {AddressPortAddress(SIX, Protocol.UDP, 53, bytes(15) + b"\1")}),
+    (
+        SOURCES_4,
+        {
+            AddressPortNetwork(ONE, protocol, port, network, prefix)
+            for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+            for port in (1, 65535)
+            for network, prefix in ((TWO, 32), (bytes([10, 0, 0, 0]), 8), (bytes(4), 1), (b"\x80" + bytes(3), 1))
+        },
+    ),
+    (
+        SOURCES_6,
+        {
+            AddressPortNetwork(SIX, Protocol.TCP, 80, network, prefix)
+            for network, prefix in ((SIX, 128), (bytes(16), 1))
+        },
+    ),
+    (
+        COMMENTED_4,
+        {
+            AddressPort(ONE, Protocol.TCP, 80, "shop/web:http cluster"),
+            AddressPort(ONE, Protocol.UDP, 80, "größer"),
+            AddressPort(TWO, Protocol.TCP, 80),
+        },
+    ),
+    (COMMENTED_6, {AddressPort(SIX, Protocol.SCTP, 443, "c" * 255)}),
 ]
 
 
@@ -119,6 +157,10 @@ def test_adding_again_changes_the_flag_and_the_comment(sets: Sets) -> None:
     for comment in ("why", "", "another reason", "größer", "c" * 255):
         sets.add(LIST, [SetReference(ADDRESSES_4.name, comment)])
         assert sets.read()[LIST.name].members == {SetReference(ADDRESSES_4.name, comment)}
+    sets.create([COMMENTED_4])
+    for comment in ("why", "", "another reason"):
+        sets.add(COMMENTED_4, [AddressPort(ONE, Protocol.TCP, 80, comment)])
+        assert sets.read()[COMMENTED_4.name].members == {AddressPort(ONE, Protocol.TCP, 80, comment)}
 
 
 def test_removing_looks_neither_at_the_flag_nor_at_the_comment(sets: Sets) -> None:
@@ -127,6 +169,10 @@ def test_removing_looks_neither_at_the_flag_nor_at_the_comment(sets: Sets) -> No
     sets.remove(NETWORKS_4, [NetworkMember(ONE, 32)])
     sets.add(LIST, [SetReference(ADDRESSES_4.name, "why")])
     sets.remove(LIST, [SetReference(ADDRESSES_4.name)])
+    sets.create([COMMENTED_4])
+    sets.add(COMMENTED_4, [AddressPort(ONE, Protocol.TCP, 80, "why")])
+    sets.remove(COMMENTED_4, [AddressPort(ONE, Protocol.TCP, 80, "another reason")])
+    assert not sets.read()[COMMENTED_4.name].members
     assert not sets.read()[NETWORKS_4.name].members
     assert not sets.read()[LIST.name].members
 
@@ -138,6 +184,25 @@ def test_a_network_loses_the_bits_beyond_its_prefix(sets: Sets, family: Family) 
     sets.create([target])
     sets.add(target, [NetworkMember(b"\x0a" * whole, 12, nomatch=True)])
     assert sets.read()[target.name].members == {NetworkMember(b"\x0a\x00" + bytes(whole - 2), 12, nomatch=True)}
+
+
+@pytest.mark.parametrize("target", [SOURCES_4, SOURCES_6])
+def test_so_does_the_network_of_peers_and_only_that(sets: Sets, target: IpSet) -> None:
+    packed, kept = (ONE, b"\x0a\x00\0\0") if target is SOURCES_4 else (SIX, b"\x0a\x00" + bytes(14))
+    written = AddressPortNetwork(packed, Protocol.TCP, 80, b"\x0a" * len(packed), 12)
+    sets.create([target])
+    sets.add(target, [written])
+    assert sets.read()[target.name].members == {written._replace(network=kept)}
+    sets.remove(target, [written])
+    assert not sets.read()[target.name].members
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SetType if kind is not SetType.SETS])
+def test_any_set_but_a_list_is_made_with_comments_or_without(sets: Sets, kind: SetType) -> None:
+    without, with_comments = IpSet(named("S4"), kind, V4), IpSet(named("C4"), kind, V4, has_comments=True)
+    sets.create([without, with_comments])
+    assert sets.read() == {each.name: each for each in (without, with_comments)}
+    assert {name: each.has_comments for name, each in sets.survey().items()} == {named("S4"): False, named("C4"): True}
 
 
 def test_a_list_holds_sets_of_both_families_in_numbers(sets: Sets) -> None:
@@ -184,6 +249,15 @@ def test_a_set_that_does_not_exist_is_no_member_to_remove(sets: Sets) -> None:
         (PORTS_4, AddressPort(ONE, Protocol.TCP, 0), "no port"),
         (PORTS_4, AddressPort(ONE, Protocol.TCP, 65536), "no port"),
         (PORTS_4, AddressPort(ONE, Protocol.ICMP, 8), "no port"),
+        (PORTS_4, AddressPort(ONE, Protocol.TCP, 80, "why"), "without comments"),
+        (COMMENTED_4, AddressPort(ONE, Protocol.TCP, 80, "c" * 256), "comment has over 255 bytes"),
+        (SOURCES_4, AddressPortNetwork(SIX, Protocol.TCP, 80, ONE, 8), "family"),
+        (SOURCES_4, AddressPortNetwork(ONE, Protocol.TCP, 80, SIX, 8), "family"),
+        (SOURCES_4, AddressPortNetwork(ONE, Protocol.TCP, 80, bytes(4), 0), "prefixes of 1 to 32"),
+        (SOURCES_6, AddressPortNetwork(SIX, Protocol.TCP, 80, SIX, 129), "prefixes of 1 to 128"),
+        (SOURCES_4, AddressPortNetwork(ONE, Protocol.TCP, 0, ONE, 8), "no port"),
+        (SOURCES_4, AddressPortNetwork(ONE, Protocol.ICMP, 8, ONE, 8), "no port"),
+        (SOURCES_4, AddressPort(ONE, Protocol.TCP, 80), "holds no AddressPort"),
         (ANSWERS_4, AddressPort(ONE, Protocol.UDP, 53), "holds no AddressPort"),
         (ANSWERS_4, AddressPortAddress(SIX, Protocol.UDP, 53, ONE), "family"),
         (ANSWERS_4, AddressPortAddress(ONE, Protocol.UDP, 53, SIX), "family"),

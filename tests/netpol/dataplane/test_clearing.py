@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from between import FAMILIES, programmed
 from builders import namespace, node, pod, pods, policy, rule
 
+from netpol.compiler import names
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.ruleset import Hook, IpSet, Ruleset, SetType
 from netpol.dataplane.clearing import Cleared, clear, clear_tables
 from netpol.dataplane.kernel import KernelTable
 from netpol.dataplane.memory import MemoryKernel
+from netpol.dataplane.ownership import Ownership
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.snapshot import Snapshot
@@ -115,6 +117,49 @@ def test_a_set_that_a_rule_of_others_matches_stays_and_is_named() -> None:
     (left,) = cleared.left
     assert name in left
     assert set(memory.sets.read()) == {name}
+
+
+SERVICES = names.services_set(FOUR)
+PROXY = Ownership(
+    lambda name: name.startswith(names.SERVICE_PREFIX) or name == SERVICES, lambda name: name == "NETPOL-INPUT"
+)
+
+
+def beside_the_proxy() -> tuple[MemoryKernel, MemoryKernel]:
+    """A kernel that holds the ruleset and the service proxy's rules, as each of both has it."""
+    memory = held()
+    proxy = memory.seen_by(PROXY)
+    proxy.sets.create([IpSet("NETPOL-SERVICE-OWNED-4", SetType.ADDRESS_PORTS, FOUR)])
+    chain, rule = "NETPOL-SERVICE-INPUT", f"-m set --match-set {SERVICES} dst,dst -j RETURN"
+    proxy.tables.write(FOUR, [f":{chain} - [0:0]", f"-A {chain} {rule}", f"-I INPUT 1 -j {chain}"])
+    return memory, proxy
+
+
+def test_a_set_that_another_owner_uses_is_left_to_it_without_a_word() -> None:
+    memory, proxy = beside_the_proxy()
+    assert clear([memory.tables], memory.sets, FAMILIES) == Cleared(CHAINS, len(RULESET.sets) - 1, ())
+    assert set(proxy.sets.read()) == {SERVICES, "NETPOL-SERVICE-OWNED-4"}
+    assert clear([proxy.tables], proxy.sets, FAMILIES) == Cleared(1, 2, ())
+    assert memory.sets.find(SERVICES) is None
+
+
+def test_whichever_owner_is_cleared_first_the_other_is_whole() -> None:
+    memory, proxy = beside_the_proxy()
+    before = memory.tables.read(FOUR), memory.sets.read()
+    assert clear([proxy.tables, proxy.nat], proxy.sets, FAMILIES) == Cleared(1, 1, ())
+    assert (memory.tables.read(FOUR), memory.sets.read()) == before
+    assert clear([memory.tables], memory.sets, FAMILIES) == Cleared(CHAINS, len(RULESET.sets), ())
+
+
+def test_a_shared_set_that_cannot_go_for_another_reason_is_told() -> None:
+    memory, _ = beside_the_proxy()
+
+    def refuse(name: str) -> bool:
+        raise KernelRefusal(f"ipset {name} cannot be destroyed: it takes root")
+
+    memory.sets.destroy_unused = refuse  # type: ignore[method-assign]
+    cleared = clear([memory.tables], memory.sets, FAMILIES)
+    assert cleared.left == (f"ipset {SERVICES} cannot be destroyed: it takes root",)
 
 
 def test_hooks_moved_and_doubled_by_others_go_too() -> None:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Member, NetworkMember, SetReference, SetType
+from netpol.compiler.ruleset import (
+    AddressPort,
+    AddressPortAddress,
+    AddressPortNetwork,
+    IpSet,
+    Member,
+    NetworkMember,
+    SetReference,
+    SetType,
+)
 from netpol.dataplane import ipset_messages as messages
 from netpol.dataplane.netlink import NESTED, attribute, attributes, elements, text_attribute
 from netpol.model.networks import Family
@@ -28,6 +39,14 @@ EACH_TYPE: list[tuple[IpSet, list[Member]]] = [
         IpSet(NAME, SetType.ADDRESS_PORT_ADDRESSES, Family.IPV6),
         [AddressPortAddress(SIX, Protocol.UDP, port, bytes(15) + b"\1") for port in range(3000)],
     ),
+    (
+        IpSet(NAME, SetType.ADDRESS_PORT_NETWORKS, Family.IPV6),
+        [AddressPortNetwork(SIX, Protocol.TCP, port, SIX, 1 + port % 128) for port in range(1, 3001)],
+    ),
+    (
+        IpSet(NAME, SetType.ADDRESS_PORTS, Family.IPV4, has_comments=True),
+        [AddressPort(SIX[:4], Protocol.TCP, port, "ü" * (port % 120)) for port in range(1, 1001)],
+    ),
     (IpSet(NAME, SetType.SETS, None), [SetReference(f"NETPOL-{index}", "ü" * (index % 120)) for index in range(1000)]),
 ]
 
@@ -48,11 +67,12 @@ def test_members_read_back_in_order_with_their_numbers(target: IpSet, members: l
     assert len(requests) <= 1 + sum(map(len, told)) // 40_000
     family = {Family.IPV4: b"\2", Family.IPV6: b"\n", None: b"\0"}[target.family]
     head = text_attribute(2, NAME) + text_attribute(3, target.type.value) + attribute(5, family)
+    head += attribute(NESTED | 7, attributes(messages.create_request(target).body)[7])
     answers = [
         (head if index == 0 else text_attribute(2, NAME)) + attribute(NESTED | 8, each)
         for index, each in enumerate(told)
     ]
-    assert messages.decode_set(answers) == IpSet(NAME, target.type, target.family, frozenset(members))
+    assert messages.decode_set(answers) == replace(target, members=frozenset(members))
 
 
 def test_no_members_are_no_message() -> None:

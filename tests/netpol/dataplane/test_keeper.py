@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 from between import FAMILIES, kernel_of
@@ -11,8 +11,8 @@ from live import OPTIONS, known, listing
 
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.engine import Engine, Touched
-from netpol.compiler.names import isolated_set
-from netpol.compiler.ruleset import IpSet, Ruleset, SetType
+from netpol.compiler.names import isolated_set, services_set
+from netpol.compiler.ruleset import AddressPort, IpSet, Ruleset, SetType
 from netpol.dataplane.apply import Kernel
 from netpol.dataplane.keeper import Keeper
 from netpol.dataplane.kernel import KernelTable
@@ -23,6 +23,7 @@ from netpol.dataplane.steps import DestroySets
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.policies import Direction, Policy
+from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
 
 FOUR = Family.IPV4
@@ -111,6 +112,38 @@ def test_a_set_that_others_emptied_is_told_where_the_kernel_is_known(kept: Kept)
     assert kept.keeper.estranged() == {emptied.name}
     kept.keeper.doubt()
     assert kept.keeper.estranged() == frozenset()
+
+
+def test_what_others_fill_is_theirs(kept: Kept) -> None:
+    """X5: neither a comparison nor a survey finds fault with what the service proxy serves."""
+    kept.started(FRIENDS)
+    services = kept.engine.ruleset().sets[services_set(FOUR)]
+    kept.memory.sets.add(services, [AddressPort(bytes([10, 96, 0, 1]), Protocol.TCP, 80)])
+    assert kept.keeper.estranged() == frozenset()
+    assert kept.keeper.converge(kept.engine.ruleset()) == Outcome(())
+    assert kept.keeper.estranged() == frozenset()
+    assert len(kept.memory.sets.read()[services.name].members) == 1
+    kept.memory.sets.add(services, [AddressPort(bytes([10, 96, 0, 1]), Protocol.TCP, 443)])
+    kept.change(OTHERS)
+    assert kept.keeper.estranged() == frozenset()
+
+
+def test_a_set_that_another_owner_makes_at_the_same_time_is_no_refusal(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """X5: both the firewall and the service proxy make the set that they share."""
+    create = kept.memory.sets.create
+    services = services_set(FOUR)
+
+    def create_later(sets: Iterable[IpSet]) -> None:
+        if kept.memory.sets.find(services) is None:
+            create([IpSet(services, SetType.ADDRESS_PORTS, FOUR)])
+        create(sets)
+
+    monkeypatch.setattr(kept.memory.sets, "create", create_later)
+    kept.started(FRIENDS)
+    assert kept.keeper.is_certain
+    assert kept.planned(Stale.DESTROY) == 0
 
 
 def test_what_it_holds_already_takes_nothing(kept: Kept) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from worlds import NODE_NAMES, snapshots
 
 from netpol.compiler.compile import compile_ruleset
-from netpol.compiler.ruleset import Hook, IpSet, NetworkMember, Ruleset, SetType, Table
+from netpol.compiler.ruleset import AddressPort, Hook, IpSet, NetworkMember, Ruleset, SetType, Table
 from netpol.dataplane.apply import apply
 from netpol.dataplane.kernel import SetSummary
 from netpol.dataplane.memory import MemoryKernel
@@ -18,6 +18,7 @@ from netpol.dataplane.plan import Held, Stale, plan
 from netpol.dataplane.shadow import Shadow
 from netpol.dataplane.steps import AddMembers, RemoveMembers
 from netpol.model.networks import Family
+from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
 from netpol.settings import NodeOptions
 
@@ -131,18 +132,21 @@ def test_what_others_made_of_sets_shows_in_a_survey() -> None:
         replace(SET, name=f"NETPOL-S4-{letter * 16}", type=SetType.ADDRESSES) for letter in "ABCDEF"
     )
     timed = replace(timed, timeout_seconds=60)
-    memory.sets.create([kept, emptied, gone, remade, timed])
+    served = IpSet("NETPOL-SERVICES-4", SetType.ADDRESS_PORTS, Family.IPV4, filled_by_others=True)
+    memory.sets.create([kept, emptied, gone, remade, timed, served])
     one = bytes([10, 0, 0, 1])
     for each in (kept, emptied):
         memory.sets.add(each, [one])
-    shadow = Shadow(Held(memory.sets.read(), {}))
+    shadow = Shadow(Held(memory.sets.read(), {}).beside(Ruleset({served.name: served}, {})))
     assert shadow.estranged(memory.sets.survey()) == frozenset()
+    memory.sets.add(served, [AddressPort(one, Protocol.TCP, 80)])
     memory.sets.remove(emptied, [one])
     memory.sets.destroy([gone.name, remade.name])
     memory.sets.create([replace(remade, type=SetType.NETWORKS), made])
     memory.sets.add(timed, [one])
     survey = dict(memory.sets.survey())
     assert shadow.estranged(survey) == {emptied.name, gone.name, remade.name, made.name}
+    assert shadow.estranged(survey | {served.name: survey[served.name]._replace(has_comments=True)}) >= {served.name}
     strange = SetSummary(None, None, None, 7)
     survey |= {f"NETPOL-S4-{'Q' * 16}": strange, kept.name: strange}
     assert shadow.estranged(survey) == {emptied.name, gone.name, remade.name, made.name, kept.name}
