@@ -233,6 +233,22 @@ class MemorySysctls:
         self._link.remembered.clear()
 
 
+class MemoryBridges:
+    """`kernel.Bridges`: each pod is behind a port of its own."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.returning: set[Address] = set()
+
+    def let_return(self, pods: Iterable[Address]) -> int:
+        """As `kernel.Bridges`."""
+        new = set(pods) - self.returning
+        if new:
+            self._journal.enter("let pods return")
+            self.returning |= new
+        return len(new)
+
+
 @dataclass
 class MemoryTunnels:
     """`kernel.Tunnels`; a test says which pods can be reached, None being all."""

@@ -7,13 +7,13 @@ addresses, IPVS itself, and the addresses that go. At last records shrink, and p
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from itertools import groupby
 from typing import Protocol
 
-from netpol.compiler.ruleset import AddressPort, IpSet, Ruleset, Table, TableName
+from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Ruleset, Table, TableName
 from netpol.dataplane.apply import Kernel
 from netpol.dataplane.keeper import Keeper
 from netpol.dataplane.steps import Step
@@ -24,7 +24,7 @@ from netpol.settings import ConnectionTimeouts, ProxySettings
 from proxy import names
 from proxy.desired import Touched
 from proxy.draining import Draining
-from proxy.kernel import ServiceLink, Sysctls, Tunnels, VirtualServers
+from proxy.kernel import Bridges, ServiceLink, Sysctls, Tunnels, VirtualServers
 from proxy.model import Origin, ServerAddress, ServerKey, ServerMark, ServerStep, VirtualServer
 from proxy.outcome import Outcome
 from proxy.plan import Manners, Route, plan
@@ -33,6 +33,7 @@ from proxy.shadow import ServerShadow
 from proxy.staging import bound, held_back, meanwhile, spared
 from proxy.stale_flows import StaleFlows
 
+_HAIRPINS = frozenset(map(names.hairpin_set, Family))
 _FOR_THE_WORLD = frozenset({Origin.EXTERNAL, Origin.LOAD_BALANCER})
 
 
@@ -69,6 +70,7 @@ class Writers:
     link: ServiceLink
     sysctls: Sysctls
     tunnels: Tunnels
+    bridges: Bridges
 
 
 class Extent(enum.Flag):
@@ -250,7 +252,8 @@ class Programming:
         forgotten = self._stale.forget()
         if part.tunnels:
             self._returning.open(self._wanted.tunnels)
-        return Outcome(rules, found.steps, chains, len(bind), len(unbind), flows_forgotten=forgotten)
+        returning = self._writers.bridges.let_return(_reaching_themselves(wanted.values()))
+        return Outcome(rules, found.steps, chains, len(bind), len(unbind), returning, forgotten)
 
     def _settled_conflicts(self, part: _Part, conflicts: frozenset[ServerKey]) -> _Part:
         """The part, and beside it all that changes with what is left to others."""
@@ -360,6 +363,13 @@ class Programming:
             self._read_again((key,))
         else:
             self._shadow.follow(steps)
+
+
+def _reaching_themselves(sets: Iterable[IpSet]) -> Iterator[Address]:
+    """The endpoints whose packets to themselves are masqueraded."""
+    for each in sets:
+        if each.name in _HAIRPINS:
+            yield from {ip_address(member.packed) for member in each.members if isinstance(member, AddressPortAddress)}
 
 
 def _recorded(sets: Mapping[str, IpSet]) -> Iterable[ServerAddress]:

@@ -26,7 +26,7 @@ from netpol.trigger import Trigger
 from proxy.controller import PART, Instruments, Schedules, ServiceProxy
 from proxy.engine import ProxyEngine
 from proxy.healthcheck import HealthChecks
-from proxy.memory import MemoryLink, MemoryNodeAddresses, MemoryServers, MemorySysctls, MemoryTunnels
+from proxy.memory import MemoryBridges, MemoryLink, MemoryNodeAddresses, MemoryServers, MemorySysctls, MemoryTunnels
 from proxy.metrics import ProxyMetrics
 from proxy.ownership import SERVICE_PROXY
 from proxy.programming import Programming, Writers
@@ -46,6 +46,7 @@ class ProxyNode:
         self.link = MemoryLink(self.journal)
         self.sysctls = MemorySysctls(self.journal, self.link)
         self.tunnels = MemoryTunnels(self.journal)
+        self.bridges = MemoryBridges(self.journal)
         self.node_addresses = MemoryNodeAddresses(frozenset(NODE.addresses))
 
     @property
@@ -64,6 +65,7 @@ class ProxyNode:
             self.link,
             self.sysctls,
             self.tunnels,
+            self.bridges,
         )
 
 

@@ -19,6 +19,7 @@ from netpol.dataplane.variant import variants_present
 from netpol.model.networks import Family
 from netpol.settings import Variant
 from netpol.telemetry.logs import Log
+from proxy.bridges import NetlinkBridges
 from proxy.ipvs import NetlinkServers
 from proxy.kernel import NodeAddresses
 from proxy.links import DummyLink
@@ -61,7 +62,9 @@ def open_proxy_kernel(
     ):
         kernel = Kernel(sets, filter_table, flows)
         sysctls = ProcSysctls(node_sysctls(families, os.uname().release))
-        writers = Writers(kernel, TableKeeper(nat), TableKeeper(mangle), servers, link, sysctls, tunnels)
+        writers = Writers(
+            kernel, TableKeeper(nat), TableKeeper(mangle), servers, link, sysctls, tunnels, NetlinkBridges()
+        )
         yield ProxyKernel(writers, addresses)
 
 

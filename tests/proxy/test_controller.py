@@ -85,6 +85,15 @@ def test_an_endpoint_that_comes_is_one_message_for_each_server_and_nothing_else(
     ]
 
 
+def test_only_endpoints_here_that_may_reach_themselves_get_back_what_they_send(live: LiveProxy) -> None:
+    assert live.kernel.bridges.returning == set()
+    live.put(replace(WEB, hairpin=True))
+    assert live.kernel.bridges.returning == {address("10.0.0.1")}
+    before = live.operations
+    live.step(SERVERS_PERIOD_SECONDS)
+    assert live.since(before) == []
+
+
 def test_a_scheduler_is_switched_while_it_runs(live: LiveProxy) -> None:
     before = live.operations
     live.put(replace(WEB, scheduler="lc"))
