@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,12 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from netpol.model.facts import Key, Kind
 from netpol.model.notices import Notice
+from netpol.model.ports import Protocol
 from netpol.telemetry.events import _REASONS, Event, Outcome
 from netpol.telemetry.metrics import Metrics
+from proxy.metrics import ProxyMetrics
+from proxy.model import HeldServer, Scheduling, ServerAddress
+from proxy.traffic import ServiceTraffic
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
@@ -24,7 +29,7 @@ DASHBOARD = json.loads((MONITORING / "grafana-dashboard.json").read_text(encodin
 ALERTS = yaml.safe_load((MONITORING / "alerts.yaml").read_text(encoding="utf-8"))
 POD_MONITOR = yaml.safe_load((MONITORING / "pod-monitor.yaml").read_text(encoding="utf-8"))
 
-NAME = r"(?:netpol|kube_router|process)_\w+"
+NAME = r"(?:netpol|kube_router|kubeproxy|process)_\w+"
 ROW = re.compile(
     rf"^\| `(?P<name>{NAME})` \| (?P<type>\w+) \| (?P<labels>[\w, ]*?) ?\| (?P<meaning>.+) \|$", re.MULTILINE
 )
@@ -41,9 +46,13 @@ def described() -> dict[str, tuple[str, frozenset[str]]]:
 def served() -> dict[str, tuple[str, frozenset[str]]]:
     """Type and labels of each metric as it is scraped, under the name of its series."""
     metrics = Metrics()
+    of_proxy = ProxyMetrics(metrics.registry)
+    key = ServerAddress(ip_address("10.96.0.1"), Protocol.TCP, 443)
+    server, owner = HeldServer(key, Scheduling()), ("default", "kubernetes")
+    metrics.registry.register(ServiceTraffic(lambda: {key: server}, lambda: {key: owner}, of_proxy.scrape_failures))
     labels = {
         each._name: frozenset(each._labelnames)
-        for each in vars(metrics).values()
+        for each in (*vars(metrics).values(), *vars(of_proxy).values())
         if isinstance(each, MetricWrapperBase)
     }
     found = {}
@@ -53,6 +62,8 @@ def served() -> dict[str, tuple[str, frozenset[str]]]:
                 found[f"{family.name}_total"] = "counter", labels.get(family.name, frozenset())
             case "info":
                 found[f"{family.name}_info"] = "gauge", frozenset(family.samples[0].labels)
+            case _ if family.name.startswith("kube_router_service_"):
+                found[family.name] = family.type, frozenset(family.samples[0].labels)
             case _:
                 found[family.name] = family.type, labels.get(family.name, frozenset())
     return found
