@@ -149,6 +149,24 @@ def test_others_who_rewrite_their_own_chains_wake_nobody(tables: IptablesTables,
     assert changes.wait(0 if tables.variant is Variant.NFT else QUIET_SECONDS) is None
 
 
+PROXYS = (":NETPOL-SERVICE-INPUT - [0:0]", "-A NETPOL-SERVICE-INPUT -p tcp -j RETURN")
+
+
+def test_the_service_proxy_wakes_nobody(tables: IptablesTables, changes: ForeignChanges) -> None:
+    """Nor is it looked at again: neither of both pushes the other from the first place."""
+    for family in Family:
+        restore(tables.variant, family, *PROXYS, "-I INPUT 1 -j NETPOL-SERVICE-INPUT")
+        restore(tables.variant, family, *PROXYS, "-A NETPOL-SERVICE-INPUT -j RETURN")
+        restore(tables.variant, family, "-D INPUT -j NETPOL-SERVICE-INPUT", "-I INPUT 1 -j NETPOL-SERVICE-INPUT")
+    assert changes.wait(0 if tables.variant is Variant.NFT else QUIET_SECONDS) is None
+    for family in Family:
+        restore(tables.variant, family, "-D INPUT -j NETPOL-SERVICE-INPUT", "-F NETPOL-SERVICE-INPUT")
+        restore(tables.variant, family, "-X NETPOL-SERVICE-INPUT")
+    assert changes.wait(0 if tables.variant is Variant.NFT else QUIET_SECONDS) is None
+    run(tables.variant, Family.IPV4, "-I INPUT 1 -j ACCEPT")
+    assert changes.wait(SECONDS) is not None
+
+
 def test_tables_of_nft_with_our_names_are_others(private_network: None) -> None:
     with ForeignChanges(Variant.NFT, IptablesTables(Variant.NFT)) as changes:
         subprocess.run(("nft", "add", "table", "inet", "filter"), check=True)

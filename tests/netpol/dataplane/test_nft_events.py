@@ -17,11 +17,23 @@ DELETE_TABLE, NEW_CHAIN, DELETE_CHAIN, NEW_RULE, DELETE_RULE, NEW_SET, NEW_GENER
 CHAIN_KINDS = (NEW_CHAIN, DELETE_CHAIN)
 
 
-def message(kind: int, chain: str = "", table: str = "filter", family: int = socket.AF_INET) -> bytes:
+def jump(chain: str, name: str = "immediate") -> bytes:
+    """The expressions of a rule that counts packets and leads to the chain."""
+    verdict = attribute(2, number_attribute(1, 0xFFFFFFFD) + text_attribute(2, chain))
+    data = number_attribute(1, 0) + attribute(2, verdict)
+    counter, leading = (
+        text_attribute(1, each) + attribute(2, inner) for each, inner in (("counter", b""), (name, data))
+    )
+    return attribute(1, counter) + attribute(1, leading)
+
+
+def message(
+    kind: int, chain: str = "", table: str = "filter", family: int = socket.AF_INET, rule: bytes | None = None
+) -> bytes:
     fields = text_attribute(1, table)
     if chain:
         fields += text_attribute(3 if kind in CHAIN_KINDS else 2, chain)
-    fields += number_attribute(7, 1) + attribute(4, text_attribute(1, "NETPOL-INPUT"))
+    fields += number_attribute(7, 1) + attribute(4, text_attribute(1, "NETPOL-INPUT") if rule is None else rule)
     head = struct.pack("=IHHII", 20 + len(fields), NFTABLES | kind, 0, 1, WRITER)
     return head + struct.pack("=BBH", family, 0, 0) + fields
 
@@ -51,6 +63,11 @@ def test_what_concerns_us(kind: int, chain: str, words: str) -> None:
     [
         message(NEW_RULE, "KUBE-SERVICES"),
         message(NEW_RULE, "NETPOL-mine"),
+        message(NEW_CHAIN, "NETPOL-SERVICE-INPUT"),
+        message(NEW_RULE, "NETPOL-SERVICE-INPUT"),
+        message(DELETE_RULE, "NETPOL-SERVICE-INPUT"),
+        message(NEW_RULE, "INPUT", rule=jump("NETPOL-SERVICE-INPUT")),
+        message(DELETE_RULE, "INPUT", rule=jump("NETPOL-SERVICE-INPUT")),
         message(NEW_RULE, "PREROUTING"),
         message(NEW_RULE, "MY-INPUT"),
         message(NEW_CHAIN, "INPUT"),
@@ -67,8 +84,20 @@ def test_what_does_not(other: bytes) -> None:
     assert [event.words for event in beside] == ["chain NETPOL-INPUT of IPv4 was given a rule"]
 
 
+@pytest.mark.parametrize("rule", [b"", jump("KUBE-FORWARD"), jump("NETPOL-INPUT"), jump("NETPOL-SERVICE-INPUT", "log")])
+def test_any_other_rule_behind_a_hook_may_come_before_ours(rule: bytes) -> None:
+    (event,) = decode_events(message(NEW_RULE, "INPUT", rule=rule))
+    assert event.words == "chain INPUT of IPv4 was given a rule"
+
+
+def test_a_neighbours_rule_in_a_chain_of_ours_concerns_us() -> None:
+    (event,) = decode_events(message(NEW_RULE, "NETPOL-INPUT", rule=jump("NETPOL-SERVICE-INPUT")))
+    assert event.words == "chain NETPOL-INPUT of IPv4 was given a rule"
+
+
 @given(st.binary(max_size=60), st.integers(0, 60), st.integers(0, 15))
 def test_any_bytes_are_read_to_their_end(noise: bytes, cut: int, kind: int) -> None:
     head = struct.pack("=IHHII", 16 + len(noise), NFTABLES | kind, 0, 1, WRITER)
     for datagram in (noise, head + noise, message(NEW_RULE, "NETPOL-INPUT")[:cut]):
         assert len(list(decode_events(datagram))) <= 1
+    assert len(list(decode_events(message(NEW_RULE, "INPUT", rule=noise)))) <= 1

@@ -19,6 +19,7 @@ PLAIN_NFT, PLAIN_LEGACY = "iptables v1.8.9 (nf_tables)\n", "iptables v1.8.9 (leg
 HINT = "*mangle\n:KUBE-IPTABLES-HINT - [0:0]\nCOMMIT\n"
 CANARY = "*mangle\n:PREROUTING ACCEPT [0:0]\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT\n"
 OURS = "*filter\n:NETPOL-INPUT - [0:0]\n-A INPUT -j NETPOL-INPUT\n-A NETPOL-INPUT -j DROP\nCOMMIT\n"
+PROXYS = OURS.replace("NETPOL-INPUT", "NETPOL-SERVICE-INPUT")
 THEIRS = "*nat\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n"
 
 Answers = dict[str, str | None]
@@ -69,6 +70,7 @@ def saves(nft: str | None = "", legacy: str | None = "", nft6: str | None = "", 
         (saves(legacy6=THEIRS * 2, nft=THEIRS), LEGACY),
         (saves(nft=OURS, legacy=THEIRS), LEGACY),
         (saves(legacy=OURS, nft6=THEIRS), NFT),
+        (saves(nft=PROXYS * 5, legacy=THEIRS), LEGACY),
         (saves(nft=OURS * 5, legacy=OURS) | {"iptables": PLAIN_LEGACY}, LEGACY),
         (saves() | {"iptables": PLAIN_NFT}, NFT),
         (saves() | {"iptables": PLAIN_LEGACY}, LEGACY),

@@ -7,6 +7,7 @@ import pytest
 from netpol.compiler.ruleset import IpSet, SetReference, SetType
 from netpol.dataplane.kernel import Flows, Sets, Tables
 from netpol.dataplane.memory import MemoryKernel
+from netpol.dataplane.ownership import Ownership
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 
@@ -63,3 +64,23 @@ def test_a_rule_of_anybody_keeps_a_set() -> None:
     kernel.tables.plant(Family.IPV6, "THEIRS", f"-m set --match-set {NAME} src -j ACCEPT")
     with pytest.raises(KernelRefusal, match="a rule or another set refers to it"):
         kernel.sets.destroy([NAME])
+
+
+def test_a_rule_of_any_table_keeps_a_set() -> None:
+    for table in ("nat", "mangle"):
+        kernel = MemoryKernel()
+        kernel.sets.create([ADDRESSES])
+        getattr(kernel, table).plant(Family.IPV4, "THEIRS", f"-m set --match-set {NAME} src -j ACCEPT")
+        assert not kernel.sets.destroy_unused(NAME)
+
+
+def test_another_owner_sees_the_same_kernel_by_its_own_names() -> None:
+    kernel = MemoryKernel()
+    theirs = kernel.seen_by(Ownership(lambda name: name == "theirs", lambda _: False))
+    theirs.sets.create([IpSet("theirs", SetType.ADDRESSES, Family.IPV4)])
+    theirs.mangle.write(Family.IPV4, [":theirs - [0:0]", "-A theirs -m set --match-set theirs src -j DROP"])
+    kernel.sets.create([ADDRESSES])
+    assert (set(kernel.sets.read()), set(theirs.sets.read())) == ({NAME}, {"theirs"})
+    assert (kernel.mangle.read(Family.IPV4).chains, len(theirs.mangle.read(Family.IPV4).chains)) == ({}, 1)
+    assert not theirs.sets.destroy_unused("theirs")
+    assert kernel.journal.operations == ["create theirs", "write 2 lines to mangle for IPv4", f"create {NAME}"]

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from netpol.compiler.ruleset import TABLE_HOOKS, Hook, TableName
 from netpol.dataplane.memory import MemoryKernel
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
@@ -28,6 +29,19 @@ def test_others_write_what_they_like() -> None:
 def test_only_chains_of_our_own_are_declared(line: str) -> None:
     with pytest.raises(KernelRefusal, match="only chains of our own"):
         MemoryKernel().tables.write(Family.IPV4, [line])
+
+
+@pytest.mark.parametrize("table", TableName)
+def test_each_table_has_its_own_hooks(table: TableName) -> None:
+    memory = MemoryKernel()
+    tables = {TableName.FILTER: memory.tables, TableName.NAT: memory.nat, TableName.MANGLE: memory.mangle}[table]
+    assert tables.save(Family.IPV4).startswith(f"*{table.value}\n")
+    for hook in Hook:
+        if hook in TABLE_HOOKS[table]:
+            tables.write(Family.IPV4, [f"-A {hook.value} -j RETURN"])
+        else:
+            with pytest.raises(KernelRefusal, match=f"there is no chain '{hook.value}'"):
+                tables.write(Family.IPV4, [f"-A {hook.value} -j RETURN"])
 
 
 def test_a_refusal_names_the_line() -> None:
