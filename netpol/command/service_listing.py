@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import NamedTuple
 
 from netpol.compiler.ruleset import AddressPort, IpSet
 from netpol.model.networks import Address, Family
+from netpol.model.ports import Protocol
 from proxy.direct_return import mark_of
 from proxy.model import Destination, HeldDestination, HeldServer, ServerAddress, ServerKey, ServerMark
 from proxy.names import MARK_BASE, MARK_MASK, addresses_set, owned_set
@@ -22,6 +24,8 @@ class Record(NamedTuple):
 
 
 NO_RECORD = Record("", "")
+
+_MARKING = re.compile(r"-d (?P<address>[0-9a-f.:]+)/\d+ .*-p (?P<protocol>tcp|udp|sctp) .*--dport (?P<port>\d+) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,13 @@ class ListedServer:
         return sorted(self.held.destinations.items(), key=lambda each: (each[0].address.packed, each[0].port))
 
 
-def listed(held: Iterable[HeldServer], sets: Mapping[str, IpSet]) -> list[ListedServer]:
+def listed(held: Iterable[HeldServer], sets: Mapping[str, IpSet], marking: Iterable[str] = ()) -> list[ListedServer]:
     """The virtual servers, ours first and by service, as the service proxy's sets tell of them.
 
-    Those of others are known by that nothing tells of them.
+    `marking` are the rules that mark packets of direct return. Those of others are known by that nothing tells of them.
     """
     records = _records(sets)
-    marks = {mark_of(key): key for key in records}
+    marks = {mark_of(key): key for key in _marked(marking)}
     addresses = _addresses(sets)
     found = []
     for server in held:
@@ -80,6 +84,12 @@ def _records(sets: Mapping[str, IpSet]) -> dict[ServerAddress, Record]:
                 key = ServerAddress(ip_address(member.packed), member.protocol, member.port)
                 found[key] = Record(title, origin)
     return found
+
+
+def _marked(rules: Iterable[str]) -> Iterator[ServerAddress]:
+    """What clients ask for whose packets get a mark."""
+    for found in filter(None, map(_MARKING.search, rules)):
+        yield ServerAddress(ip_address(found["address"]), Protocol(found["protocol"].upper()), int(found["port"]))
 
 
 def _addresses(sets: Mapping[str, IpSet]) -> set[Address]:

@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from netpol.agent.proxy_kernel import service_tables
 from netpol.command.aligned import UNBOUNDED
 from netpol.command.arguments import add_output_argument
 from netpol.command.kernel_arguments import require_root
@@ -16,8 +17,12 @@ from netpol.command.look import Look, look_of
 from netpol.command.service_listing import ListedServer, listed
 from netpol.command.service_table import server_json, service_lines
 from netpol.command.switches import Switch, add_switch
+from netpol.compiler.ruleset import Hook, TableName
 from netpol.dataplane.ipset import NetlinkSets
+from netpol.dataplane.variant import variants_present
+from netpol.model.networks import Family
 from proxy.ipvs import NetlinkServers
+from proxy.names import hook_chain
 from proxy.ownership import SERVICE_PROXY
 
 HELP = "show which services this node serves, by which endpoints, with how many connections"
@@ -49,7 +54,15 @@ def run(arguments: argparse.Namespace) -> int:
 def read() -> list[ListedServer]:
     """Every virtual server of this network namespace."""
     with NetlinkServers() as servers, NetlinkSets(ownership=SERVICE_PROXY) as sets:
-        return listed(servers.read().values(), sets.read())
+        return listed(servers.read().values(), sets.read(), list(_marking()))
+
+
+def _marking() -> Iterator[str]:
+    """The rules that mark packets to services which are answered directly."""
+    for variant in variants_present():
+        for family in Family:
+            chains = service_tables(variant, TableName.MANGLE).read(family).chains
+            yield from chains.get(hook_chain(Hook.PREROUTING), ())
 
 
 def table_lines(servers: Sequence[ListedServer], look: Look) -> list[str]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address
 
+import pytest
+
 from netpol.command.service_listing import ListedServer, Record, listed
 from netpol.compiler.ruleset import AddressPort, IpSet, SetType
+from netpol.dataplane.render import render_rule
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 from proxy.direct_return import mark_of
 from proxy.model import Destination, HeldDestination, HeldServer, Scheduling, ServerAddress, ServerKey, ServerMark
 from proxy.names import addresses_set, owned_set
+from proxy.rules import mangle_table
 
 
 def key(address: str, port: int = 80, protocol: Protocol = Protocol.TCP) -> ServerAddress:
@@ -75,10 +79,14 @@ def test_the_protocol_and_the_port_belong_to_the_record() -> None:
     assert not any(each.is_ours for each in found)
 
 
-def test_a_mark_of_ours_stands_for_the_address_that_it_is_made_of() -> None:
-    outside = key("203.0.113.7")
-    (found,) = listed([held(mark_of(outside))], sets({outside: "shop/web:http external"}))
-    assert (found.where, found.name, found.is_ours) == ("203.0.113.7:80/TCP", "web", True)
+@pytest.mark.parametrize("address", ["203.0.113.7", "fd00::7"])
+def test_a_mark_of_ours_stands_for_what_its_rule_marks(address: str) -> None:
+    outside = key(address, 53, Protocol.UDP)
+    marks = {mark_of(outside): outside}
+    (rules,) = mangle_table(outside.family, marks).chains.values()
+    marking = [render_rule(rule, outside.family) for rule in rules]
+    (found,) = listed([held(mark_of(outside))], sets({}), marking)
+    assert (found.where, found.is_ours) == (str(outside), True)
 
 
 def test_a_mark_of_ours_without_a_record_is_ours_and_one_of_others_is_not() -> None:
