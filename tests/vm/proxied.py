@@ -12,8 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import builders
-from testbed.agent import netpol_command
-from testbed.processes import Process
+from vm.forked_process import ForkedProcess
 from vm.service_lab import ServiceLab
 from world_manifests import manifests
 
@@ -48,7 +47,7 @@ class Proxied:
         self._source.mkdir()
         self._objects: dict[tuple[str, str, str], Manifest] = {}
         self._turn = 0
-        self._process: Process | None = None
+        self._process: ForkedProcess | None = None
         pods = lab.lab.pods.values()
         places = [builders.namespace(name) for name in sorted({pod.namespace for pod in pods})]
         self._note(manifests(builders.world(*places, *lab.lab.nodes.values(), *pods)))
@@ -94,7 +93,7 @@ class Proxied:
         """It runs, with these flags beside its own, and the kernel has what there is."""
         self._write()
         firewall = [] if any(flag.startswith("--run-firewall") for flag in self.flags) else ["--run-firewall=false"]
-        command = netpol_command(
+        command = [
             "run",
             "--run-service-proxy",
             *firewall,
@@ -105,10 +104,9 @@ class Proxied:
             f"--metrics-port={METRICS_PORT}",
             *self.flags,
             *flags,
-        )
+        ]
         began = len(self.said)
-        with self.lab.node.entered():
-            self._process = Process("netpol", command, self._log)
+        self._process = ForkedProcess(self.lab.node, command, self._log)
         if not firewall:
             self.until_said("kernel programmed", STARTING_SECONDS, after=began)
         self.until("services are programmed", self._has_taken_its_turn, STARTING_SECONDS)
