@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,8 +36,14 @@ SLICES_PATH = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 FIRST_CLUSTER_ADDRESS = ipaddress.IPv4Address("10.96.16.1")
 FIRST_ENDPOINT = ipaddress.IPv4Address("10.244.0.1")
 TABLE = Path("/proc/net/ip_vs")
-SYNC_SECONDS = 300.0
-CHANGES = 100
+SYNC_SECONDS = 600.0
+CHANGES, FEW_CHANGES = 100, 10
+COMPARED_SERVICES = 100
+"""kube-proxy starts a process for each member of its sets, and two are made of each service: more takes it minutes."""
+
+
+Proxy = Callable[[Path, Path], AbstractContextManager[None]]
+"""What runs a proxy with a kubeconfig, and keeps its files in a directory."""
 
 
 class Writer:
@@ -152,7 +159,7 @@ def _running(command: Sequence[str], log: Path) -> Iterator[None]:
             process.wait()
 
 
-def until(what: str, is_so: Any, pause_seconds: float, within_seconds: float) -> float:
+def until(what: str, is_so: Callable[[], bool], pause_seconds: float, within_seconds: float) -> float:
     """The seconds until it was so."""
     began = time.monotonic()
     while not is_so():
@@ -162,44 +169,54 @@ def until(what: str, is_so: Any, pause_seconds: float, within_seconds: float) ->
     return time.monotonic() - began
 
 
-def measure(proxy: Any, server: ApiServer, directory: Path, services: int, each: int, first: int) -> dict[str, float]:
+def measure(
+    proxy: Proxy, server: ApiServer, directory: Path, services: int, each: int, changes: int, first: int
+) -> dict[str, float]:
     """The figures of one proxy; `first` is the generation of endpoints that its first change brings."""
     writer = Writer(server)
     with proxy(server.kubeconfig(), directory), NetlinkServers() as servers:
         synced = until("first sync", lambda: destinations() >= services * each, 0.2, SYNC_SECONDS)
         times = []
-        for number in range(CHANGES // 2):
-            index, generation = number % services, first + number
-            wanted = endpoints(index, each, generation)
+        for number in range(changes):
+            index = number % services
+            wanted = endpoints(index, each, first + number)
             began = time.monotonic()
             writer.write("PUT", f"{SLICES_PATH}/web-{index}", endpoint_slice(index, wanted))
-            address, last = cluster_address(index), wanted[-1]
-            until("a change", lambda address=address, last=last: has(servers, address, last), 0.002, 60)
+            is_there = partial(has, servers, cluster_address(index), wanted[-1])
+            until("a change", is_there, 0.002, SYNC_SECONDS)
             times.append((time.monotonic() - began) * 1000)
             time.sleep(0.1)
-        for index in range(CHANGES // 2):
+        for index in range(changes):
             writer.write("PUT", f"{SLICES_PATH}/web-{index}", endpoint_slice(index, endpoints(index, each)))
     times.sort()
     return {"first_sync_s": synced, "p50_ms": statistics.median(times), "p99_ms": times[int(len(times) * 0.99) - 1]}
 
 
 def main(services: int, each: int) -> None:
-    """Print what both take."""
+    """Print what both take for a few services, and ours for all of them."""
     subprocess.run(["ip", "addr", "add", f"{ADDRESS}/32", "dev", "lo"], check=True)
     with tempfile.TemporaryDirectory() as scratch, ApiServer(CURRENT, Path(scratch)) as server:
-        writer = Writer(server)
+        place, writer = Path(scratch), Writer(server)
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}, "spec": {"podCIDR": "10.244.255.0/24"}}
         writer.write("POST", "/api/v1/nodes", node)
         status = {"addresses": [{"type": "InternalIP", "address": ADDRESS}]}
         writer.write("PUT", f"/api/v1/nodes/{NODE}/status", {**node, "status": status})
-        for index in range(services):
-            writer.write("POST", SERVICES_PATH, service(index))
-            writer.write("POST", SLICES_PATH, endpoint_slice(index, endpoints(index, each)))
-        figures = {
-            "kube-proxy": measure(kube_proxy, server, Path(scratch), services, each, 1),
-            "netpol": measure(netpol, server, Path(scratch), services, each, CHANGES // 2 + 1),
-        }
+        few = min(services, COMPARED_SERVICES)
+        _add_services(writer, range(few), each)
+        figures = {"netpol_few": measure(netpol, server, place, few, each, FEW_CHANGES, 1)}
+        _add_services(writer, range(few, services), each)
+        figures["netpol"] = measure(netpol, server, place, services, each, CHANGES, 1)
+        for index in range(few, services):
+            writer.write("DELETE", f"{SERVICES_PATH}/web-{index}", None)
+            writer.write("DELETE", f"{SLICES_PATH}/web-{index}", None)
+        figures["kube-proxy_few"] = measure(kube_proxy, server, place, few, each, FEW_CHANGES, 1)
     print(json.dumps(figures))
+
+
+def _add_services(writer: Writer, numbers: Iterable[int], each: int) -> None:
+    for index in numbers:
+        writer.write("POST", SERVICES_PATH, service(index))
+        writer.write("POST", SLICES_PATH, endpoint_slice(index, endpoints(index, each)))
 
 
 if __name__ == "__main__":
