@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from between import FAMILIES, programmed
 from builders import namespace, node, pod, pods, policy, rule
 
@@ -151,13 +152,13 @@ def test_whichever_owner_is_cleared_first_the_other_is_whole() -> None:
     assert clear([memory.tables], memory.sets, FAMILIES) == Cleared(CHAINS, len(RULESET.sets), ())
 
 
-def test_a_shared_set_that_cannot_go_for_another_reason_is_told() -> None:
+def test_a_shared_set_that_cannot_go_for_another_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     memory, _ = beside_the_proxy()
 
     def refuse(name: str) -> bool:
         raise KernelRefusal(f"ipset {name} cannot be destroyed: it takes root")
 
-    memory.sets.destroy_unused = refuse  # type: ignore[method-assign]
+    monkeypatch.setattr(memory.sets, "destroy_unused", refuse)
     cleared = clear([memory.tables], memory.sets, FAMILIES)
     assert cleared.left == (f"ipset {SERVICES} cannot be destroyed: it takes root",)
 
