@@ -28,6 +28,8 @@ SOON_SECONDS = 20
 
 TURN = "turn"
 FIRST_TURN_PORT = 9100
+TURN_ADDRESS = "10.1.0.199"
+"""Of a pod that is not in the lab."""
 LISTENING = "0A"
 """The state of a socket in /proc/net/tcp."""
 
@@ -188,13 +190,13 @@ class Proxied:
             return
         self.until("the kernel has what there is", self._has_taken_its_turn)
         if any(flag in {"--run-firewall", "--run-firewall=true"} for flag in self.flags):
-            self.until_said(f" Namespace changed name={TURN}-{self._turn} ")
+            self.until_said(f" Pod changed name=default/{TURN}-{self._turn} ")
 
     def _write(self) -> None:
         """All of it at once.
 
         A health check's port comes after everything else of a change: a service that asks for nothing but that
-        tells what the agent has done, and a namespace what its firewall has.
+        tells what the agent has done, and a pod of the node what its firewall has, whatever policies there are.
         """
         self._turn += 1
         turn = service(
@@ -205,8 +207,8 @@ class Proxied:
             externalTrafficPolicy="Local",
             healthCheckNodePort=FIRST_TURN_PORT + self._turn,
         )
-        place = manifests(builders.world(builders.namespace(f"{TURN}-{self._turn}")))
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*self._objects.values(), turn, *place]})
+        pod = manifests(builders.world(builders.pod(f"default/{TURN}-{self._turn}", TURN_ADDRESS, node=NODE)))
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*self._objects.values(), turn, *pod]})
         hidden = self._source / "manifests.new"
         hidden.write_text(text, encoding="utf-8")
         hidden.rename(self._source / "manifests.json")
