@@ -61,6 +61,11 @@ class Proxied:
         self._note(objects)
         self._tell()
 
+    def say(self, *objects: Manifest) -> None:
+        """There are these objects, and the kernel may not have them yet."""
+        self._note(objects)
+        self._write()
+
     def remove(self, *objects: Manifest) -> None:
         """There are no objects of these names, and the kernel has nothing of them but what drains."""
         for each in objects:
