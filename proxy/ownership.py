@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from netpol.dataplane.ownership import Ownership
+from netpol.dataplane.ownership import Ownership, Place
 from proxy import names
 
-SERVICE_PROXY = Ownership(names.is_ours, names.is_neighbours)
-"""Its own, and its neighbour is the firewall."""
+SERVICE_PROXY = Ownership(names.is_ours, names.is_neighbours, Place.BEHIND)
+"""Its own, and its neighbour is the firewall: what is let in to a service was judged before."""

@@ -16,7 +16,7 @@ from typing import Protocol
 from netpol.compiler.ruleset import AddressPort, AddressPortAddress, IpSet, Ruleset, Table, TableName
 from netpol.dataplane.apply import Kernel
 from netpol.dataplane.keeper import Keeper
-from netpol.dataplane.steps import Step
+from netpol.dataplane.steps import Step, WriteTable
 from netpol.dataplane.table_keeper import TableKeeper
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address, Family
@@ -34,6 +34,9 @@ from proxy.staging import bound, held_back, meanwhile, spared
 from proxy.stale_flows import StaleFlows
 
 _HAIRPINS = frozenset(map(names.hairpin_set, Family))
+MOST_LOOKS = 3
+"""How often the filter table is read again where it had to be written."""
+
 _FOR_THE_WORLD = frozenset({Origin.EXTERNAL, Origin.LOAD_BALANCER})
 
 
@@ -275,7 +278,13 @@ class Programming:
     # --- sets and chains
 
     def _compare_rules(self, _part: _Part, sets: Mapping[str, IpSet]) -> tuple[Step, ...]:
-        steps = self._keeper.converge(Ruleset(sets, self._wanted.tables()[TableName.FILTER])).steps
+        """Before anything more is let in, ours stand behind the firewall's, even if that was written meanwhile."""
+        steps: tuple[Step, ...] = ()
+        for _ in range(MOST_LOOKS):
+            found = self._keeper.converge(Ruleset(sets, self._wanted.tables()[TableName.FILTER])).steps
+            steps += found
+            if not any(isinstance(step, WriteTable) for step in found):
+                break
         self._sets = dict(sets)
         return steps
 

@@ -19,7 +19,8 @@ from netpol.model.ports import Protocol as TransportProtocol
 class HookRule:
     """A rule that leads to one of our chains, and its place in the chain it stands in, from 1.
 
-    Behind a hook, rules that lead to a neighbour's chains (`ownership`) are not counted.
+    Behind a hook, rules that lead to a neighbour's chains (`ownership`) are not counted; where ours are to stand
+    behind those, 1 is right behind the last of them, and 0 before it.
     """
 
     position: int
@@ -32,12 +33,14 @@ class KernelTable:
 
     `chains` maps a chain's name to its rules, each as `render` writes it, without `-A NAME`.
     `strays` are rules leading to our chains from chains that others made, by chain: they
-    are theirs, and a chain that one of them leads to cannot go.
+    are theirs, and a chain that one of them leads to cannot go. `places` are the numbers at which
+    a hook's rule is inserted, once there is none of ours, where that is not 1.
     """
 
     hooks: Mapping[Hook, tuple[HookRule, ...]]
     chains: Mapping[str, tuple[str, ...]]
     strays: Mapping[str, tuple[HookRule, ...]] = field(default_factory=dict)
+    places: Mapping[Hook, int] = field(default_factory=dict)
 
 
 class SetSummary(NamedTuple):

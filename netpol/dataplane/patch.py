@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from netpol.compiler.ruleset import Hook
 from netpol.dataplane.kernel import HookRule, KernelTable
 from netpol.dataplane.render import RenderedTable
 from netpol.dataplane.steps import WriteTable, changed_chains
@@ -16,7 +17,7 @@ def write_table(family: Family, desired: RenderedTable, held: KernelTable) -> Wr
     if not lines:
         return None
     before = _as_rendered(held)
-    return WriteTable(family, lines, tuple(_patch(before, _as_held(desired))), before, desired)
+    return WriteTable(family, lines, tuple(_patch(before, _as_held(desired, held.places))), before, desired)
 
 
 def is_written(step: WriteTable, held: KernelTable) -> bool:
@@ -42,7 +43,7 @@ def _patch(desired: RenderedTable, held: KernelTable) -> Iterator[str]:
         if [(rule.position, rule.text) for rule in present] != ([] if wanted is None else [(1, wanted)]):
             yield from (f"-D {hook.value} {rule.text}" for rule in present)
             if wanted is not None:
-                yield f"-I {hook.value} 1 {wanted}"
+                yield f"-I {hook.value} {held.places.get(hook, 1)} {wanted}"
     yield from (f"-X {name}" for name in changed if name not in desired.chains)
 
 
@@ -51,6 +52,7 @@ def _as_rendered(held: KernelTable) -> RenderedTable:
     return RenderedTable({hook: rules[0].text for hook, rules in held.hooks.items() if rules}, held.chains)
 
 
-def _as_held(desired: RenderedTable) -> KernelTable:
+def _as_held(desired: RenderedTable, places: Mapping[Hook, int]) -> KernelTable:
     """A table as it stands once `desired` is applied."""
-    return KernelTable({hook: (HookRule(1, text),) for hook, text in desired.hooks.items()}, desired.chains)
+    hooks = {hook: (HookRule(1, text),) for hook, text in desired.hooks.items()}
+    return KernelTable(hooks, desired.chains, places=places)

@@ -54,7 +54,11 @@ class Held:
         return Held(
             {name: self.sets[name] for name in sets if name in self.sets},
             {
-                family: KernelTable(table.hooks, {name: table.chains[name] for name in chains if name in table.chains})
+                family: KernelTable(
+                    table.hooks,
+                    {name: table.chains[name] for name in chains if name in table.chains},
+                    places=table.places,
+                )
                 for family, table in self.tables.items()
             },
         )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 from netpol.compiler.names import PREFIX
-from netpol.compiler.ruleset import TABLE_HOOKS, TableName
+from netpol.compiler.ruleset import TABLE_HOOKS, Hook, TableName
 from netpol.dataplane.kernel import HookRule, KernelTable
-from netpol.dataplane.ownership import FIREWALL, Ownership
+from netpol.dataplane.ownership import FIREWALL, Ownership, Place
 from netpol.dataplane.render import STATES, TUNNEL_NUMBERS, protocol_name
 from netpol.dataplane.ruletext import destination, respell, split
 from netpol.errors import KernelRefusal
@@ -52,6 +53,8 @@ def parse_table(saved: str, table: TableName = TableName.FILTER, ownership: Owne
     chains: dict[str, list[str]] = {}
     entries: dict[str, list[HookRule]] = {}
     lengths: dict[str, int] = {}
+    others: dict[str, int] = {}
+    places: dict[Hook, int] = {}
     for line in saved.split("\n"):
         if line.startswith(":"):
             chain = line[1:].split(" ", 1)[0]
@@ -64,15 +67,21 @@ def parse_table(saved: str, table: TableName = TableName.FILTER, ownership: Owne
                 continue
             # Almost every rule of others is passed over by this look at the bare text.
             leads_to = (PREFIX in text and destination(split(text))) or ""
+            leads_to_us = is_ours(leads_to)
+            others[chain] = others.get(chain, 0) + (not leads_to_us)
             if chain in hooks and is_neighbours(leads_to):
+                if ownership.place is Place.BEHIND:
+                    entries[chain] = [replace(rule, position=0) for rule in entries.get(chain, ())]
+                    lengths[chain], places[hooks[chain]] = 0, others[chain] + 1
                 continue
             position = lengths[chain] = lengths.get(chain, 0) + 1
-            if is_ours(leads_to):
+            if leads_to_us:
                 entries.setdefault(chain, []).append(HookRule(position, normalise(text)))
     return KernelTable(
         hooks={hook: tuple(entries.get(name, ())) for name, hook in hooks.items()},
         chains={name: tuple(rules) for name, rules in chains.items()},
         strays={name: tuple(rules) for name, rules in entries.items() if name not in hooks},
+        places=places,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from netpol.compiler.ruleset import IpSet, Member
-from netpol.dataplane.kernel import HookRule, KernelTable, SetSummary
+from netpol.dataplane.kernel import HookRule, SetSummary
 from netpol.dataplane.members import key
 from netpol.dataplane.plan import Held
 from netpol.dataplane.steps import (
@@ -106,7 +106,7 @@ class Shadow:
             hook: (HookRule(1, text),) if (text := step.after.hooks.get(hook)) is not None else ()
             for hook in {*table.hooks, *step.after.hooks}
         }
-        self._tables[step.family] = KernelTable(hooks, chains, table.strays)
+        self._tables[step.family] = replace(table, hooks=hooks, chains=chains)
 
 
 def _fits(known: IpSet, found: SetSummary) -> bool:

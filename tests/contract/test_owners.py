@@ -14,13 +14,13 @@ from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables, tool_name
 from netpol.dataplane.kernel import HookRule, Sets, Tables
 from netpol.dataplane.memory import MemoryKernel
-from netpol.dataplane.ownership import FIREWALL, Ownership
+from netpol.dataplane.ownership import FIREWALL
 from netpol.dataplane.table_keeper import TableKeeper
 from netpol.model.networks import Family
 from netpol.settings import Variant
-from proxy.names import hook_chain, is_neighbours, is_ours, owned_set
+from proxy.names import hook_chain, owned_set
+from proxy.ownership import SERVICE_PROXY
 
-PROXY = Ownership(is_ours, is_neighbours)
 INPUT = Hook.INPUT
 """Every table has it."""
 OURS, PROXYS = names.hook_chain(INPUT), hook_chain(INPUT)
@@ -63,7 +63,7 @@ def name(request: pytest.FixtureRequest) -> TableName:
 def shared(request: pytest.FixtureRequest, family: Family, name: TableName) -> Iterator[Shared]:
     if request.param == "memory":
         memory = MemoryKernel()
-        theirs = memory.seen_by(PROXY)
+        theirs = memory.seen_by(SERVICE_PROXY)
         ours, proxys = ({"filter": k.tables, "nat": k.nat, "mangle": k.mangle}[name.value] for k in (memory, theirs))
         yield Shared(
             *(family, ours, proxys, memory.sets, theirs.sets),
@@ -83,11 +83,11 @@ def shared(request: pytest.FixtureRequest, family: Family, name: TableName) -> I
     def append(rule: str) -> None:
         subprocess.run((tool, "-t", table, "-A", INPUT.value, *rule.split()), check=True)
 
-    with NetlinkSets() as sets, NetlinkSets(ownership=PROXY) as proxy_sets:
+    with NetlinkSets() as sets, NetlinkSets(ownership=SERVICE_PROXY) as proxy_sets:
         yield Shared(
             family,
             IptablesTables(variant, table=name),
-            IptablesTables(variant, table=name, ownership=PROXY),
+            IptablesTables(variant, table=name, ownership=SERVICE_PROXY),
             sets,
             proxy_sets,
             append,
@@ -95,13 +95,26 @@ def shared(request: pytest.FixtureRequest, family: Family, name: TableName) -> I
         )
 
 
-def test_whoever_comes_later_leaves_the_other_in_its_place(shared: Shared) -> None:
-    assert shared.converge(shared.firewall, OURS) == 1
-    assert shared.converge(shared.proxy, PROXYS) == 1
-    assert list(shared.rules()) == [f"-j {PROXYS}", f"-j {OURS}"]
+@pytest.mark.parametrize("is_firewall_first", [True, False])
+def test_the_firewall_comes_first_whoever_comes_later(shared: Shared, is_firewall_first: bool) -> None:
+    """What the proxy lets in to endpoints that are the node's own would else be judged by nobody (X5)."""
+    order = [(shared.firewall, OURS), (shared.proxy, PROXYS)]
+    for tables, chain in order if is_firewall_first else reversed(order):
+        assert shared.converge(tables, chain) == 1
+    assert list(shared.rules()) == [f"-j {OURS}", f"-j {PROXYS}"]
     assert shared.converge(shared.firewall, OURS) == 0
     assert shared.converge(shared.proxy, PROXYS) == 0
-    assert list(shared.rules()) == [f"-j {PROXYS}", f"-j {OURS}"]
+    assert list(shared.rules()) == [f"-j {OURS}", f"-j {PROXYS}"]
+
+
+def test_the_proxy_goes_behind_a_firewall_that_others_have_moved(shared: Shared) -> None:
+    shared.converge(shared.firewall, OURS)
+    shared.converge(shared.proxy, PROXYS)
+    shared.firewall.write(shared.family, [f"-D INPUT -j {OURS}", f"-A INPUT -j {OURS}"])
+    shared.append("-p tcp -j ACCEPT")
+    assert list(shared.rules()) == [f"-j {PROXYS}", f"-j {OURS}", "-p tcp -j ACCEPT"]
+    shared.converge(shared.proxy, PROXYS)
+    assert list(shared.rules()) == [f"-j {OURS}", f"-j {PROXYS}", "-p tcp -j ACCEPT"]
 
 
 def test_both_come_before_what_others_have_put_first(shared: Shared) -> None:
@@ -109,7 +122,7 @@ def test_both_come_before_what_others_have_put_first(shared: Shared) -> None:
     for _ in range(2):
         shared.converge(shared.firewall, OURS)
         shared.converge(shared.proxy, PROXYS)
-    assert list(shared.rules()) == [f"-j {PROXYS}", f"-j {OURS}", "-p tcp -j ACCEPT"]
+    assert list(shared.rules()) == [f"-j {OURS}", f"-j {PROXYS}", "-p tcp -j ACCEPT"]
     TableKeeper(shared.proxy).clear()
     shared.append(f"-j {OURS}")
     shared.converge(shared.firewall, OURS)

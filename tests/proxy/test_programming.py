@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import permutations
 
@@ -12,6 +12,7 @@ from proxy_builders import addresses, destination, endpoint, endpoint_slice, ser
 from proxy_facts import Told, put
 
 from netpol.compiler.ruleset import AddressPort, AddressPortNetwork
+from netpol.dataplane.memory.tables import MemoryTables
 from netpol.errors import KernelRefusal
 from netpol.model.facts import PROXY_KINDS
 from netpol.model.networks import Family
@@ -59,6 +60,33 @@ def breaches(node: ProxyNode) -> list[str]:
         ),
         *(f"everybody may use {each}" for each in sources - restricted),
     ]
+
+
+def test_it_goes_behind_a_firewall_that_came_meanwhile_before_anything_is_let_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """X5: what is let in there is judged by the firewall first, or not at all."""
+    node = ProxyNode()
+    live = LiveProxy(node)
+    firewall = MemoryTables.write
+    hooked = "-I INPUT 1 -m comment --comment firewall -j NETPOL-INPUT"
+    orders: list[tuple[str, ...]] = []
+
+    def write(tables: MemoryTables, family: Family, lines: Sequence[str]) -> None:
+        if not orders:
+            firewall(node.memory.tables, family, [":NETPOL-INPUT - [0:0]", hooked])
+        firewall(tables, family, lines)
+        orders.append(tuple(rule.rpartition(" ")[2] for rule in node.memory.tables.rules(family, "INPUT")))
+
+    monkeypatch.setattr(MemoryTables, "write", write)
+    live.announce(PROXY_KINDS, WEB, WEB_SLICE)
+    live.step()
+    assert orders[0] == ("NETPOL-SERVICE-INPUT", "NETPOL-INPUT")
+    assert orders[1] == ("NETPOL-INPUT", "NETPOL-SERVICE-INPUT")
+    assert live.programming.is_certain
+    added = [number for number, each in enumerate(live.operations) if "NETPOL-SERVICE-SERVED-4" in each]
+    written = [number for number, each in enumerate(live.operations) if each.startswith("write") and "nat" not in each]
+    assert written[2] < added[-1]
 
 
 def ports(members: Iterable[object]) -> list[AddressPort]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from netpol.compiler.ruleset import Hook
@@ -69,6 +71,20 @@ def test_a_hook_that_others_moved_or_doubled_is_first_again() -> None:
     assert change.chains == ()
     memory.tables.write(FOUR, change.lines)
     assert memory.tables.rules(FOUR, "FORWARD") == (JUMP, "-j ACCEPT", "-j ACCEPT")
+
+
+def test_a_hook_comes_in_where_its_place_is() -> None:
+    memory = holding(PLAIN)
+    memory.tables.write(FOUR, ["-I FORWARD 1 -j DROP", f"-D FORWARD {JUMP}"])
+    held = replace(memory.tables.read(FOUR), places={Hook.FORWARD: 2})
+    change = write_table(FOUR, PLAIN, held)
+    assert change is not None
+    memory.tables.write(FOUR, change.lines)
+    assert memory.tables.rules(FOUR, "FORWARD") == ("-j DROP", JUMP, "-j ACCEPT")
+    found = memory.tables.read(FOUR)
+    back = write_table(FOUR, NOTHING, replace(found, places={Hook.FORWARD: 2}))
+    assert back is not None
+    assert back.undo[-1] == f"-I FORWARD 2 {JUMP}"
 
 
 def test_a_hook_that_is_gone_comes_back() -> None:

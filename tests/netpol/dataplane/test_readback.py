@@ -8,7 +8,7 @@ from rule_forms import CHAIN
 
 from netpol.compiler.ruleset import FILTER_HOOKS, TABLE_HOOKS, Hook, TableName
 from netpol.dataplane.kernel import HookRule
-from netpol.dataplane.ownership import Ownership
+from netpol.dataplane.ownership import Ownership, Place
 from netpol.dataplane.readback import normalise, parse_table
 from netpol.dataplane.render import render_rule
 from netpol.errors import KernelRefusal
@@ -119,6 +119,22 @@ def test_another_owner_reads_its_own() -> None:
     assert found.hooks[Hook.INPUT] == (HookRule(1, "-j NETPOL-SERVICE-INPUT"), HookRule(3, "-g NETPOL-SERVICE-INPUT"))
     assert found.chains == {"NETPOL-SERVICE-INPUT": ("-j ACCEPT",)}
     assert found.strays == {"THEIRS": (HookRule(1, "-j NETPOL-SERVICE-INPUT"),)}
+    assert found.places == {}
+
+
+def test_who_stands_behind_a_neighbour_counts_from_there() -> None:
+    proxy = Ownership(
+        lambda name: name == "NETPOL-SERVICE-INPUT", lambda name: name == "NETPOL-INPUT", place=Place.BEHIND
+    )
+    found = parse_table(SHARED, ownership=proxy)
+    assert found.hooks[Hook.INPUT] == (HookRule(0, "-j NETPOL-SERVICE-INPUT"), HookRule(0, "-g NETPOL-SERVICE-INPUT"))
+    assert found.places == {Hook.INPUT: 4}
+    behind = SHARED.replace("COMMIT", "-A INPUT -j RETURN\n-A INPUT -j NETPOL-SERVICE-INPUT\nCOMMIT")
+    assert parse_table(behind, ownership=proxy).hooks[Hook.INPUT][2:] == (HookRule(2, "-j NETPOL-SERVICE-INPUT"),)
+    alone = SHARED.replace("-A INPUT -j NETPOL-INPUT\n", "")
+    found = parse_table(alone, ownership=proxy)
+    assert [rule.position for rule in found.hooks[Hook.INPUT]] == [1, 3]
+    assert found.places == {}
 
 
 def test_another_base_chain_in_the_table_is_none_of_our_business() -> None:
