@@ -79,7 +79,7 @@ def base_chains(family: Family, log_group: int) -> dict[str, tuple[Rule, ...]]:
     return {
         names.hook_chain(Hook.FORWARD): (udp, tcp, _SCTP_MIDSTREAM, *icmpv6, *forward),
         names.hook_chain(Hook.INPUT): (
-            *(_to_service(family), udp, tcp, _SCTP_MIDSTREAM),
+            *(*_to_service(family), udp, tcp, _SCTP_MIDSTREAM),
             *icmpv6,
             *(_sends(family), _unknown(family, Side.SOURCE)),
         ),
@@ -125,10 +125,21 @@ def _unknown(family: Family, side: Side) -> Rule:
     return Rule((InSet(names.unknown_set(family), (side,)), LocalAddress(side, negated=True)), Goto(names.UNKNOWN))
 
 
-def _to_service(family: Family) -> Rule:
-    """The client's addresses are those that it has in OUTPUT too, where the real destination is known (G5)."""
+def _to_service(family: Family) -> tuple[Rule, ...]:
+    """The client's addresses are those that it has in OUTPUT too, where the real destination is known (G5).
+
+    There an address of the node's own is the node (G8). What the node sends to a service itself is translated before
+    it could come in here; and the kernel refuses others who send under such an address in IPv4 alone.
+    """
     to_service = InSet(names.services_set(family), (Side.DESTINATION, Side.DESTINATION))
-    return Rule((to_service,), Action.RETURN, "to a service address: judged where it is sent on")
+    said = "to a service address: judged where it is sent on"
+    if family is Family.IPV4:
+        return (Rule((to_service,), Action.RETURN, said),)
+    others = LocalAddress(Side.SOURCE, negated=True)
+    return (
+        Rule((to_service, others), Action.RETURN, said),
+        Rule((to_service,), Action.DROP, "under an address of the node, and not from it"),
+    )
 
 
 def _tunnelled(family: Family) -> Rule:

@@ -225,6 +225,13 @@ def test_what_comes_in_for_a_service_is_judged_where_it_leaves(family: Family, s
         assert dropped_in(way(Hook.INPUT, other)) == refused
 
 
+def test_nobody_asks_a_service_under_the_nodes_own_address() -> None:
+    """G8: it would be the node where it leaves; IPv4's kernel refuses such packets by itself."""
+    spoofed = packet(NODE[Family.IPV6], SERVICE[Family.IPV6])
+    assert dropped_in(way(Hook.INPUT, spoofed)) == "NETPOL-INPUT"
+    assert dropped_in(way(Hook.INPUT, replace(spoofed, port=81))) is None
+
+
 @pytest.mark.parametrize("family", Family)
 def test_a_service_address_is_no_way_past_what_leaves_or_is_forwarded(family: Family) -> None:
     """X5: only INPUT leaves anything to another hook."""
