@@ -13,7 +13,7 @@ from testbed.live_cluster import LiveCluster
 from testbed.node_rules import own_state
 from testbed.waiting import wait_for
 
-ROLLOUT_SECONDS = 180
+ROLLOUT_SECONDS = 300
 CNI_FILE = "/etc/cni/net.d/10-kuberouter.conflist"
 CNI = {
     "cniVersion": "0.3.0",
