@@ -21,6 +21,7 @@ from netpol.model.objects import Node
 from netpol.model.services import EndpointGroup, EndpointSlice, Service
 from netpol.model.snapshot import ObjectName
 from netpol.settings import ProxySettings
+from proxy.circular_endpoints import CircularEndpoints
 from proxy.claims import Claims, Granted
 from proxy.desired import NOTHING, Desired, Touched
 from proxy.direct_return import DirectReturns, Wish, wish_of
@@ -29,6 +30,9 @@ from proxy.model import ServerKey, VirtualServer
 from proxy.served import HealthCheck, Served, ThisNode, node_port_addresses, serve
 
 __all__ = ["ProxyEngine", "Touched"]
+
+CIRCULAR = "is a service's own address: nothing is sent on from one to another"
+"""Why an endpoint is passed over."""
 
 _TYPES: dict[Kind, type] = {Kind.SERVICE: Service, Kind.ENDPOINT_SLICE: EndpointSlice, Kind.NODE: Node}
 
@@ -50,6 +54,7 @@ class ProxyEngine:
         self._node = ThisNode(Place(node_name), families, settings)
         self._claims = Claims(settings)
         self._direct_returns = DirectReturns()
+        self._circular = CircularEndpoints()
         self._desired = Desired(families, settings)
 
     # --- what there is
@@ -143,6 +148,7 @@ class ProxyEngine:
             self._slices[name] = after
         if before == after:
             return set()
+        self._circular.put(name, before, after)
         concerned: set[ObjectName] = set()
         if before is not None:
             service = before.namespace, before.service
@@ -181,6 +187,8 @@ class ProxyEngine:
     def _serve(self, touched: Iterable[ObjectName]) -> Touched:
         """These services ask for what they ask for now, and those with them that share marks or addresses."""
         granted = {name: self._claims.granted(name) for name in touched}
+        for other in self._circular.grant(granted) & self._services.keys() - granted.keys():
+            granted[other] = self._claims.granted(other)
         for name in tuple(granted):
             wish = self._wish(name, granted[name])
             for other in self._direct_returns.put(name, wish) - granted.keys():
@@ -197,9 +205,16 @@ class ProxyEngine:
         service = self._services.get(name)
         if service is None:
             return NOTHING
-        return serve(service, self._groups(name), granted, self._node, self._direct_returns.obstacle(name))
+        served = serve(service, self._groups(name), granted, self._node, self._direct_returns.obstacle(name))
+        passed_over = self._circular.among(self._all_groups(name))
+        notices = (Notice("Service", *name, "endpoints", f"{each} {CIRCULAR}") for each in passed_over)
+        return replace(served, notices=(*served.notices, *notices)) if passed_over else served
 
     def _groups(self, name: ObjectName) -> list[EndpointGroup]:
+        """The service's endpoints, but for those at addresses of services."""
+        return list(self._circular.without(self._all_groups(name)))
+
+    def _all_groups(self, name: ObjectName) -> list[EndpointGroup]:
         """The service's endpoints, in the order of their slices' names."""
         slices = self._slices_by_service.get(name, {})
         return [group for each in sorted(slices) for group in slices[each].groups]

@@ -88,7 +88,9 @@ SERVICES = st.builds(
 )
 ENDPOINTS = st.builds(
     Endpoint,
-    st.sampled_from([address(text) for text in ("10.1.0.1", "10.1.0.2", "10.2.0.1", "fd00:1::1")]),
+    st.sampled_from(
+        [address(text) for text in ("10.1.0.1", "10.1.0.2", "10.2.0.1", "fd00:1::1", "10.96.0.2", "192.0.2.1")]
+    ),
     st.sampled_from(["n1", "n1", "n2", ""]),
     ready=st.sampled_from([True, True, True, False]),
     serving=st.booleans(),
