@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from netpol.compiler.names import services_set
 from netpol.compiler.ruleset import AddressPort, IpSet
 from netpol.dataplane.clearing import clear as clear_sets
 from netpol.dataplane.clearing import clear_tables
@@ -51,6 +52,7 @@ def clear(tables: Iterable[Tables], sets: Sets, beside: Beside) -> Cleared:
     except KernelRefusal as refusal:
         return Cleared(left=(str(refusal),))
     clearing = _Clearing(held, beside)
+    clearing.attempt(lambda: _leave_nothing_unjudged(sets, held))
     is_recorded = any(owned_set(family) in held for family in Family)
     if is_recorded:
         clearing.attempt(clearing.remove_servers)
@@ -64,6 +66,13 @@ def clear(tables: Iterable[Tables], sets: Sets, beside: Beside) -> Cleared:
         return Cleared(chains, 0, clearing.servers, clearing.addresses, (*clearing.left, *left, RECORDS_KEPT))
     own = clear_sets((), sets, ())
     return Cleared(chains, own.sets, clearing.servers, clearing.addresses, (*left, *own.left))
+
+
+def _leave_nothing_unjudged(sets: Sets, held: Mapping[str, IpSet]) -> None:
+    """The firewall judges where they come in all packets to what was served: soon nobody sends them on (X5)."""
+    for name in map(services_set, Family):
+        if name in held and held[name].members:
+            sets.remove(held[name], held[name].members)
 
 
 class _Clearing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from netpol.agent.proxy_kernel import service_tables
 from netpol.compiler.ruleset import TableName
+from netpol.dataplane.clearing import SHARED
 from netpol.dataplane.clearing import clear as clear_firewall
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
@@ -25,6 +27,16 @@ from proxy.tunnels import NetlinkTunnels
 
 _IPVS = Path("/proc/thread-self/net/ip_vs")
 """There where the kernel has IPVS at work; asking by netlink would have its module loaded."""
+
+
+class Owners(enum.Flag):
+    """Whose part of the kernel is meant."""
+
+    FIREWALL = enum.auto()
+    SERVICE_PROXY = enum.auto()
+
+
+BOTH = Owners.FIREWALL | Owners.SERVICE_PROXY
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +61,10 @@ class Removed:
         return ", ".join((f"{self.chains} chains and {self.sets} sets removed", *words))
 
 
-def clear_all(variants: Sequence[Variant]) -> Removed:
+def clear_all(variants: Sequence[Variant], owners: Owners = BOTH) -> Removed:
     """What was removed of this network namespace, of both families and these variants, and what was left and why."""
-    with NetlinkSets() as sets:
-        firewall = clear_firewall([IptablesTables(variant) for variant in variants], sets, tuple(Family))
-    with NetlinkSets(ownership=SERVICE_PROXY) as sets, _beside() as beside:
-        tables = [service_tables(variant, table) for variant in variants for table in TableName]
-        services = clear_services(tables, sets, beside)
+    firewall = _clear_firewall(variants) if Owners.FIREWALL in owners else Removed(0, 0)
+    services = _clear_services(variants) if Owners.SERVICE_PROXY in owners else Removed(0, 0)
     return Removed(
         firewall.chains + services.chains,
         firewall.sets + services.sets,
@@ -63,6 +72,21 @@ def clear_all(variants: Sequence[Variant]) -> Removed:
         services.addresses,
         (*firewall.left, *services.left),
     )
+
+
+def _clear_firewall(variants: Sequence[Variant]) -> Removed:
+    """What the service proxy lets in is remembered for as long as there is one: a firewall may come back."""
+    with NetlinkSets() as sets, NetlinkSets(ownership=SERVICE_PROXY) as others:
+        spared = SHARED if others.survey().keys() - SHARED else frozenset[str]()
+        cleared = clear_firewall([IptablesTables(variant) for variant in variants], sets, tuple(Family), spared)
+    return Removed(cleared.chains, cleared.sets, left=cleared.left)
+
+
+def _clear_services(variants: Sequence[Variant]) -> Removed:
+    with NetlinkSets(ownership=SERVICE_PROXY) as sets, _beside() as beside:
+        tables = [service_tables(variant, table) for variant in variants for table in TableName]
+        cleared = clear_services(tables, sets, beside)
+    return Removed(cleared.chains, cleared.sets, cleared.servers, cleared.addresses, cleared.left)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 
-from netpol.agent.clearing import clear_all
+from netpol.agent.clearing import Owners, clear_all
 from netpol.agent.control_thread import ControlThread
 from netpol.agent.firewall_thread import FirewallThread
 from netpol.agent.own_writes import WritesOfAll
@@ -47,6 +47,7 @@ class Crew:
         self._settling = Settling(settings.firewall + (settings.proxy is not None))
         self._own = WritesOfAll()
         self._threads: list[ControlThread] = []
+        self._owners = Owners(0)
         self._rounds: list[Round] = []
         if settings.firewall:
             self._add_firewall(variant, bus, instruments, notices, stack)
@@ -78,7 +79,7 @@ class Crew:
         for thread in self._threads:
             thread.stop()
         if self._settings.cleanup_on_exit and not any(thread.error or thread.is_alive() for thread in self._threads):
-            removed = clear_all(variants_present())
+            removed = clear_all(variants_present(), self._owners)
             log.info("cleaned up", done=removed)
             for line in removed.left:
                 log.warning("left", reason=line)
@@ -98,6 +99,7 @@ class Crew:
         instruments.health.expect_programmed(firewall.PART)
         recorder = stack.enter_context(recording(node, self._settings.audit, instruments.metrics))
         pending = PendingFacts(recorder.follow, wall_clock)
+        self._owners |= Owners.FIREWALL
         thread = FirewallThread(self._settings, variant, bus, instruments, pending, self._own, self._settling.one)
         self._threads.append(thread)
         self._rounds.append(PolicyReview(node, thread.subscription, thread.engine.snapshot, notices))
@@ -109,6 +111,7 @@ class Crew:
         health.expect_programmed(controller.PART)
         own = controller.Instruments(ProxyMetrics(metrics.registry), health, notices, instruments.clock)
         settled = self._settling.one
+        self._owners |= Owners.SERVICE_PROXY
         self._threads.append(ProxyThread(self._settings, proxy, variant, bus, metrics, own, self._own, settled))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from netpol.compiler import names
@@ -14,7 +14,7 @@ from netpol.dataplane.steps import WriteTable, references_first
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 
-_SHARED = frozenset(map(names.services_set, Family))
+SHARED = frozenset(map(names.services_set, Family))
 """The sets that the firewall's rules and the service proxy's both use."""
 
 
@@ -32,14 +32,17 @@ class Cleared:
         return f"{self.chains} chains and {self.sets} sets removed"
 
 
-def clear(tables: Iterable[Tables], sets: Sets, families: Sequence[Family]) -> Cleared:
+def clear(
+    tables: Iterable[Tables], sets: Sets, families: Sequence[Family], spared: Collection[str] = frozenset()
+) -> Cleared:
     """Remove our hooks, chains and sets: those of the owner that `tables` and `sets` are of.
 
     What rules or sets of others still use is left and named: a chain is empty then, which lets every packet pass.
-    A set that two owners share is left to the other one without a word.
+    A set that two owners share is left to the other one without a word, where that one's rules use it, or it is
+    among the `spared`.
     """
     cleared = [clear_tables(table, families) for table in tables]
-    removed, refused = _clear_sets(sets)
+    removed, refused = _clear_sets(sets, spared)
     left = [line for each in cleared for line in each.left]
     return Cleared(sum(each.chains for each in cleared), removed, (*left, *refused))
 
@@ -92,21 +95,21 @@ def _leading_to(name: str, strays: Mapping[str, Sequence[HookRule]]) -> Iterator
                 yield f"rule {rule.position} of chain {chain} leads to it ({rule.text})"
 
 
-def _clear_sets(sets: Sets) -> tuple[int, list[str]]:
+def _clear_sets(sets: Sets, spared: Collection[str]) -> tuple[int, list[str]]:
     """All at once: a set in use is waited for, and many are waited for together."""
     try:
         held = sets.read()
     except KernelRefusal as refusal:
         return 0, [str(refusal)]
-    own = references_first(each for name, each in held.items() if name not in _SHARED)
+    own = references_first(each for name, each in held.items() if name not in SHARED)
     refused: list[str] = []
     try:
         sets.destroy([each.name for each in own])
     except KernelRefusal as refusal:
-        left = sorted(sets.read().keys() - _SHARED)
+        left = sorted(sets.read().keys() - SHARED)
         others = (f"ipset {name} cannot be destroyed either" for name in left if name not in str(refusal))
         refused = [str(refusal), *others]
-    refused += _release(sets, [name for name in held if name in _SHARED])
+    refused += _release(sets, [name for name in held if name in SHARED and name not in spared])
     return len(held) - len(sets.read()), refused
 
 

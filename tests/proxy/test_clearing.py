@@ -99,7 +99,17 @@ def test_the_set_that_the_firewall_uses_too_is_left_to_it_without_a_word(node: P
     )
     node.memory.tables.plant(Family.IPV4, "NETPOL-INPUT", using)
     assert cleared(node).left == ()
-    assert node.seen.sets.read().keys() == {services_set(Family.IPV4)}
+    (left,) = node.seen.sets.read().values()
+    assert (left.name, left.members) == (services_set(Family.IPV4), frozenset())
+
+
+def test_what_is_served_no_more_is_judged_where_it_comes_in_before_it_is_served_no_more(node: ProxyNode) -> None:
+    """X5: a node's own port may have a listener, whom no policy would guard."""
+    before = list(node.journal.operations)
+    cleared(node)
+    assert sorted(node.journal.operations[len(before) :][:2]) == [
+        f"remove {each} from NETPOL-SERVICES-4" for each in ("10.96.0.10,tcp:80", "192.0.2.1,tcp:30080")
+    ]
 
 
 def test_sets_that_cannot_be_read_leave_everything_as_it_is(node: ProxyNode, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from builders import namespace, node, pod, policy, world
 from proxy_builders import server
 
-from netpol.agent.clearing import Removed, clear_all
+from netpol.agent.clearing import Owners, Removed, clear_all
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.names import services_set
 from netpol.compiler.ruleset import AddressPort
@@ -91,3 +91,46 @@ def test_what_both_have_goes_together_and_virtual_servers_of_others_stay(private
     with NetlinkServers() as servers, DummyLink() as link:
         assert servers.read().keys() == {FOREIGN}
         assert link.read() is None
+
+
+def members(name: str) -> list[str]:
+    """What the set holds."""
+    saved = subprocess.run(("ipset", "save", name), check=True, capture_output=True, text=True).stdout
+    return [line.split()[2] for line in saved.splitlines() if line.startswith("add ")]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("variant", Variant)
+def test_the_firewall_alone_goes_and_what_is_served_is_remembered(private_network: None, variant: Variant) -> None:
+    """X5: one that comes back knows at once what is sent on, and judges it there."""
+    enforce(variant)
+    with NetlinkSets(ownership=SERVICE_PROXY) as writer:
+        sets = ProxyEngine("n1", tuple(Family), ProxySettings()).sets()
+        held = writer.read()
+        writer.create(each for name, each in sets.items() if name not in held)
+        writer.add(sets[services_set(Family.IPV4)], [AddressPort(OURS.address.packed, OURS.protocol, OURS.port)])
+    removed = clear_all((variant,), Owners.FIREWALL)
+    assert (removed.left, removed.chains > 0) == ((), True)
+    assert set(left()) == set(sets)
+    assert members(services_set(Family.IPV4)) == ["10.96.0.10,tcp:80"]
+    assert clear_all((variant,)).left == ()
+    assert left() == []
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("variant", Variant)
+def test_the_service_proxy_alone_goes_and_the_firewall_judges_where_packets_come_in(
+    private_network: None, variant: Variant
+) -> None:
+    enforce(variant)
+    with open_kernel(variant) as kernel:
+        chains = kernel.tables.read(Family.IPV4).chains
+        kernel.sets.add(
+            kernel.sets.read()[services_set(Family.IPV4)],
+            [AddressPort(OURS.address.packed, OURS.protocol, OURS.port)],
+        )
+    removed = clear_all((variant,), Owners.SERVICE_PROXY)
+    assert (removed.chains, removed.left) == (0, ())
+    with open_kernel(variant) as kernel:
+        assert kernel.tables.read(Family.IPV4).chains == chains
+    assert members(services_set(Family.IPV4)) == []

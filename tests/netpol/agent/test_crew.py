@@ -12,7 +12,9 @@ from builders import namespace, node, pod, policy, world
 from prometheus_client import CollectorRegistry
 from waiting import wait_until
 
-from netpol.agent import proxy_kernel, settling
+from netpol.agent import crew, proxy_kernel, settling
+from netpol.agent.clearing import Owners, Removed
+from netpol.agent.control_thread import ControlThread
 from netpol.agent.crew import Crew
 from netpol.bus import Bus
 from netpol.control import firewall
@@ -122,6 +124,27 @@ def test_it_takes_everything_away_where_it_was_told_to(stack: ExitStack, caplog:
     parts.crew.stop()
     assert is_empty()
     assert "cleaned up" in caplog.text
+
+
+def test_it_takes_away_what_it_keeps_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may keep the rest."""
+    asked: list[Owners] = []
+
+    def clear_all(_: object, owners: Owners) -> Removed:
+        asked.append(owners)
+        return Removed(0, 0)
+
+    monkeypatch.setattr(crew, "clear_all", clear_all)
+    monkeypatch.setattr(ControlThread, "stop", lambda _: None)
+    cleaning = replace(SETTINGS, cleanup_on_exit=True)
+    with ExitStack() as stack:
+        for settings in (
+            cleaning,
+            replace(cleaning, proxy=ProxySettings()),
+            replace(cleaning, firewall=False, proxy=ProxySettings()),
+        ):
+            Parts(settings, stack).crew.stop()
+    assert asked == [Owners.FIREWALL, Owners.FIREWALL | Owners.SERVICE_PROXY, Owners.SERVICE_PROXY]
 
 
 @pytest.mark.kernel
