@@ -264,7 +264,9 @@ class ServiceProxy:
             service = self._engine.service(name)
             notices = (*self._engine.notices.get(name, ()), *found.get(name, ()))
             uid = "" if service is None else service.uid
-            self._board.put(Key(Kind.SERVICE, *name), uid, () if service is None else notices, reader=PART)
+            self._board.put(
+                Key(Kind.SERVICE, *name), uid, () if service is None else notices, reader=PART, words="not served"
+            )
         self._troubled = frozenset(found)
 
     def _reasons(self) -> str:

@@ -31,8 +31,12 @@ class NoticeBoard:
         self._known: dict[tuple[str, Key], tuple[str, tuple[Notice, ...]]] = {}
         self._counts: Counter[Kind] = Counter()
 
-    def put(self, key: Key, uid: str, notices: tuple[Notice, ...], reader: str = "") -> None:
+    def put(
+        self, key: Key, uid: str, notices: tuple[Notice, ...], reader: str = "", words: str = "not understood"
+    ) -> None:
         """What `reader` notices of the object is this, and nothing else; an object that is gone has none.
+
+        The log has `words` for what they come to.
 
         A notice is told when it is new: to the log, and to the sink. One of another object
         that has taken the name, which its uid tells, is new too.
@@ -47,6 +51,6 @@ class NoticeBoard:
         told = known if uid == known_uid else ()
         for notice in notices:
             if notice not in told:
-                log.warning("not understood", object=key, field=notice.field, reason=notice.message)
+                log.warning(words, object=key, field=notice.field, reason=notice.message)
                 if self._sink is not None:
                     self._sink.offer(key, uid, notice)

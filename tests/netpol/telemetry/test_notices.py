@@ -131,3 +131,10 @@ def test_what_two_readers_notice_of_an_object_adds_up(board: NoticeBoard, regist
     board.put(ALLOW, "u1", ())
 
     assert counted(registry, Kind.NETWORK_POLICY) == 1
+
+
+def test_a_line_says_what_a_notice_comes_to(caplog: pytest.LogCaptureFixture) -> None:
+    board = NoticeBoard(Metrics())
+    refused = Notice("Service", "web", "shop", "spec.externalIPs[0]", "is a node's")
+    board.put(Key(Kind.SERVICE, "web", "shop"), "u", (refused,), reader="proxy", words="not served")
+    assert [record.message.partition(" object")[0] for record in caplog.records] == ["not served"]
