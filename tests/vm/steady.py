@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 from vm.conversation import ask
+from vm.service_lab import ServiceLab
 from waiting import wait_until
 
 from netpol.lab.prober import Outcome
@@ -32,7 +33,9 @@ class Question(NamedTuple):
 class SteadyClients:
     """Inside the context, each question is asked time and again, each time on a connection of its own."""
 
-    def __init__(self, questions: Iterable[Question]) -> None:
+    def __init__(self, lab: ServiceLab, questions: Iterable[Question]) -> None:
+        # The table of a guest has room for some thousand, and each would stay in it for two minutes.
+        lab.run("sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_timeout_time_wait=1")
         self._stopped = threading.Event()
         self._answers = {each: Counter[str]() for each in questions}
         self._unanswered: list[str] = []
@@ -75,7 +78,7 @@ class SteadyClients:
             ),
             "answers to every client",
         )
-        assert self.unanswered == []
+        assert not self._unanswered, self._unanswered
 
     def stop(self) -> None:
         """Nobody asks any more."""

@@ -92,7 +92,7 @@ def test_no_request_fails_while_endpoints_roll(service_lab: ServiceLab, web: Web
     every = slice_of(service_lab, service_lab.web)
     with (
         ServiceNode(service_lab, SERVICE, every, settings=settings) as node,
-        SteadyClients(questions(service_lab)) as clients,
+        SteadyClients(service_lab, questions(service_lab)) as clients,
     ):
         for name in service_lab.web:
             gone = {each.address for each in service_lab.lab.endpoints(name)}
@@ -113,7 +113,7 @@ def test_no_request_fails_while_schedulers_are_switched(service_lab: ServiceLab,
     every = slice_of(service_lab, service_lab.web)
     with (
         ServiceNode(service_lab, SERVICE, every) as node,
-        SteadyClients(questions(service_lab)) as clients,
+        SteadyClients(service_lab, questions(service_lab)) as clients,
     ):
         for scheduler in ("lc", "sh", "dh", "rr") * 3:
             node.put(replace(SERVICE, scheduler=scheduler))
