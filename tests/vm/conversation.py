@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 5.0
 
 
 class Conversation:
-    """A connection of TCP or UDP that is opened at once and can be used time and again; `port` is its own, if given."""
+    """A connection that is opened at once and can be used time and again; `own_port` is its client's, if given."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Conversation:
         own_port: int = 0,
     ) -> None:
         with source.namespace.entered():
-            self._socket = socket.socket(AF[family_of(address)], KINDS[protocol])
+            self._socket = socket.socket(AF[family_of(address)], *KINDS[protocol])
         self._dialect = dialect
         self._socket.settimeout(seconds)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,33 +1,36 @@
-"""The netpol command as a process that goes on, forked: what a new interpreter would import is there already.
+"""The netpol command as a process that goes on, forked from one that has imported all of it.
 
-On a guest's processor the imports alone would take many seconds, for every start.
+On a guest's processor the imports alone would take many seconds for every start, and a process forked from pytest
+itself would be slow for its size: what it touches is copied page by page, each at the price of many system calls.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
 from testbed.processes import LAST_WORDS, Ended
 from testbed.waiting import wait_for
 
-# Imported before the fork, instead of in every process after it.
-import netpol.agent.agent
-import netpol.command.run  # noqa: F401
-from netpol.cli import main
-from netpol.lab.namespace import Namespace
+from netpol.cli import command, main
+from netpol.lab.namespace import CLONE_NEWNET, Namespace
 
+TESTS = Path(__file__).parents[1]
 BROKE = 70
 """The exit status of a command that ended with an exception of Python."""
-SET_DEATH_SIGNAL = 1
+SET_DEATH_SIGNAL, SET_CHILD_SUBREAPER = 1, 36
 LOOK_SECONDS = 0.02
+MOST_BYTES = 1 << 16
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,16 +38,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class ForkedProcess:
     """`netpol` with these arguments, in a network namespace; its output goes to a file.
 
-    The kernel kills it where the thread that started it dies first. It holds nothing that this process has open.
+    It holds nothing that this process has open, and the kernel kills it where this one dies first.
     """
 
     def __init__(self, namespace: Namespace, arguments: Sequence[str], log: Path) -> None:
         self._log = log
         self._status: int | None = None
-        sys.stdout.flush()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _become(namespace, list(arguments), log)
+        with log.open("ab") as output:
+            words = json.dumps([os.getpid(), *arguments]).encode()
+            socket.send_fds(_stem(), [words], [namespace.descriptor, output.fileno()])
+            self.pid = int(_stem().recv(MOST_BYTES))
 
     def status(self) -> int | None:
         """What it ended with; None while it runs."""
@@ -84,23 +87,64 @@ class ForkedProcess:
             os.kill(self.pid, number)
 
 
-def _become(namespace: Namespace, arguments: list[str], log: Path) -> NoReturn:
-    """The forked process is the command, and nothing comes after it."""
+# --- the process that the others are forked from
+
+
+@cache
+def _stem() -> socket.socket:
+    """The way to it; it ends when this process does."""
+    _libc.prctl(SET_CHILD_SUBREAPER, 1)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        asked = [sys.executable, "-m", "vm.forked_process", str(theirs.fileno())]
+        # The tests' folder has a `netpol` too, without a module in it.
+        environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent}:{TESTS}"}
+        theirs.set_inheritable(True)
+        os.posix_spawn(sys.executable, asked, environment)
+    return ours
+
+
+def _fork_for_others(way: socket.socket) -> None:
+    """A process for each request, until nobody can ask for another; the answer is its process id."""
+    command("run")
+    while True:
+        words, descriptors, _, _ = socket.recv_fds(way, MOST_BYTES, 2)
+        if not words:
+            return
+        parent, *arguments = json.loads(words)
+        answer, told = os.pipe()
+        between = os.fork()
+        if between == 0:
+            # Its own end makes what it forks the child of whoever asked.
+            child = os.fork()
+            if child == 0:
+                _become(parent, arguments, *descriptors)
+            os.write(told, str(child).encode())
+            os._exit(0)
+        os.waitpid(between, 0)
+        way.send(os.read(answer, MOST_BYTES))
+        for each in (answer, told, *descriptors):
+            os.close(each)
+
+
+def _become(parent: int, arguments: list[str], namespace: int, log: int) -> NoReturn:
+    """The process is the command from here on, and nothing comes after it."""
     status = BROKE
     try:
+        while os.getppid() != parent:
+            time.sleep(0.001)
         _libc.prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
         os.setsid()
-        with namespace.entered():
-            output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            # A server's socket that stayed open here would keep connections alive that its owner has closed.
-            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-            sys.stdout, sys.stderr = (os.fdopen(each, "w", buffering=1, encoding="utf-8") for each in (1, 2))
-            status = main(arguments)
-            os._exit(status)
+        assert _libc.setns(namespace, CLONE_NEWNET) == 0, ctypes.get_errno()
+        for number, descriptor in enumerate((os.open(os.devnull, os.O_RDONLY), log, log)):
+            os.dup2(descriptor, number)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        status = main(arguments)
     except BaseException:
         os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(status)
+
+
+if __name__ == "__main__":
+    _fork_for_others(socket.socket(fileno=int(sys.argv[1])))

@@ -81,6 +81,11 @@ class Proxied:
         finally:
             self.remove(*objects)
 
+    def manifest(self, kind: str, name: str) -> Manifest:
+        """The object that there is, named `name` or `namespace/name`."""
+        namespace, _, own = name.rpartition("/")
+        return self._objects[kind, namespace, own]
+
     def slices(self, service: str, pods: Iterable[str] = (), ports: str = "8080/TCP") -> tuple[Manifest, ...]:
         """The service's slices of either family, with these pods of the lab, all of them ready."""
         found = [self.lab.lab.pods[name] for name in (pods or self.lab.web)]
@@ -106,6 +111,7 @@ class Proxied:
             *firewall,
             f"--source={self._source}",
             f"--hostname-override={NODE}",
+            "--iptables-variant=legacy",
             "--health-port=0",
             "--metrics-addr=127.0.0.1",
             f"--metrics-port={METRICS_PORT}",

@@ -15,7 +15,12 @@ from netpol.model.ports import Protocol
 MOST_BYTES = 4096
 LOOK_SECONDS = 0.2
 
-KINDS = {Protocol.TCP: socket.SOCK_STREAM, Protocol.UDP: socket.SOCK_DGRAM}
+KINDS = {
+    Protocol.TCP: (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    Protocol.UDP: (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    Protocol.SCTP: (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+}
+"""What the socket of a protocol is made with."""
 
 
 class Reply(NamedTuple):
@@ -26,7 +31,7 @@ class Reply(NamedTuple):
 
 
 class Servers:
-    """At each of these places a server that answers whatever it is sent with a `Reply`; for TCP, time and again."""
+    """At each of these places a server that answers whatever it is sent with a `Reply`, time and again."""
 
     def __init__(self, places: Iterable[Place]) -> None:
         self._selector = DefaultSelector()
@@ -53,16 +58,16 @@ class Servers:
         self.close()
 
     def _listen(self, place: Place) -> None:
-        listening = open_socket(place.endpoint, KINDS[place.protocol])
+        listening = open_socket(place.endpoint, *KINDS[place.protocol])
         self._open.append(listening)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((str(place.endpoint.address), place.port or 0))
         name = place.endpoint.namespace.name
-        if place.protocol is Protocol.TCP:
+        if place.protocol is Protocol.UDP:
+            self._selector.register(listening, EVENT_READ, lambda: _answer_datagram(listening, name))
+        else:
             listening.listen(BACKLOG)
             self._selector.register(listening, EVENT_READ, lambda: self._accept(listening, name))
-        else:
-            self._selector.register(listening, EVENT_READ, lambda: _answer_datagram(listening, name))
 
     def _accept(self, listening: socket.socket, name: str) -> None:
         connection, peer = listening.accept()
@@ -71,7 +76,8 @@ class Servers:
         def answer() -> None:
             try:
                 asked = connection.recv(MOST_BYTES)
-                connection.send(f"{name} {peer[0]}\n".encode() if asked else b"")
+                if asked:
+                    connection.send(f"{name} {peer[0]}\n".encode())
             except ConnectionError:
                 asked = b""
             if not asked:

@@ -1,0 +1,180 @@
+"""What a service is reached by, from where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import builders
+import pytest
+from testbed.waiting import wait_for
+from vm.conversation import answering, ask
+from vm.proxied import Proxied, endpoint, endpoint_slice, service
+from vm.service_lab import NODE_ADDRESSES, PORT, ServiceLab
+
+from netpol.lab.prober import Outcome
+from netpol.model.networks import Family, family_of
+from netpol.model.ports import Protocol
+from proxy.names import served_set
+
+pytestmark = pytest.mark.vm
+
+FAMILIES = pytest.mark.parametrize("family", list(Family), ids=lambda family: f"IPv{family.value}")
+PROTOCOLS = pytest.mark.parametrize(
+    "protocol", [Protocol.TCP, Protocol.UDP, Protocol.SCTP], ids=lambda protocol: protocol.value
+)
+CLIENTS = ("x/client", "x/web-0", "x/far", "node/one", "node/two", "outside/near", "outside/far")
+
+HOSTS = ("x/far", "node/one", "node/two")
+
+CLUSTER = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
+EXTERNAL = {Family.IPV4: "203.0.113.10", Family.IPV6: "2001:db8:113::10"}
+BALANCER = {Family.IPV4: "203.0.113.20", Family.IPV6: "2001:db8:113::20"}
+OTHER = {Family.IPV4: "10.96.0.11", Family.IPV6: "fd00:96::11"}
+PRIMARY = dict(zip(Family, NODE_ADDRESSES["one"], strict=True))
+LATER = {Family.IPV4: "192.0.2.101", Family.IPV6: "2001:db8::101"}
+GATEWAY = {Family.IPV4: "10.1.0.1", Family.IPV6: "fd01::1"}
+NODE_PORT, API_PORT = 30080, 6443
+
+SERVICE_PORTS = "t=80:30080/TCP u=80:30080/UDP s=80:30080/SCTP"
+SLICE_PORTS = "t=8080/TCP u=8080/UDP s=8080/SCTP"
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+    """A service that has everything, in front of web-1 and web-2; web-0 is a client like others."""
+    with ServiceLab() as lab, Proxied(lab, tmp_path_factory.mktemp("proxied")) as proxied:
+        lab.serve(lab.web, PORT, [Protocol.SCTP])
+        lab.serve(HOSTS, API_PORT)
+        web = service(
+            "x/web",
+            *CLUSTER.values(),
+            ports=SERVICE_PORTS,
+            type="LoadBalancer",
+            ingress=tuple(BALANCER.values()),
+            externalIPs=[*EXTERNAL.values()],
+        )
+        proxied.put(web, *proxied.slices("x/web", ["x/web-1", "x/web-2"], SLICE_PORTS))
+        yield proxied
+
+
+IN_TURN = {"x/web-1": 2, "x/web-2": 2}
+
+
+def reached(proxied: Proxied, address: str, port: int, protocol: Protocol, family: Family) -> dict[str, object]:
+    """Who answered each client's questions, and how often."""
+    asked = builders.address(address)
+    return {
+        name: dict(answering(proxied.lab.endpoint(name, family), asked, port, protocol, times=4)) for name in CLIENTS
+    }
+
+
+@FAMILIES
+@PROTOCOLS
+@pytest.mark.parametrize("addresses", [CLUSTER, EXTERNAL, BALANCER], ids=["cluster", "external", "balancer"])
+def test_everybody_reaches_every_endpoint_in_turn(
+    proxied: Proxied, addresses: dict[Family, str], protocol: Protocol, family: Family
+) -> None:
+    assert reached(proxied, addresses[family], 80, protocol, family) == dict.fromkeys(CLIENTS, IN_TURN)
+
+
+@FAMILIES
+@PROTOCOLS
+def test_everybody_reaches_the_node_port(proxied: Proxied, protocol: Protocol, family: Family) -> None:
+    assert reached(proxied, PRIMARY[family], NODE_PORT, protocol, family) == dict.fromkeys(CLIENTS, IN_TURN)
+
+
+@FAMILIES
+def test_the_node_port_is_of_the_nodes_own_address_alone(proxied: Proxied, family: Family) -> None:
+    for address in (GATEWAY[family], CLUSTER[family], EXTERNAL[family]):
+        client = proxied.lab.endpoint("x/client", family)
+        assert ask(client, builders.address(address), NODE_PORT) is Outcome.REFUSED
+    assert ask(proxied.lab.endpoint("outside/near", family), builders.address(PRIMARY[family]), 80) is Outcome.REFUSED
+
+
+def test_ports_lead_to_their_own_endpoints_each_under_its_number(proxied: Proxied) -> None:
+    lab = proxied.lab
+    lab.serve(["x/web-2"], 9090)
+    pods = {name: str(lab.endpoint(name).address) for name in lab.web}
+    named = (
+        service("x/named", OTHER[Family.IPV4], ports="http=80/TCP admin=81/TCP"),
+        endpoint_slice("x/named-1", "x/named", endpoint(pods["x/web-0"]), ports="http=8080/TCP"),
+        endpoint_slice("x/named-2", "x/named", endpoint(pods["x/web-2"]), ports="http=9090/TCP"),
+        endpoint_slice("x/named-3", "x/named", endpoint(pods["x/web-1"]), ports="admin=8080/TCP"),
+    )
+    client, vip = lab.endpoint("outside/near"), builders.address(OTHER[Family.IPV4])
+    with proxied.having(*named):
+        assert answering(client, vip, 80, times=4) == {"x/web-0": 2, "x/web-2": 2}
+        assert answering(client, vip, 81, times=2) == {"x/web-1": 2}
+
+
+@FAMILIES
+def test_endpoints_may_be_on_another_node_and_nodes_themselves(proxied: Proxied, family: Family) -> None:
+    lab = proxied.lab
+    ends = [endpoint(str(lab.endpoint(name, family).address), name.rpartition("/")[2]) for name in HOSTS]
+    api = service("x/api", OTHER[family], ports="443/TCP")
+    with proxied.having(api, endpoint_slice("x/api-1", "x/api", *ends, ports=f"{API_PORT}/TCP")):
+        for name in CLIENTS:
+            client = lab.endpoint(name, family)
+            found = answering(client, builders.address(OTHER[family]), 443, times=6)
+            assert found == dict.fromkeys(HOSTS, 2), name
+
+
+def test_a_service_of_one_family_has_nothing_of_the_other(proxied: Proxied) -> None:
+    single = service("x/single", OTHER[Family.IPV6]), *proxied.slices("x/single")
+    client = proxied.lab.endpoint("x/client", Family.IPV6)
+    with proxied.having(*single):
+        assert answering(client, builders.address(OTHER[Family.IPV6]), 80, times=3).total() == 3
+        added = [line for line in proxied.virtual_servers().splitlines() if "fd00:96::11" in line]
+        assert [line.split()[:3] for line in added if line.startswith("-A")] == [["-A", "-t", "[fd00:96::11]:80"]]
+        assert all("[fd01::" in line for line in added if line.startswith("-a"))
+        assert len(added) == 4
+
+
+def test_services_without_addresses_and_those_of_another_proxy_are_left_alone(proxied: Proxied) -> None:
+    before = proxied.virtual_servers(), proxied.lab.run("ip", "-br", "addr", "show", "dev", "kube-dummy-if")
+    others = service("x/others", OTHER[Family.IPV4], externalIPs=["203.0.113.30"])
+    others["metadata"]["labels"] = {"service.kubernetes.io/service-proxy-name": "cilium"}
+    alone = (
+        service("x/headless", "None", externalIPs=["203.0.113.31"]),
+        service("x/name", OTHER[Family.IPV4], type="ExternalName", externalName="example.org"),
+        others,
+        *(one for name in ("x/headless", "x/name", "x/others") for one in proxied.slices(name)),
+    )
+    with proxied.having(*alone):
+        assert before == (
+            proxied.virtual_servers(),
+            proxied.lab.run("ip", "-br", "addr", "show", "dev", "kube-dummy-if"),
+        )
+        assert proxied.metric("netpol_notices", kind="Service") == 0
+
+
+def test_node_ports_are_on_every_own_address_where_asked_for_and_follow_them(proxied: Proxied) -> None:
+    proxied.restart("--nodeport-bindon-all-ip")
+    for family in Family:
+        for name in ("x/client", "node/one"):
+            assert_in_turn(proxied, name, PRIMARY[family])
+            assert_in_turn(proxied, name, GATEWAY[family])
+        assert_in_turn(proxied, "outside/near", PRIMARY[family])
+        near, vip = proxied.lab.endpoint("outside/near", family), builders.address(CLUSTER[family])
+        assert ask(near, vip, NODE_PORT) is Outcome.REFUSED
+        assert_an_address_is_followed(proxied, family)
+
+
+def assert_in_turn(proxied: Proxied, client: str, address: str) -> None:
+    asked = builders.address(address)
+    source = proxied.lab.endpoint(client, family_of(asked))
+    assert answering(source, asked, NODE_PORT, times=4) == IN_TURN, (client, address)
+
+
+def assert_an_address_is_followed(proxied: Proxied, family: Family) -> None:
+    """The node gets it, and loses it again."""
+    lab, later = proxied.lab, LATER[family]
+    place = f"{later}/{family.bits}", "dev", "eth0"
+    lab.run("ip", "route", "add", later, "via", PRIMARY[family], on="outside/near")
+    assert f"{later}" not in proxied.virtual_servers()
+    lab.run("ip", "addr", "add", *place)
+    wait_for("it is served too", lambda: f"{later}" in proxied.virtual_servers())
+    wait_for("it lets clients in", lambda: later in proxied.lab.run("ipset", "list", served_set(family)))
+    assert_in_turn(proxied, "outside/near", later)
+    lab.run("ip", "addr", "del", *place)
+    wait_for("it is served no more", lambda: f"{later}" not in proxied.virtual_servers())
