@@ -2,15 +2,15 @@
 
 The answer to a masqueraded client behind the same port is translated back while br_netfilter still has it in the
 bridge: it is bridged then, not routed, and a bridge sends nothing out of the port it came in by without this mode.
+
+pyroute2 is imported where a pod is to reach itself, and not before: that takes a quarter of a second, which an agent
+that starts again has not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
-
-from pyroute2.iproute.linux import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address
@@ -26,6 +26,9 @@ class NetlinkBridges:
         wanted = list(pods)
         if not wanted:
             return 0
+        from pyroute2.iproute.linux import IPRoute  # noqa: PLC0415  its cost, see above
+        from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415
+
         try:
             with cast(Callable[[], Any], IPRoute)() as netlink:
                 bridges = {_link_to(netlink, pod) for pod in wanted}
@@ -39,6 +42,8 @@ class NetlinkBridges:
 
 def _link_to(netlink: Any, pod: Address) -> int | None:
     """The index of the link by which packets to the pod leave; None where there is no way to it."""
+    from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415  its cost, see above
+
     try:
         routes = netlink.route("get", dst=str(pod))
     except NetlinkError:
