@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
-from netpol.model.networks import Address, Network
+from netpol.model.networks import Address
 from netpol.settings import ConnectionTimeouts
 from proxy.model import HeldServer, ServerKey, ServerStep
 
@@ -63,7 +63,7 @@ class NodeAddresses(Protocol):
 
 
 class Sysctls(Protocol):
-    """What the kernel is told beside, and what it was told before."""
+    """The kernel settings (sysctls) that services need, and what they were before."""
 
     def drift(self) -> Mapping[str, str]:
         """The settings that are not as they should be, and what they should be."""
@@ -96,7 +96,3 @@ class Tunnels(Protocol):
 
     def remove(self) -> None:
         """Nothing of it is left on the node; tunnels in pods are closed where they can be reached."""
-
-
-Reserved = Collection[Network]
-"""Networks whose virtual servers are others', and stay as they are."""

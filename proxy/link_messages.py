@@ -38,7 +38,6 @@ class LinkFlag(IntFlag):
     """What is used of a link's flags."""
 
     UP = 0x01
-    LOOPBACK = 0x08
     NO_ARP = 0x80
 
 

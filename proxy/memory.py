@@ -46,6 +46,7 @@ class MemoryProxyKernel:
         self.node_addresses = MemoryNodeAddresses()
         self.sysctls = MemorySysctls(self.journal, self.link)
         self.tunnels = MemoryTunnels(self.journal)
+        self.bridges = MemoryBridges(self.journal)
 
 
 class MemoryServers:
@@ -197,7 +198,7 @@ class MemoryNodeAddresses:
     addresses: frozenset[Address] = frozenset()
 
     def read(self) -> frozenset[Address]:
-        """What they are."""
+        """The addresses, as the test says."""
         return self.addresses
 
 
@@ -241,7 +242,7 @@ class MemoryBridges:
         self.returning: set[Address] = set()
 
     def let_return(self, pods: Iterable[Address]) -> int:
-        """As `kernel.Bridges`."""
+        """These pods get their answers; returns for how many that is new."""
         new = set(pods) - self.returning
         if new:
             self._journal.enter("let pods return")
