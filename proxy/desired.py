@@ -204,14 +204,14 @@ class Desired:
         servers = self._servers.changed()
         self._record(servers)
         return Touched(
-            frozenset(name for name, before in former.items() if before != now[name]),
-            frozenset(servers),
-            self._addresses.changed(),
-            frozenset(name for name, members in self._members.items() if self._refill(name, members)),
-            self._changed_tables(),
-            any(before.health_check != now[name].health_check for name, before in former.items()),
-            bool(self._tunnels.changed()),
-            frozenset(name for name, before in former.items() if before.notices != now[name].notices),
+            services=frozenset(name for name, before in former.items() if before != now[name]),
+            servers=frozenset(servers),
+            addresses=self._addresses.changed(),
+            sets=frozenset(name for name, members in self._members.items() if self._refill(name, members)),
+            tables=self._changed_tables(),
+            health_checks=any(before.health_check != now[name].health_check for name, before in former.items()),
+            tunnels=bool(self._tunnels.changed()),
+            noticed=frozenset(name for name, before in former.items() if before.notices != now[name].notices),
         )
 
     def _record(self, servers: Mapping[ServerKey, VirtualServer | None]) -> None:

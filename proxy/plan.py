@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 from netpol.model.networks import Network
@@ -34,8 +35,7 @@ DRAINING = 0
 _YIELDING = frozenset({Origin.CLUSTER, Origin.NODE_PORT})
 """What nobody but a service proxy has servers for: one that is there was left by another of them."""
 
-
-_T = TypeVar("_T")
+Server = TypeVar("Server", VirtualServer, HeldServer)
 
 
 class Route(NamedTuple):
@@ -97,12 +97,12 @@ def plan(
         for key, server in _in_order(held)
         if key not in desired and manners.is_ours(key) and _may_go(key, manners)
     ]
-    each = [_Difference.between(server, held.get(server.key), manners, ended) for server in wanted]
+    differences = [_Difference.between(server, held.get(server.key), manners, ended) for server in wanted]
     return Plan(
-        (*(step for one in each for step in one.steps()), *(RemoveServer(server.key) for server in gone)),
+        (*(step for each in differences for step in each.steps()), *(RemoveServer(server.key) for server in gone)),
         conflicts,
-        frozenset(route for one in each for route in one.draining()),
-        frozenset([*(route for one in each for route in one.stale()), *(route for one in gone for route in _all(one))]),
+        frozenset(route for each in differences for route in each.draining()),
+        frozenset(chain((route for each in differences for route in each.stale()), *map(_datagrams_to, gone))),
     )
 
 
@@ -181,13 +181,13 @@ def _may_go(key: ServerKey, manners: Manners) -> bool:
     return not (isinstance(key, ServerAddress) and any(key.address in network for network in manners.excluded))
 
 
-def _all(server: HeldServer) -> Iterator[Route]:
-    """Where the server's datagrams went."""
+def _datagrams_to(server: HeldServer) -> Iterator[Route]:
+    """Where the server sent datagrams; nothing of another protocol."""
     if isinstance(server.key, ServerAddress) and server.key.protocol is Protocol.UDP:
         yield from (Route(server.key, each) for each in server.destinations)
 
 
-def _in_order(servers: Mapping[ServerKey, _T]) -> list[tuple[ServerKey, _T]]:
+def _in_order(servers: Mapping[ServerKey, Server]) -> list[tuple[ServerKey, Server]]:
     return sorted(servers.items(), key=lambda item: str(item[0]))
 
 

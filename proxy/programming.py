@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from itertools import groupby
 from typing import Protocol
@@ -82,7 +82,7 @@ class Extent(enum.Flag):
     RULES = enum.auto()
     """Sets and chains."""
     SERVERS = enum.auto()
-    """IPVS, the link, what the kernel is told beside, and tunnels."""
+    """IPVS, the link, kernel settings, and tunnels."""
     EVERYTHING = RULES | SERVERS
 
 
@@ -100,7 +100,7 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """`keeper.Touched`."""
+    """What a change is about, as `Keeper.change` is told it."""
 
     sets: frozenset[str] = frozenset()
     chains: frozenset[str] = field(default_factory=frozenset)
@@ -266,14 +266,7 @@ class Programming:
         if not changed:
             return part
         addresses = {key.address for key in changed if isinstance(key, ServerAddress)}
-        return _Part(
-            part.servers,
-            {*part.addresses, *addresses},
-            frozenset(self._wanted.sets()),
-            part.tables,
-            part.tunnels,
-            part.ended,
-        )
+        return replace(part, addresses={*part.addresses, *addresses}, sets=frozenset(self._wanted.sets()))
 
     # --- sets and chains
 

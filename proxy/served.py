@@ -152,21 +152,21 @@ class _Draft:
             self._restrict(key)
 
     def served(self, notices: tuple[Notice, ...]) -> Served:
-        """All of it."""
+        """All that was added, with these notices."""
         service = self._service
         health_check = None
         if service.external_policy is TrafficPolicy.LOCAL and service.health_check_node_port is not None:
             ready = ready_on_node(self._groups, self._node.families, self._node.place)
             health_check = HealthCheck(service.health_check_node_port, ready)
         return Served(
-            self._servers,
-            frozenset(self._addresses),
-            {name: frozenset(members) for name, members in self._members.items()},
-            frozenset(self._keeping),
-            self._marks,
-            {pod: frozenset(addresses) for pod, addresses in self._tunnels.items()},
-            health_check,
-            notices,
+            servers=self._servers,
+            addresses=frozenset(self._addresses),
+            members={name: frozenset(members) for name, members in self._members.items()},
+            keeping=frozenset(self._keeping),
+            marks=self._marks,
+            tunnels={pod: frozenset(addresses) for pod, addresses in self._tunnels.items()},
+            health_check=health_check,
+            notices=notices,
         )
 
     def _translate(self, key: ServerAddress, port: ServicePort, origin: Origin) -> None:
