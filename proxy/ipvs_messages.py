@@ -102,7 +102,7 @@ def timeouts_request(family_id: int, timeouts: ConnectionTimeouts) -> Request:
 
 
 def step_request(family_id: int, step: ServerStep) -> Request:
-    """Do this."""
+    """Ask for what the step does."""
     match step:
         case AddServer(key, scheduling):
             command, body = _NEW_SERVER, _server(key, _scheduling(key, scheduling))

@@ -34,12 +34,12 @@ def rules_request(family: Family) -> Request:
 
 
 def add_rule_request(family: Family, mark: int, table: int, priority: int) -> Request:
-    """Packets with this mark are routed by this table."""
+    """Route packets with this mark by this table."""
     return Request(_NEW_RULE, _rule(mark, table, priority), _AF_NUMBERS[family], _CREATE | EXCLUSIVE)
 
 
 def remove_rule_request(family: Family, mark: int, table: int) -> Request:
-    """They are no more, whatever priority the rule has."""
+    """Take the rule for this mark away, whatever its priority."""
     return Request(_DELETE_RULE, _rule(mark, table), _AF_NUMBERS[family])
 
 
@@ -53,12 +53,12 @@ def decode_mark(answer: bytes, table: int) -> int | None:
 
 
 def add_local_route_request(family: Family, table: int, link: int) -> Request:
-    """By this table everything is the node's own, and comes by the link, the loopback."""
+    """Make everything the node's own by this table, as if it came by the link, the loopback."""
     return Request(_NEW_ROUTE, _local_route(family, table, link), _AF_NUMBERS[family], _CREATE | EXCLUSIVE)
 
 
 def remove_local_route_request(family: Family, table: int, link: int) -> Request:
-    """It is no more."""
+    """Take that route away."""
     return Request(_DELETE_ROUTE, _local_route(family, table, link), _AF_NUMBERS[family])
 
 

@@ -1,6 +1,6 @@
-"""What the kernel is told beside, through /proc/sys, and what it was told before.
+"""The kernel settings that services need, in /proc/sys, and what they were before.
 
-What it was is written into the service link's alias: the next process finds it there, and it goes with the link.
+What they were is written into the service link's alias: the next process finds it there, and it goes with the link.
 """
 
 from __future__ import annotations

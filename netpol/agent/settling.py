@@ -34,7 +34,7 @@ class Settling:
         self._lock = threading.Lock()
 
     def one(self) -> None:
-        """One more has."""
+        """One more controller has programmed the kernel."""
         with self._lock:
             self._awaited -= 1
             if self._awaited:
