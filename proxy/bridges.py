@@ -27,7 +27,7 @@ class NetlinkBridges:
         if not wanted:
             return 0
         from pyroute2.iproute.linux import IPRoute  # noqa: PLC0415  its cost, see above
-        from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415
+        from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415  its cost, see above
 
         try:
             with cast(Callable[[], Any], IPRoute)() as netlink:
