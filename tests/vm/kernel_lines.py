@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from vm.service_lab import ServiceLab
+from waiting import wait_until
 
 TABLES = ("filter", "nat", "mangle", "raw")
 _NOISE = re.compile(r"^(?:#|COMMIT|$)")
@@ -45,13 +46,26 @@ def kernel_lines(lab: ServiceLab) -> frozenset[str]:
             found.add(f"{section} {table} {places[chain]} {line}")
         elif not _NOISE.match(line):
             # A built-in chain counts whatever its namespace says to its neighbours.
-            found.add(f"{section} {table} {line.partition(' [')[0].strip()}")
+            text = line.partition(" [")[0] if line.startswith(":") else line
+            found.add(f"{section} {table} {text.strip()}")
     return frozenset(found | _settings(lab))
 
 
 def what_is_counted(lab: ServiceLab) -> list[str]:
     """What every rule of IPv4 and every virtual server has counted: made anew, it would have counted nothing."""
+    wait_until(lambda: _is_added_up(lab), "IPVS adds up what it has counted, every two seconds")
     return lab.run("sh", "-c", _COUNTED).splitlines()
+
+
+def _is_added_up(lab: ServiceLab) -> bool:
+    with lab.node.entered():
+        shown, counted = (
+            Path("/proc/thread-self/net", name).read_text(encoding="ascii").splitlines()
+            for name in ("ip_vs_stats", "ip_vs_stats_percpu")
+        )
+    # The line of the sums is as late as all others; that of the one processor is not. Rates have lines below.
+    live = next(line.split()[1:] for line in counted if line.split()[:1] == ["0"])
+    return shown[2].split() == live
 
 
 def _settings(lab: ServiceLab) -> set[str]:
