@@ -116,7 +116,8 @@ class Programming:
     def __init__(self, wanted: Wanted, writers: Writers, settings: ProxySettings) -> None:
         self._wanted = wanted
         self._writers = writers
-        self._timeouts: ConnectionTimeouts | None = settings.timeouts
+        self._timeouts = settings.timeouts
+        """What is still to be set: what others set later is theirs."""
         self._manners = Manners(self._is_ours, settings.excluded, drains=settings.graceful_seconds > 0)
         self._draining = Draining(settings.graceful_seconds)
         self._keeper = Keeper(writers.kernel)
@@ -223,9 +224,8 @@ class Programming:
         if drift:
             self._writers.sysctls.ensure()
         self._on_link = set(self._writers.link.read() or ())
-        if self._timeouts not in (None, ConnectionTimeouts()):
-            self._writers.servers.set_timeouts(self._timeouts)
-        self._timeouts = None
+        self._writers.servers.set_timeouts(self._timeouts)
+        self._timeouts = ConnectionTimeouts()
         self._shadow = ServerShadow(self._writers.servers.read())
         self._returning.doubt()
         return Outcome(settings=len(drift))

@@ -8,10 +8,10 @@ from typing import Protocol
 from netpol.model.networks import Address
 from netpol.model.notices import Notice
 from netpol.model.snapshot import ObjectName
-from proxy.model import ServerKey
+from proxy.model import Origin, ServerKey
 from proxy.served import DIRECT_RETURN_FIELD, Served
 
-_ADDRESS_FIELD = {"external": "spec.externalIPs", "load balancer": "status.loadBalancer.ingress"}
+_ADDRESS_FIELD = {Origin.EXTERNAL: "spec.externalIPs", Origin.LOAD_BALANCER: "status.loadBalancer.ingress"}
 
 
 class Found(Protocol):
@@ -44,7 +44,7 @@ def _conflicts(
         if name is None or name not in served:
             continue
         if (server := served[name].servers.get(key)) is not None:
-            field = _ADDRESS_FIELD.get(server.origin.value, "spec")
+            field = _ADDRESS_FIELD.get(server.origin, "spec")
             yield Notice("Service", *name, field, f"{key} is a virtual server of somebody else on this node")
 
 
