@@ -25,7 +25,7 @@ def own_image(live_cluster: LiveCluster) -> str:
 @pytest.fixture
 def namespace(live_cluster: LiveCluster) -> Iterator[LiveNamespace]:
     """A namespace for this test alone; its pods go with it."""
-    with _namespace(live_cluster, f"test-{next(_numbers)}") as namespace:
+    with fresh_namespace(live_cluster) as namespace:
         yield namespace
 
 
@@ -36,6 +36,13 @@ def other(live_cluster: LiveCluster, namespace: LiveNamespace) -> Iterator[LiveP
         others.apply(deployment("client"))
         (pod,) = others.pods_of("client")
         yield pod
+
+
+@contextmanager
+def fresh_namespace(cluster: LiveCluster) -> Iterator[LiveNamespace]:
+    """A namespace that nobody had before, inside the `with`."""
+    with _namespace(cluster, f"test-{next(_numbers)}") as namespace:
+        yield namespace
 
 
 @contextmanager

@@ -8,11 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from testbed.live_cluster import LiveCluster
+from testbed.node_files import NODE_V4
 from testbed.node_rules import kube_rules, own_state
 from testbed.waiting import wait_for
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 FIREWALL, CLEANUP = str(MANIFESTS / "netpol-firewall.yaml"), str(MANIFESTS / "netpol-cleanup.yaml")
+BOTH = MANIFESTS / "netpol-both.yaml"
+API_PLACE = "api.example.com"
+"""Where the manifests of a service proxy say that the API server is, until who applies them says it."""
+ROLLOUT_SECONDS = 180
 
 
 @contextmanager
@@ -32,9 +37,28 @@ def rolled_out(cluster: LiveCluster) -> Iterator[None]:
     assert set(before) <= set(kube_rules(cluster))
 
 
+@contextmanager
+def both_rolled_out(cluster: LiveCluster) -> Iterator[None]:
+    """Inside, firewall and service proxy are rolled out as one; nothing of them is left afterwards."""
+    manifest = BOTH.read_text(encoding="utf-8").replace(API_PLACE, NODE_V4)
+    cluster.kubectl("apply", "-f", "-", given=manifest)
+    rollout_ends(cluster, "netpol")
+    yield
+    cluster.kubectl("delete", "-f", "-", "--wait", given=manifest)
+    wait_for("the agent has ended", lambda: not agents(cluster))
+    assert "kube-dummy-if" in cluster.run("ip", "-brief", "link")
+    cluster.kubectl("apply", "-f", CLEANUP)
+    rollout_ends(cluster, "netpol-cleanup")
+    cluster.kubectl("delete", "-f", CLEANUP, "--wait")
+    assert not own_state(cluster)
+    assert "kube-dummy-if" not in cluster.run("ip", "-brief", "link")
+    assert not cluster.run("ipvsadm", "--save", "--numeric")
+
+
 def rollout_ends(cluster: LiveCluster, name: str) -> None:
     """Every pod of the DaemonSet is today's, and ready."""
-    cluster.kubectl("-n", "kube-system", "rollout", "status", f"daemonset/{name}", "--timeout=90s")
+    timeout = f"--timeout={ROLLOUT_SECONDS}s"
+    cluster.kubectl("-n", "kube-system", "rollout", "status", f"daemonset/{name}", timeout)
 
 
 def agents(cluster: LiveCluster) -> list[dict[str, object]]:
