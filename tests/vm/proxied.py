@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import builders
-from vm.forked_process import ForkedProcess
+from vm.forked_agent import ForkedProcess
 from vm.service_lab import ServiceLab
 from world_manifests import manifests
 
@@ -49,6 +49,7 @@ class Proxied:
         self._source.mkdir()
         self._objects: dict[tuple[str, str, str], Manifest] = {}
         self._turn = 0
+        self._given: tuple[str, ...] = ()
         self._process: ForkedProcess | None = None
         pods = lab.lab.pods.values()
         places = [builders.namespace(name) for name in sorted({pod.namespace for pod in pods})]
@@ -104,6 +105,7 @@ class Proxied:
     def start(self, *flags: str) -> None:
         """It runs, with these flags beside its own, and the kernel has what there is."""
         self._write()
+        self._given = flags
         firewall = [] if any(flag.startswith("--run-firewall") for flag in self.flags) else ["--run-firewall=false"]
         command = [
             "run",
@@ -128,6 +130,11 @@ class Proxied:
         """It was asked to stop, and runs again, with these flags beside its own."""
         self.stop()
         self.start(*flags)
+
+    def run_with(self, *flags: str) -> None:
+        """It runs with these flags beside its own, restarted where it did not."""
+        if flags != self._given:
+            self.restart(*flags)
 
     def stop(self) -> None:
         """It has ended as it was asked to, without a word of a bug."""

@@ -96,7 +96,7 @@ def _stem() -> socket.socket:
     _libc.prctl(SET_CHILD_SUBREAPER, 1)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        asked = [sys.executable, "-m", "vm.forked_process", str(theirs.fileno())]
+        asked = [sys.executable, "-m", "vm.forked_agent", str(theirs.fileno())]
         # The tests' folder has a `netpol` too, without a module in it.
         environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent}:{TESTS}"}
         theirs.set_inheritable(True)
