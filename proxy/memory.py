@@ -209,6 +209,7 @@ class MemorySysctls:
         self._journal = journal
         self._link = link
         self._wanted = wanted
+        self._before: dict[str, str] = {}
         self.values = dict.fromkeys(wanted, "0")
 
     def drift(self) -> Mapping[str, str]:
@@ -220,7 +221,8 @@ class MemorySysctls:
         if self._link.read() is None:
             raise KernelRefusal(f"kernel settings cannot be remembered: there is no link {LINK}")
         for name in self._wanted.keys() & self.values.keys() - FORWARDING:
-            self._link.remembered.setdefault(name, self.values[name])
+            self._before[name] = self._link.remembered.get(name, self._before.get(name, self.values[name]))
+        self._link.remembered.update(self._before)
         for name, value in self.drift().items():
             self._journal.enter(f"set {name} to {value}")
             self.values[name] = value
@@ -232,6 +234,7 @@ class MemorySysctls:
                 self._journal.enter(f"set {name} to {before}")
                 self.values[name] = before
         self._link.remembered.clear()
+        self._before.clear()
 
 
 class MemoryBridges:

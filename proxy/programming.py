@@ -221,8 +221,8 @@ class Programming:
         """What servers need is there, and it is known which there are."""
         self._writers.link.ensure()
         drift = self._writers.sysctls.drift()
-        if drift:
-            self._writers.sysctls.ensure()
+        # Also where nothing has drifted: a link that was made anew knows nothing of what there was before.
+        self._writers.sysctls.ensure()
         self._on_link = set(self._writers.link.read() or ())
         self._writers.servers.set_timeouts(self._timeouts)
         self._timeouts = ConnectionTimeouts()

@@ -1,6 +1,7 @@
 """The kernel settings that services need, in /proc/sys, and what they were before.
 
 What they were is written into the service link's alias: the next process finds it there, and it goes with the link.
+Where somebody has deleted the link, the alias of the next one says the same, as far as this process knows it.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class ProcSysctls:
         self._wanted = wanted
         self._link = link
         self._kept = kept
+        self._before: dict[str, str] = {}
 
     def drift(self) -> Mapping[str, str]:
         """The settings that are not as they should be, and what they should be."""
@@ -92,6 +94,7 @@ class ProcSysctls:
                 }
             )
             links.set_alias(link, "")
+            self._before = {}
 
     def _read(self) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -110,7 +113,8 @@ class ProcSysctls:
             link = links.find(self._link)
             if link is None:
                 raise KernelRefusal(f"kernel settings cannot be remembered: there is no link {self._link}")
-            alias = _alias({**found, **_remembered(link.alias)})
+            self._before = {**found, **self._before, **_remembered(link.alias)}
+            alias = _alias(self._before)
             if alias != link.alias:
                 links.set_alias(link, alias)
 

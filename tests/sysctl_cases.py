@@ -58,6 +58,16 @@ class SysctlCases:
         settings.start().restore()
         assert [settings.get(each) for each in (CONNTRACK, ARP)] == ["0", "0"]
 
+    def test_a_link_that_was_deleted_and_made_anew_knows_what_was_first(self, settings: Settings) -> None:
+        settings.link.ensure()
+        sysctls = settings.start()
+        sysctls.ensure()
+        settings.link.remove()
+        settings.link.ensure()
+        sysctls.ensure()
+        settings.start().restore()
+        assert [settings.get(each) for each in (CONNTRACK, ARP)] == ["0", "0"]
+
     def test_what_was_right_before_stays_right(self, settings: Settings) -> None:
         settings.put(CONNTRACK, "1")
         settings.link.ensure()

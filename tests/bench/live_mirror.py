@@ -129,3 +129,5 @@ def fact(action: str, manifest: Manifest) -> Fact:
             return Fact(key, decode_namespace(manifest, strict_annotations=False)[0])
         case Kind.NETWORK_POLICY:
             return Fact(key, decode_policy(manifest, Semantics.V1)[0])
+        case Kind.SERVICE | Kind.ENDPOINT_SLICE:
+            raise ValueError(f"a firewall follows no {kind.value}")
