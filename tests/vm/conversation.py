@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Self
 
 from vm.dialects import Dialect, echo
-from vm.servers import KINDS, Reply
+from vm.servers import KINDS, MOST_BYTES, Reply
 
 from netpol.lab.listeners import AF
 from netpol.lab.prober import Outcome
@@ -49,6 +49,12 @@ class Conversation:
         heard: list[Reply] = []
         outcome = _outcome(lambda: heard.append(self._dialect(self._socket)))
         return heard[0] if outcome is Outcome.REACHED else outcome
+
+    def finish(self) -> None:
+        """It is closed, from this side first, and the other side has done so too; of TCP."""
+        self._socket.shutdown(socket.SHUT_WR)
+        assert self._socket.recv(MOST_BYTES) == b""
+        self._socket.close()
 
     def close(self) -> None:
         """It is closed from this side."""

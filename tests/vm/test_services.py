@@ -85,6 +85,7 @@ def test_everybody_reaches_the_node_port(proxied: Proxied, protocol: Protocol, f
 
 @FAMILIES
 def test_the_node_port_is_of_the_nodes_own_address_alone(proxied: Proxied, family: Family) -> None:
+    proxied.run_with()
     for address in (GATEWAY[family], CLUSTER[family], EXTERNAL[family]):
         client = proxied.lab.endpoint("x/client", family)
         assert ask(client, builders.address(address), NODE_PORT) is Outcome.REFUSED
@@ -149,7 +150,7 @@ def test_services_without_addresses_and_those_of_another_proxy_are_left_alone(pr
 
 
 def test_node_ports_are_on_every_own_address_where_asked_for_and_follow_them(proxied: Proxied) -> None:
-    proxied.restart("--nodeport-bindon-all-ip")
+    proxied.run_with("--nodeport-bindon-all-ip")
     for family in Family:
         for name in ("x/client", "node/one"):
             assert_in_turn(proxied, name, PRIMARY[family])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import builders
 import pytest
 from vm.conversation import answering, ask
 from vm.servers import Reply, Servers
 from vm.service_lab import ServiceLab
+from vm.shown_namespaces import ShownNamespaces
 
 from netpol.errors import KernelRefusal
 from netpol.lab.listeners import Place
@@ -31,28 +30,19 @@ PORT = 8080
 MARK, OTHER_MARK = 0x4E000010, 0x4E000011
 TUNNELS = {Family.IPV4: "kube-tunnel-if", Family.IPV6: "kube-tunnel-v6"}
 PODS = ("x/web-0", "x/web-1", "x/web-2")
-MS_BIND = 4096
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 @pytest.fixture
-def lab(service_lab: ServiceLab) -> Iterator[ServiceLab]:
-    """The lab, with the namespaces of its pods where a container runtime puts them."""
-    names = [Path("/run/netns", name.replace("/", "-")) for name in PODS]
-    for name, path in zip(PODS, names, strict=True):
-        path.touch()
-        source = f"/proc/self/fd/{service_lab.lab.namespace(name).descriptor}"
-        assert libc.mount(source.encode(), bytes(path), None, MS_BIND, None) == 0
-    yield service_lab
-    for path in names:
-        hide(path)
+def lab(service_lab: ServiceLab) -> ServiceLab:
+    """The lab, whose pods `shown` shows."""
+    return service_lab
 
 
-def hide(path: Path) -> None:
-    if path.exists():
-        libc.umount2(bytes(path), 2)
-        path.unlink()
+@pytest.fixture(autouse=True)
+def shown(lab: ServiceLab) -> Iterator[ShownNamespaces]:
+    """The namespaces of the pods are where a container runtime puts them."""
+    with ShownNamespaces(lab, PODS) as shown:
+        yield shown
 
 
 @pytest.fixture
@@ -193,18 +183,20 @@ def test_nothing_of_it_is_left(lab: ServiceLab, tunnels: NetlinkTunnels) -> None
     }
 
 
-def test_a_pod_that_is_not_visible_is_told_of(lab: ServiceLab, tunnels: NetlinkTunnels) -> None:
+def test_a_pod_that_is_not_visible_is_told_of(lab: ServiceLab, tunnels: NetlinkTunnels, shown: ShownNamespaces) -> None:
     vips = frozenset({builders.address(EXTERNAL[Family.IPV4])})
     tunnels.open(address(lab, PODS[0]), vips)
-    hide(Path("/run/netns/x-web-0"))
+    shown.hide(PODS[0])
     for pod in (PODS[0], "x/far"):
         with pytest.raises(KernelRefusal, match=rf"^no tunnel can be opened in pod {address(lab, pod)}: its net"):
             tunnels.open(address(lab, pod), vips)
     tunnels.open(address(lab, PODS[1]), vips)
 
 
-def test_a_pod_that_a_process_is_in_is_found_by_it(lab: ServiceLab, tunnels: NetlinkTunnels) -> None:
-    hide(Path("/run/netns/x-web-0"))
+def test_a_pod_that_a_process_is_in_is_found_by_it(
+    lab: ServiceLab, tunnels: NetlinkTunnels, shown: ShownNamespaces
+) -> None:
+    shown.hide(PODS[0])
     with lab.lab.namespace(PODS[0]).entered():
         process = subprocess.Popen(["sleep", "60"])
     try:

@@ -1,0 +1,99 @@
+"""Services whose pods answer clients past the node, by annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import builders
+import pytest
+from testbed.waiting import wait_for
+from vm.conversation import ask
+from vm.proxied import Manifest, Proxied, service
+from vm.servers import Reply, Servers
+from vm.service_lab import PORT, ServiceLab
+from vm.shown_namespaces import ShownNamespaces
+
+from netpol.lab.listeners import Place
+from netpol.model.networks import Family
+from netpol.model.ports import Protocol
+
+pytestmark = pytest.mark.vm
+
+FAMILIES = pytest.mark.parametrize("family", list(Family), ids=lambda family: f"IPv{family.value}")
+CLUSTER = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
+EXTERNAL = {Family.IPV4: "203.0.113.10", Family.IPV6: "2001:db8:113::10"}
+GATEWAY = {Family.IPV4: "10.1.0.1", Family.IPV6: "fd01::1"}
+SLICE_PORTS = "t=8080/TCP u=8080/UDP"
+PODS = ("x/web-0", "x/web-1")
+DIRECTLY = {"kube-router.io/service.dsr": "tunnel"}
+OUTSIDE = ("outside/near", "outside/far", "node/two")
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+    """Two pods of this node are behind the service, and listen on its external addresses."""
+    directory = tmp_path_factory.mktemp("proxied")
+    with ServiceLab() as lab, ShownNamespaces(lab, lab.web), Proxied(lab, directory) as proxied:
+        # As on any node: what arrives from an address that no route leads back to is dropped.
+        lab.run("ip", "route", "replace", "default", "via", str(lab.endpoint("node/two").address))
+        proxied.put(web(DIRECTLY), *proxied.slices("x/web", PODS, SLICE_PORTS))
+        served = [
+            Place(replace(lab.endpoint(pod, family), address=builders.address(EXTERNAL[family])), protocol, PORT)
+            for pod in PODS
+            for family in Family
+            for protocol in (Protocol.TCP, Protocol.UDP)
+        ]
+        with Servers(served):
+            yield proxied
+
+
+def web(annotations: dict[str, str]) -> Manifest:
+    return service(
+        "x/web",
+        *CLUSTER.values(),
+        ports=SLICE_PORTS,
+        externalIPs=[*EXTERNAL.values()],
+        annotations=annotations,
+    )
+
+
+@FAMILIES
+@pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.UDP], ids=lambda protocol: protocol.value)
+def test_a_client_outside_is_answered_by_the_pods_and_seen_as_itself(
+    proxied: Proxied, protocol: Protocol, family: Family
+) -> None:
+    vip = builders.address(EXTERNAL[family])
+    for name in OUTSIDE:
+        client = proxied.lab.endpoint(name, family)
+        replies = [ask(client, vip, PORT, protocol) for _ in range(4)]
+        assert set(replies) == {Reply(pod, str(client.address)) for pod in PODS}
+
+
+@FAMILIES
+def test_at_its_cluster_address_the_service_is_translated_as_ever(proxied: Proxied, family: Family) -> None:
+    client, vip = proxied.lab.endpoint("outside/near", family), builders.address(CLUSTER[family])
+    assert {ask(client, vip, PORT) for _ in range(4)} == {Reply(pod, GATEWAY[family]) for pod in PODS}
+
+
+def test_a_pod_that_is_not_found_is_told_of(proxied: Proxied) -> None:
+    with ShownNamespaces(proxied.lab, ()) as shown:
+        shown.hide("x/web-2")
+        proxied.put(*proxied.slices("x/web", [*PODS, "x/web-2"], SLICE_PORTS))
+        for family in Family:
+            pod = proxied.lab.endpoint("x/web-2", family).address
+            proxied.until_said(f"no tunnel can be opened in pod {pod}")
+        wait_for("it is counted", lambda: proxied.metric("netpol_notices", kind="Service") == 2)
+        proxied.put(*proxied.slices("x/web", PODS, SLICE_PORTS))
+        wait_for("nothing is to be told", lambda: proxied.metric("netpol_notices", kind="Service") == 0)
+        shown.show("x/web-2")
+
+
+def test_without_the_annotation_the_node_translates_again(proxied: Proxied) -> None:
+    proxied.put(web({}))
+    for family in Family:
+        client, vip = proxied.lab.endpoint("outside/near", family), builders.address(EXTERNAL[family])
+        assert {ask(client, vip, PORT) for _ in range(4)} == {Reply(pod, GATEWAY[family]) for pod in PODS}
+        assert "kube-tunnel" not in proxied.lab.run("ip", "-br", "link", on=PODS[0])
+    assert "-A -f " not in proxied.virtual_servers()
+    proxied.put(web(DIRECTLY))

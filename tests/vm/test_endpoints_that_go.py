@@ -1,0 +1,124 @@
+"""Connections to services whose endpoints are gone, and clients that use a port again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import builders
+import pytest
+from testbed.waiting import wait_for
+from vm.conversation import Conversation, answering, ask
+from vm.proxied import Manifest, Proxied, endpoint_slice, service
+from vm.servers import Reply
+from vm.service_lab import NODE_ADDRESSES, ServiceLab
+
+from netpol.lab.prober import Outcome
+from netpol.model.networks import Family
+from netpol.model.ports import Protocol
+
+pytestmark = pytest.mark.vm
+
+FAMILIES = pytest.mark.parametrize("family", list(Family), ids=lambda family: f"IPv{family.value}")
+PROTOCOLS = (Protocol.TCP, Protocol.UDP)
+CLIENTS = ("x/client", "x/far", "node/one", "node/two", "outside/near")
+CLUSTER = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
+EXTERNAL = {Family.IPV4: "203.0.113.10", Family.IPV6: "2001:db8:113::10"}
+PRIMARY = dict(zip(Family, NODE_ADDRESSES["one"], strict=True))
+NODE_PORT, OWN_PORT = 30080, 40000
+SLICE_PORTS = "t=8080/TCP u=8080/UDP"
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+    with ServiceLab() as lab, Proxied(lab, tmp_path_factory.mktemp("proxied")) as proxied:
+        # The kernel tells one host of six refusals at once, and then of one a second.
+        lab.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
+        # A client may use its port again at once: nothing of its own remembers the connection.
+        lab.run("sysctl", "-qw", "net.ipv4.tcp_max_tw_buckets=0", on="outside/near")
+        web = service(
+            "x/web",
+            *CLUSTER.values(),
+            ports="t=80:30080/TCP u=80:30080/UDP",
+            type="NodePort",
+            externalIPs=[*EXTERNAL.values()],
+        )
+        proxied.put(web)
+        yield proxied
+
+
+def slices(proxied: Proxied, pods: Iterable[str]) -> tuple[Manifest, ...]:
+    """The service's slices, with these pods alone."""
+    named = list(pods)
+    if named:
+        return proxied.slices("x/web", named, SLICE_PORTS)
+    return tuple(endpoint_slice(f"x/web-{family.value}", "x/web", ports=SLICE_PORTS) for family in Family)
+
+
+def repeated(proxied: Proxied) -> int:
+    """How many segments the client has sent again, which it does after a second without an answer."""
+    lines = proxied.lab.run("cat", "/proc/net/snmp", on="outside/near").splitlines()
+    names, values = (line.split() for line in lines if line.startswith("Tcp:"))
+    return int(dict(zip(names, values, strict=True))["RetransSegs"])
+
+
+@FAMILIES
+def test_a_client_that_uses_its_port_again_does_not_wait(proxied: Proxied, family: Family) -> None:
+    proxied.put(*slices(proxied, proxied.lab.web))
+    client, before = proxied.lab.endpoint("outside/near", family), repeated(proxied)
+    for address, port in ((CLUSTER[family], 80), (PRIMARY[family], NODE_PORT)):
+        for _ in range(20):
+            with Conversation(client, builders.address(address), port, own_port=OWN_PORT) as asked:
+                assert isinstance(asked.ask(), Reply)
+                asked.finish()
+    assert repeated(proxied) == before
+
+
+@FAMILIES
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.value)
+def test_a_client_that_uses_its_port_again_comes_to_no_endpoint_that_is_gone(
+    proxied: Proxied, protocol: Protocol, family: Family
+) -> None:
+    proxied.put(*slices(proxied, proxied.lab.web))
+    client, vip = proxied.lab.endpoint("outside/near", family), builders.address(CLUSTER[family])
+    before, left = repeated(proxied), list(proxied.lab.web)
+    while len(left) > 1:
+        with Conversation(client, vip, 80, protocol, own_port=OWN_PORT + 1) as asked:
+            reply = asked.ask()
+            assert isinstance(reply, Reply)
+            assert reply.name in left
+        left.remove(reply.name)
+        proxied.put(*slices(proxied, left))
+    with Conversation(client, vip, 80, protocol, own_port=OWN_PORT + 1) as asked:
+        assert asked.ask() == Reply(left[0], asked_from(family))
+    assert repeated(proxied) == before
+
+
+def asked_from(family: Family) -> str:
+    """Who clients outside are seen as."""
+    return {Family.IPV4: "10.1.0.1", Family.IPV6: "fd01::1"}[family]
+
+
+@FAMILIES
+def test_after_the_last_endpoint_everybody_is_refused(proxied: Proxied, family: Family) -> None:
+    proxied.put(*slices(proxied, proxied.lab.web))
+    ways = (CLUSTER[family], 80), (EXTERNAL[family], 80), (PRIMARY[family], NODE_PORT)
+    near = proxied.lab.endpoint("outside/near", family)
+    with Conversation(near, builders.address(CLUSTER[family]), 80, Protocol.UDP, seconds=0.5) as held:
+        assert isinstance(held.ask(), Reply)
+        proxied.put(*slices(proxied, ()))
+        questions = [
+            (proxied.lab.endpoint(name, family), builders.address(address), port, protocol)
+            for name in CLIENTS
+            for address, port in ways
+            for protocol in PROTOCOLS
+        ]
+        # A client that the refusal reaches while it is still in connect(), as it may where all is one machine, hears
+        # only of the next one, a second later.
+        with ThreadPoolExecutor(len(questions)) as pool:
+            answers = list(pool.map(lambda question: ask(*question), questions))
+        assert answers == [Outcome.REFUSED] * len(questions), list(zip(questions, answers, strict=True))
+        wait_for("what was served is refused too", lambda: held.ask() is Outcome.REFUSED)
+    proxied.put(*slices(proxied, ["x/web-2"]))
+    for protocol in PROTOCOLS:
+        assert answering(near, builders.address(CLUSTER[family]), 80, protocol, times=2) == {"x/web-2": 2}
