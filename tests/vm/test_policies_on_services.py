@@ -1,0 +1,288 @@
+"""Policies on what goes through services, judged by the real client and the real endpoint (G5, G8, G9, X4, X5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import builders
+import pytest
+from builders import EGRESS, beta, namespace, pods, policy, rule
+from vm.policed import (
+    NODE_PORTS,
+    SERVICE_PORTS,
+    SLICE_PORTS,
+    Line,
+    Policed,
+    Watcher,
+    both,
+    told,
+    ways,
+)
+from vm.proxied import Manifest, endpoint, endpoint_slice, service
+from vm.service_lab import NODE_ADDRESSES, OUTSIDE, ServiceLab
+
+from netpol.lab.listeners import Place
+from netpol.lab.prober import Outcome, Probe, probe
+from netpol.lab.topology import Endpoint
+from netpol.model.networks import Family, IPBlock, parse_network
+from netpol.model.ports import Protocol
+
+pytestmark = pytest.mark.vm
+
+CLUSTER = "10.96.0.10", "fd00:96::10"
+WORLD = "203.0.113.10", "2001:db8:113::10", "203.0.113.20", "2001:db8:113::20"
+ALL_WAYS = [*ways(*CLUSTER, *WORLD), *ways(*NODE_ADDRESSES["one"], ports=NODE_PORTS)]
+VIA_CLUSTER = ways(*CLUSTER)
+BOTH_PROTOCOLS = ["8080/TCP", "8080/UDP"]
+TO_WEB = policy("x/client", "app=client", egress=[rule([pods("app=web")], BOTH_PROTOCOLS)], directions=EGRESS)
+NOWHERE = policy("x/client", "app=client", directions=EGRESS)
+ONE = service(
+    "x/one",
+    *CLUSTER,
+    ports=SERVICE_PORTS,
+    type="LoadBalancer",
+    externalIPs=list(WORLD[:2]),
+    ingress=WORLD[2:],
+    annotations={"kube-router.io/service.hairpin": ""},
+)
+REACHED, SILENT, REFUSED = {"x/web-0"}, {"silent"}, {"refused"}
+
+
+@pytest.fixture(scope="module")
+def policed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Policed]:
+    """Service `x/one` leads to `x/web-0` by every way there is; nothing is isolated."""
+    with ServiceLab() as lab:
+        lab.serve(["node/one"])
+        agent = Policed(lab, tmp_path_factory.mktemp("policed"))
+        agent.put(
+            agent.label("x/client", "app=client"),
+            agent.label("x/web-0", "app=web", "http=8080/TCP dns=8080/UDP"),
+            agent.label("x/web-1", "app=guest"),
+            agent.label("x/web-2", "app=client tier=spare"),
+            agent.label("x/far", "app=far"),
+            ONE,
+            *agent.slices("x/one", ["x/web-0"], ports=SLICE_PORTS),
+        )
+        with agent:
+            yield agent
+
+
+def block(*addresses: str) -> list[IPBlock]:
+    """These addresses, each by itself."""
+    return [IPBlock(parse_network(f"{each}/{128 if ':' in each else 32}")) for each in addresses]
+
+
+def at_node(name: str, *addresses: str) -> list[Manifest]:
+    """The service's slices, with an endpoint at the address of their family."""
+    service = f"x/{name}"
+    return [
+        endpoint_slice(f"{service}-{4 if '.' in each else 6}", service, endpoint(each), ports=SLICE_PORTS)
+        for each in addresses
+    ]
+
+
+# --- who may come to an endpoint
+
+
+def test_every_way_leads_to_the_endpoint_where_nothing_is_isolated(policed: Policed) -> None:
+    clients = "x/client", "x/web-0", "x/far", "node/one", "node/two", "outside/near"
+    assert policed.outcomes(ALL_WAYS, *clients) == dict.fromkeys(clients, REACHED)
+
+
+def test_an_annotated_namespace_is_open_to_whom_its_policies_name(policed: Policed) -> None:
+    """B3 to B12, G8, G9: whoever asks by whichever way, it is the client's own address and labels that count."""
+    guestbook = beta("x/backend", "app=web", ingress=[rule([pods("app=client")], BOTH_PROTOCOLS)])
+    clients = "x/client", "x/web-0", "x/web-1", "x/far", "node/one", "node/two", "outside/near"
+    with policed.having(*told(guestbook)):
+        policed.put(*told(namespace("x", deny=True)))
+        closed = policed.outcomes(ALL_WAYS, *clients)
+        frontend = beta("x/backend", "app=web", ingress=[rule(None, ["8080/TCP"])])
+        policed.put(*told(frontend))
+        opened = {
+            protocol: policed.outcomes([way for way in ALL_WAYS if way.protocol is protocol], "x/far", "outside/near")
+            for protocol in (Protocol.TCP, Protocol.UDP)
+        }
+        policed.put(*told(namespace("x")))
+        switched_off = policed.outcomes(VIA_CLUSTER, "x/web-1", "outside/near")
+    assert closed == {
+        "x/client": REACHED,
+        "x/web-0": REACHED,
+        "x/web-1": SILENT,
+        "x/far": SILENT,
+        "node/one": REACHED,
+        "node/two": SILENT,
+        "outside/near": SILENT,
+    }
+    assert opened == {
+        Protocol.TCP: {"x/far": REACHED, "outside/near": REACHED},
+        Protocol.UDP: {"x/far": SILENT, "outside/near": SILENT},
+    }
+    assert switched_off == {"x/web-1": REACHED, "outside/near": REACHED}
+
+
+def test_clients_outside_are_told_apart_although_they_are_masqueraded(policed: Policed) -> None:
+    """X4: on the endpoint's own node it is before that that they are judged."""
+    near = policy("x/web", "app=web", ingress=[rule(block(*OUTSIDE["near"]), BOTH_PROTOCOLS)])
+    with policed.having(*told(near)):
+        found = policed.outcomes(ALL_WAYS, "outside/near", "outside/far", "node/two")
+    assert found == {"outside/near": REACHED, "outside/far": SILENT, "node/two": SILENT}
+
+
+def test_who_comes_from_a_source_range_still_has_to_be_allowed(policed: Policed) -> None:
+    balanced = ways(*WORLD[2:])
+    only_far = policy("x/web", "app=web", ingress=[rule(block(*OUTSIDE["far"]))])
+    near = [f"{each}/{128 if ':' in each else 32}" for each in OUTSIDE["near"]]
+    restricted = {**ONE, "spec": {**ONE["spec"], "loadBalancerSourceRanges": near}}
+    both_hosts = policy("x/web", "app=web", ingress=[rule(block(*OUTSIDE["far"], *OUTSIDE["near"]))])
+    with policed.having(*told(only_far)):
+        policed.put(restricted)
+        neither = policed.outcomes(balanced, "outside/near", "outside/far")
+        policed.put(*told(both_hosts))
+        one = policed.outcomes(balanced, "outside/near", "outside/far")
+        policed.put(ONE)
+    assert neither == {"outside/near": SILENT, "outside/far": SILENT}
+    assert one == {"outside/near": REACHED, "outside/far": SILENT}
+
+
+# --- where a pod may go
+
+
+def test_egress_is_judged_by_the_endpoint_and_its_port(policed: Policed) -> None:
+    """G5, V7: a rule about the service's address or port says nothing."""
+    to_guests = policy("x/client", "app=client", egress=[rule([pods("app=guest")])], directions=EGRESS)
+    by_name = policy("x/client", "app=client", egress=[rule(None, ["http/TCP"])], directions=EGRESS)
+    to_address = policy("x/client", "app=client", egress=[rule(block(*CLUSTER), ["80/TCP", "53/UDP"])])
+    empty = both("x/empty", "10.96.0.30", "fd00:96::30")
+    asked = {}
+    with policed.having(*told(TO_WEB), empty):
+        asked["web"] = policed.outcomes(ALL_WAYS, "x/client")["x/client"]
+        asked["without endpoints"] = policed.outcomes(ways("10.96.0.30", "fd00:96::30"), "x/client")["x/client"]
+        for name, each in (("guests", to_guests), ("named", by_name), ("address", to_address)):
+            policed.put(*told(each))
+            asked[name] = policed.outcomes(ALL_WAYS, "x/client")["x/client"]
+        policed.put(*told(by_name))
+        tcp = [way for way in ALL_WAYS if way.protocol is Protocol.TCP]
+        asked["named, TCP"] = policed.outcomes(tcp, "x/client")["x/client"]
+    # The kernel sends only so many ICMP errors.
+    assert REFUSED <= asked.pop("without endpoints") <= REFUSED | SILENT
+    assert asked == {
+        "web": REACHED,
+        "guests": SILENT,
+        "named": REACHED | SILENT,
+        "named, TCP": REACHED,
+        "address": SILENT,
+    }
+
+
+def test_a_service_of_the_nodes_own_network_is_judged_by_the_services_address(policed: Policed) -> None:
+    """X5: IPVS hands such packets up without an OUTPUT. With an endpoint among pods it is judged twice."""
+    api = both("x/api", "10.96.0.1", "fd00:96::1")
+    asked = ways("10.96.0.1", "fd00:96::1")
+    at_address = policy("x/client", "app=client", egress=[rule(block("10.96.0.1", "fd00:96::1"), ["80/TCP", "53/UDP"])])
+    at_endpoint = policy("x/client", "app=client", egress=[rule(block(*NODE_ADDRESSES["one"]))])
+    web = builders.pods("app=web")
+    mixed = [
+        endpoint_slice(f"x/api-{family.value}", "x/api", endpoint(host), endpoint(pod), ports=SLICE_PORTS)
+        for family, host in zip(Family, NODE_ADDRESSES["one"], strict=True)
+        for pod in [str(policed.lab.endpoint("x/web-0", family).address)]
+    ]
+    found = {}
+    with policed.having(api, *at_node("api", *NODE_ADDRESSES["one"])):
+        found["open"] = policed.outcomes(asked, "x/client")["x/client"]
+        for name, each in (("nowhere", NOWHERE), ("its endpoint", at_endpoint), ("its address", at_address)):
+            policed.put(*told(each))
+            found[name] = policed.outcomes(asked, "x/client")["x/client"]
+        policed.put(*mixed)
+        found["its address, mixed"] = policed.outcomes(asked * 4, "x/client")["x/client"]
+        policed.put(*told(TO_WEB))
+        found["the pod, mixed"] = policed.outcomes(asked * 4, "x/client")["x/client"]
+        policed.put(*told(policy("x/client", "app=client", egress=[*at_address.egress, rule([web])])))
+        found["both, mixed"] = policed.outcomes(asked * 4, "x/client")["x/client"]
+        policed.remove(*told(NOWHERE))
+    assert found == {
+        "open": {"node/one"},
+        "nowhere": SILENT,
+        "its endpoint": SILENT,
+        "its address": {"node/one"},
+        "its address, mixed": {"node/one"} | SILENT,
+        "the pod, mixed": SILENT,
+        "both, mixed": {"node/one"} | REACHED,
+    }
+
+
+def test_a_ping_to_a_services_address_is_judged_as_one_to_the_node(policed: Policed) -> None:
+    """G10."""
+    probes = {
+        Probe(
+            policed.lab.endpoint(name, family),
+            Place(Endpoint("the service", policed.lab.node, builders.address(address)), Protocol.ICMP, None),
+        ): name
+        for family, address in zip(Family, CLUSTER, strict=True)
+        for name in ("x/client", "x/web-1")
+    }
+    with policed.having(*told(TO_WEB)):
+        found = probe(probes, listening=[])
+    assert {(name, found[each]) for each, name in probes.items()} == {
+        ("x/client", Outcome.SILENT),
+        ("x/web-1", Outcome.REACHED),
+    }
+
+
+# --- at no moment
+
+
+def test_at_no_moment_is_an_isolated_client_let_through(policed: Policed) -> None:
+    """X5: while services come, change their endpoints and go, whatever the order."""
+    asked = [*VIA_CLUSTER, *ways(*NODE_ADDRESSES["one"], ports=NODE_PORTS)]
+    slices = {
+        name: policed.slices("x/one", pods, ports=SLICE_PORTS)
+        for name, pods in {"web": ["x/web-0"], "guest": ["x/web-1"], "all": ["x/web-0", "x/web-1", "x/web-2"]}.items()
+    }
+    with policed.having(*told(TO_WEB)):
+        with Watcher(policed.lab, ["x/client"], asked, ["x/web-1", "x/web-2"]) as watcher:
+            for change in ("guest", "all", "node", "web", "gone", "guest", "web"):
+                if change == "gone":
+                    policed.remove(ONE)
+                elif change == "node":
+                    policed.put(*at_node("one", *NODE_ADDRESSES["one"]))
+                else:
+                    policed.put(ONE, *slices[change])
+                watcher.go_on()
+        assert watcher.heard == REACHED
+        assert watcher.seen() == 0
+
+
+# --- while connections run
+
+
+def test_what_is_denied_from_now_on_ends_whichever_side_speaks_next(policed: Policed) -> None:
+    """G11: also where the endpoint saw another address than the client's, and though IPVS remembers the connection."""
+    vips = "10.96.0.40", "fd00:96::40"
+    asked = {
+        "x/client": (9000, ways(*vips, ports={Protocol.TCP: 81, Protocol.UDP: 81})),
+        "outside/near": (9001, ways(*vips, ports={Protocol.TCP: 82, Protocol.UDP: 82})),
+    }
+    spoken = service("x/spoken", *vips, ports="t=81/TCP u=81/UDP tt=82/TCP uu=82/UDP")
+    slices = policed.slices("x/spoken", ["x/web-0"], ports="t=9000/TCP u=9000/UDP tt=9001/TCP uu=9001/UDP")
+    allowed = policy("x/web", "app=web", ingress=[rule()])
+    with policed.having(spoken, *slices, *told(allowed)):
+        lines = [
+            Line(policed.lab.endpoint(client, way.family), policed.lab.endpoint("x/web-0", way.family), own_port, way)
+            for client, (own_port, each) in asked.items()
+            for way in each
+        ]
+        assert all(line.client_speaks() and line.server_speaks() for line in lines)
+        policed.put(*told(policy("x/web", "app=web")))
+        with ThreadPoolExecutor(len(lines)) as threads:
+            heard = [
+                *threads.map(Line.server_speaks, lines),
+                *threads.map(Line.client_speaks, lines),
+                *threads.map(Line.server_speaks, lines),
+            ]
+        policed.put(*told(allowed))
+        for line in lines:
+            line.close()
+        again = policed.outcomes(VIA_CLUSTER, *asked)
+    assert heard == [False] * 24
+    assert again == dict.fromkeys(asked, REACHED)
