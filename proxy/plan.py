@@ -64,13 +64,15 @@ class Plan:
 
     `conflicts` are desired, and others' servers that are left alone. `draining` are the destinations that only keep
     the connections they have once the steps are done. `stale` are those that conntrack goes on translating
-    datagrams to, or, where the destination is the server's own address, does not translate at all.
+    datagrams to, or, where the destination is the server's own address, does not translate at all. `older` are the
+    own addresses of servers that are not there yet: what conntrack knows of connections to them is older than these.
     """
 
     steps: tuple[ServerStep, ...] = ()
     conflicts: frozenset[ServerKey] = frozenset()
     draining: frozenset[Route] = frozenset()
     stale: frozenset[Route] = frozenset()
+    older: frozenset[Route] = frozenset()
 
 
 def plan(
@@ -103,6 +105,7 @@ def plan(
         conflicts,
         frozenset(route for each in differences for route in each.draining()),
         frozenset(chain((route for each in differences for route in each.stale()), *map(_datagrams_to, gone))),
+        frozenset(route for each in differences for route in each.older()),
     )
 
 
@@ -172,9 +175,14 @@ class _Difference:
         key = self.wanted.key
         if not isinstance(key, ServerAddress) or key.protocol is not Protocol.UDP:
             return
-        if self.held is None:
-            yield Route(key, Destination(key.address, key.port))
+        yield from self.older()
         yield from (Route(key, each) for each in (*self.replaced, *self.removed))
+
+    def older(self) -> Iterator[Route]:
+        """Such connections count as judged, wherever the server would send what comes by them (X5)."""
+        key = self.wanted.key
+        if self.held is None and isinstance(key, ServerAddress):
+            yield Route(key, Destination(key.address, key.port))
 
 
 def _may_go(key: ServerKey, manners: Manners) -> bool:

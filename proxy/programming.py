@@ -1,7 +1,9 @@
 """Bringing services to the kernel, in an order that leaves nothing unrecorded and nothing open, wherever it ends.
 
-Records grow before anything else, and what lets packets in shrinks. Then come the other chains, the link's
-addresses, IPVS itself, and the addresses that go. At last records shrink, and packets are let in.
+Records grow before anything else, and what lets packets in shrinks. Then come the other chains and the link's
+addresses. Nothing new is let in there yet, so that what conntrack forgets then, of connections older than the
+servers, does not come back before these are there. Then come IPVS itself, and the addresses that go. At last records
+shrink, and packets are let in.
 """
 
 from __future__ import annotations
@@ -246,13 +248,15 @@ class Programming:
             self._returning.route(self._wanted.servers)
         bind, unbind = self._moves(part.addresses)
         self._bind(bind)
+        self._stale.add(found.older)
+        forgotten = self._stale.forget()
         self._stale.add(found.stale)
         self._serve(part.servers, found.steps)
         self._draining.follow(part.servers, found.draining, now)
         self._unbind(unbind)
         rules += self._change_rules(part, held_back(wanted, first, self._refused))
         self._record(part.servers)
-        forgotten = self._stale.forget()
+        forgotten += self._stale.forget()
         if part.tunnels:
             self._returning.open(self._wanted.tunnels)
         returning = self._writers.bridges.let_return(_reaching_themselves(wanted.values()))

@@ -146,6 +146,12 @@ def test_datagrams_that_came_before_the_server_are_the_nodes_own_no_more() -> No
     assert planned([server(DNS, ONE)], []).stale == {Route(DNS, Destination(DNS.address, 53))}
 
 
+def test_connections_are_older_than_a_server_that_is_not_there_yet() -> None:
+    found = planned([server(DNS, ONE), server(VIP, ONE)], [])
+    assert found.older == {Route(DNS, Destination(DNS.address, 53)), Route(VIP, Destination(VIP.address, VIP.port))}
+    assert planned([server(VIP, ONE), server(DNS, TWO)], [held(VIP), held(DNS, ONE)]).older == frozenset()
+
+
 # --- what others made
 
 

@@ -7,15 +7,18 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
+from builders import address
 from live_proxy import FAMILIES, LiveProxy, ProxyNode
 from proxy_builders import addresses, destination, endpoint, endpoint_slice, server, service
 from proxy_facts import Told, put
 
 from netpol.compiler.ruleset import AddressPort, AddressPortNetwork
+from netpol.dataplane.kernel import Flow
 from netpol.dataplane.memory.tables import MemoryTables
 from netpol.errors import KernelRefusal
 from netpol.model.facts import PROXY_KINDS
 from netpol.model.networks import Family
+from netpol.model.ports import Protocol
 from netpol.settings import ConnectionTimeouts, ProxySettings
 from proxy.engine import ProxyEngine, Touched
 from proxy.model import AddDestination, AddServer, RemoveServer, Scheduling
@@ -87,6 +90,20 @@ def test_it_goes_behind_a_firewall_that_came_meanwhile_before_anything_is_let_in
     added = [number for number, each in enumerate(live.operations) if "NETPOL-SERVICE-SERVED-4" in each]
     written = [number for number, each in enumerate(live.operations) if each.startswith("write") and "nat" not in each]
     assert written[2] < added[-1]
+
+
+@pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.UDP])
+def test_what_is_older_than_a_server_is_forgotten_before_that_is_there(protocol: Protocol) -> None:
+    """X5: conntrack takes it for judged, and a crash in between would leave it so."""
+    live = LiveProxy().started()
+    key = server(f"10.96.0.2:53/{protocol.value}")
+    older = Flow(address("10.0.0.9"), key.address, protocol, 53, b"older")
+    live.kernel.memory.flows.open(Family.IPV4, older)
+    before = live.operations
+    live.put(service("x/dns", "10.96.0.2", ports=f"53/{protocol.value}"))
+    done = live.since(before)
+    assert done.index("bind 10.96.0.2") < done.index("delete flow 10.0.0.9 to 10.96.0.2") < done.index(f"add {key} rr")
+    assert live.metric("netpol_proxy_flows_forgotten_total") == 1
 
 
 def ports(members: Iterable[object]) -> list[AddressPort]:

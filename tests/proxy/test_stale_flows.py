@@ -46,6 +46,17 @@ def test_only_datagrams_that_the_service_sent_there_are_forgotten(flows: MemoryF
     assert forgetting.forget() == 0, "what comes later is no matter of then"
 
 
+def test_connections_of_a_protocol_are_forgotten_with_a_server_of_it(flows: MemoryFlows) -> None:
+    web = server("10.96.0.2:80/TCP")
+    kept = flow("10.0.0.9", "10.96.0.2", 80)
+    for each in (kept, flow("10.0.0.9", "10.96.0.2", 80, Protocol.TCP)):
+        flows.open(Family.IPV4, each)
+    forgetting = StaleFlows(flows)
+    forgetting.add([Route(web, destination("10.96.0.2:80"))])
+    assert forgetting.forget() == 1
+    assert flows.read(Family.IPV4) == (kept,)
+
+
 def test_both_families_are_forgotten_together(flows: MemoryFlows) -> None:
     flows.open(Family.IPV4, flow("10.0.0.9", "10.0.0.1"), opened_to=DNS.address)
     flows.open(Family.IPV6, flow("fd00:1::9", "fd00:1::1"), opened_to=SIX.address)
