@@ -187,11 +187,14 @@ def _is_hole(member: Member) -> bool:
 
 
 def _same_kind(desired: IpSet, held: IpSet | None) -> bool:
-    return held is not None and _kind(desired) == _kind(held)
-
-
-def _kind(each: IpSet) -> tuple[SetType, Family | None, int | None, bool]:
-    return each.type, each.family, each.timeout_seconds, each.has_comments
+    """True where the set that is there can hold what is desired; comments that nobody asked for do no harm."""
+    if held is None or (held.type, held.family, held.timeout_seconds) != (
+        desired.type,
+        desired.family,
+        desired.timeout_seconds,
+    ):
+        return False
+    return held.has_comments or not desired.has_comments
 
 
 def _each(differences: Iterable[_Difference], steps: Callable[[_Difference], Iterator[Step]]) -> Iterator[Step]:
