@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import ip_network
 from typing import Self
@@ -55,7 +55,8 @@ def denied_flows(
 
     Every address of the node is the node, whether or not its Node object tells of it (G8). What `unknown`
     addresses have open is refused: it is left from a pod that is gone, or not known yet (G12). `oracle` is one
-    of the snapshot, where the caller has it.
+    of the snapshot, where the caller has it. What IPVS hands up here was judged by the service's address, which the
+    flow has for its destination then (X5).
     """
     oracle = Oracle(snapshot) if oracle is None else oracle
     this_node = snapshot.nodes.get(node, Node(node))
@@ -82,4 +83,13 @@ def denied_flows(
         sides = (verdict.egress, verdict.ingress)
         return any(local and not side.allowed for local, side in zip(here, sides, strict=True))
 
-    return [flow for flow in flows if is_refused(flow.source, flow.destination, flow.protocol, flow.port)]
+    seen = (_as_seen(flow, local_addresses) for flow in flows)
+    return [flow for flow in seen if is_refused(flow.source, flow.destination, flow.protocol, flow.port)]
+
+
+def _as_seen(flow: Flow, local_addresses: Collection[Address]) -> Flow:
+    """The flow by the addresses that the rules saw, of which those in INPUT see it before IPVS does."""
+    if flow.asked is None or flow.destination not in local_addresses:
+        return flow
+    address, port = flow.asked
+    return replace(flow, destination=address, port=port, asked=None)

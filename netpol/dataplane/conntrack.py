@@ -31,9 +31,11 @@ from netpol.model.ports import PROTOCOLS_BY_NUMBER
 
 _GET, _DELETE = CONNTRACK | 1, CONNTRACK | 2
 
-_ORIGINAL, _REPLY, _ID, _ZONE = 1, 2, 12, 18
+_ORIGINAL, _REPLY, _STATUS, _ID, _ZONE = 1, 2, 3, 12, 18
 _ADDRESSES, _TRANSPORT = 1, 2
-_NUMBER, _SOURCE_PORT = 1, 2
+_NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
+_TRANSLATED_BY_RULE = 1 << 5
+"""IPS_DST_NAT, which IPVS does not set on what it translates."""
 _SOURCE_ADDRESS = {Family.IPV4: 1, Family.IPV6: 3}
 _HEAD = struct.Struct("=HH")
 _HEADS_BY_SIZE = {
@@ -149,7 +151,7 @@ def _source_kind(addresses: Mapping[int, bytes]) -> int:
 def _flows(answers: Iterable[bytes]) -> Iterator[Flow]:
     for answer in answers:
         fields = attributes(answer)
-        source, _ = _end(fields[_ORIGINAL])
+        source, opened = _end(fields[_ORIGINAL])
         # Who answers is who was reached: the backend, where a service address was translated.
         destination, told = _end(fields[_REPLY])
         transport = attributes(told)
@@ -158,12 +160,16 @@ def _flows(answers: Iterable[bytes]) -> Iterator[Flow]:
         handle = attribute(NESTED | _ORIGINAL, fields[_ORIGINAL]) + attribute(_ID, fields[_ID])
         if _ZONE in fields:
             handle += attribute(_ZONE, fields[_ZONE])
+        service = _destination(fields[_ORIGINAL])
+        by_ipvs = service != destination and not int.from_bytes(fields.get(_STATUS, b""), "big") & _TRANSLATED_BY_RULE
+        asked_port = int.from_bytes(attributes(opened)[_DESTINATION_PORT], "big") if by_ipvs and has_ports else None
         yield Flow(
             source=_address(source),
             destination=_address(destination),
             protocol=protocol,
             port=int.from_bytes(transport[_SOURCE_PORT], "big") if has_ports else None,
             handle=handle,
+            asked=(_address(service), asked_port) if by_ipvs else None,
         )
 
 
@@ -175,6 +181,15 @@ def _end(told: bytes) -> tuple[bytes, bytes]:
     fields = attributes(told)
     addresses = attributes(fields[_ADDRESSES])
     return addresses[_source_kind(addresses)], fields[_TRANSPORT]
+
+
+def _destination(told: bytes) -> bytes:
+    """The destination address of a tuple."""
+    for size, head in _HEADS_BY_SIZE.items():
+        if told.startswith(head):
+            return told[12 + size : 12 + 2 * size]
+    addresses = attributes(attributes(told)[_ADDRESSES])
+    return addresses[_source_kind(addresses) + 1]
 
 
 @lru_cache(maxsize=1 << 14)

@@ -96,7 +96,8 @@ class Flow:
     """A connection that conntrack knows, by the addresses and ports after service translation (G5).
 
     `protocol` is None for one that no policy can name, such as GRE; only TCP, UDP and SCTP have a `port`.
-    `handle` is what the writer needs to delete exactly this entry.
+    `handle` is what the writer needs to delete exactly this entry. `asked` are the address and port that it was
+    opened to, where IPVS translated them and no rule of iptables: INPUT saw these.
     """
 
     source: Address
@@ -104,6 +105,7 @@ class Flow:
     protocol: TransportProtocol | None
     port: int | None
     handle: bytes
+    asked: tuple[Address, int | None] | None = None
 
 
 class Flows(Protocol):

@@ -30,7 +30,8 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
             for entry in entries:
                 port = entry.backend_port if entry.has_ports else None
                 handle = repr(entry).encode()
-                flow = Flow(entry.client, entry.backend, entry.protocol, port, handle)
+                asked = (entry.service, entry.service_port) if entry.service != entry.backend else None
+                flow = Flow(entry.client, entry.backend, entry.protocol, port, handle, asked)
                 kernel.flows.open(entry.family, flow, entry.service)
 
         yield kernel.flows, remember
@@ -58,6 +59,7 @@ def test_a_flow_is_told_by_its_addresses_after_translation(
     (flow,) = flows.read(family)
     assert (flow.source, flow.destination) == (opened.client, opened.backend)
     assert (flow.protocol, flow.port) == (protocol, 8080 if opened.has_ports else None)
+    assert flow.asked == ((opened.service, 80) if opened.has_ports else None)
     assert flows.read(Family.IPV6 if family is Family.IPV4 else Family.IPV4) == ()
 
 

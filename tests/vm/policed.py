@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -199,25 +199,24 @@ class Line:
 
     def client_speaks(self) -> bool:
         """True where the server hears it."""
-        self._client.send(b"?")
-        return self._hears(self._server)
+        return _is_heard(lambda: self._client.send(b"?"), self._server)
 
     def server_speaks(self) -> bool:
         """True where the client hears it."""
         if self._peer is None:
-            self._server.send(b"!")
-        else:
-            self._server.sendto(b"!", self._peer)
-        return self._hears(self._client)
+            return _is_heard(lambda: self._server.send(b"!"), self._client)
+        return _is_heard(lambda: self._server.sendto(b"!", self._peer), self._client)
 
     def close(self) -> None:
         """Neither end is there any more."""
         for each in (self._client, self._server, self._listening):
             each.close()
 
-    @staticmethod
-    def _hears(end: socket.socket) -> bool:
-        try:
-            return bool(end.recv(100))
-        except OSError:
-            return False
+
+def _is_heard(speak: Callable[[], object], hearer: socket.socket) -> bool:
+    """What a node may not send, it is told of at once."""
+    try:
+        speak()
+        return bool(hearer.recv(100))
+    except OSError:
+        return False

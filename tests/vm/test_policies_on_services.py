@@ -286,3 +286,30 @@ def test_what_is_denied_from_now_on_ends_whichever_side_speaks_next(policed: Pol
         again = policed.outcomes(VIA_CLUSTER, *asked)
     assert heard == [False] * 24
     assert again == dict.fromkeys(asked, REACHED)
+
+
+def test_what_is_open_to_the_nodes_own_network_stays_and_ends_with_the_services_address(policed: Policed) -> None:
+    """G11, X5: what IPVS hands up is judged there by what the client asked for."""
+    vips = "10.96.0.41", "fd00:96::41"
+    handed_up = service("x/handed-up", *vips, ports="t=81/TCP u=81/UDP")
+    slices = [
+        endpoint_slice(f"x/handed-up-{number}", "x/handed-up", endpoint(each), ports="t=9100/TCP u=9100/UDP")
+        for number, each in enumerate(NODE_ADDRESSES["one"])
+    ]
+    to_address = policy("x/client", "app=client", egress=[rule(block(*vips), ["81/TCP", "81/UDP"])], directions=EGRESS)
+    to_more = policy("x/client", "app=client", egress=[*to_address.egress, rule([pods("app=web")])], directions=EGRESS)
+    with policed.having(handed_up, *slices, *told(to_more)):
+        lines = [
+            Line(policed.lab.endpoint("x/client", way.family), policed.lab.endpoint("node/one", way.family), 9100, way)
+            for way in ways(*vips, ports={Protocol.TCP: 81, Protocol.UDP: 81})
+        ]
+        assert all(line.client_speaks() and line.server_speaks() for line in lines)
+        policed.put(*told(to_address))
+        stays = [line.client_speaks() and line.server_speaks() for line in lines]
+        policed.put(*told(NOWHERE))
+        heard = [line.server_speaks() for line in lines] + [line.client_speaks() for line in lines]
+        policed.remove(*told(NOWHERE))
+        for line in lines:
+            line.close()
+    assert stays == [True] * 4
+    assert heard == [False] * 8

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from builders import BOTH, address, namespace, node, pod, pods, policy, rule
+from builders import BOTH, EGRESS, address, namespace, node, pod, pods, policy, rule
 
 from netpol.control.cutting import denied_flows
 from netpol.dataplane.kernel import Flow
+from netpol.model.networks import IPBlock, parse_network
 from netpol.model.ports import Protocol
 from netpol.model.snapshot import Snapshot
 
@@ -91,3 +94,22 @@ def test_a_node_that_the_manifests_do_not_know_is_still_itself() -> None:
 def test_only_the_denied_ones_are_told_and_in_order() -> None:
     flows = [*DENIED.values(), *ALLOWED.values(), *DENIED.values()]
     assert denied_flows(WORLD, "n1", LOCAL, flows) == [*DENIED.values(), *DENIED.values()]
+
+
+VIP = address("10.96.0.1")
+
+
+@pytest.mark.parametrize(
+    ("block", "port", "is_allowed"),
+    [("10.96.0.1/32", "443/TCP", True), ("10.96.0.1/32", "6443/TCP", False), ("192.0.2.1/32", "*/TCP", False)],
+)
+def test_what_ipvs_hands_up_here_is_judged_by_the_services_address(block: str, port: str, is_allowed: bool) -> None:
+    """X5: as INPUT judged it; what it sends on, by the endpoint's."""
+    to_block = policy("x/p", "app=other", egress=[rule([IPBlock(parse_network(block))], [port])], directions=EGRESS)
+    world = Snapshot.of(WORLD.namespaces.values(), WORLD.pods.values(), WORLD.nodes.values(), [to_block])
+    handed_up = replace(flow("10.0.0.4", "192.0.2.1", port=6443), asked=(VIP, 443))
+    seen = replace(handed_up, destination=VIP, port=443, asked=None)
+    for local in (LOCAL, LOCAL | {VIP}):
+        assert denied_flows(world, "n1", local, [handed_up]) == ([] if is_allowed else [seen])
+    sent_on = replace(flow("10.0.0.4", "10.0.0.3"), asked=(VIP, 443))
+    assert denied_flows(world, "n1", LOCAL, [sent_on]) == [sent_on]

@@ -144,6 +144,44 @@ def test_an_end_is_found_wherever_the_kernel_tells_it(
         assert len(flows.read(Family.IPV4, touching=[ip_address(packed)])) == (packed != STRANGER)
 
 
+def answer_of(source: bytes, asked: bytes, answering: bytes, status: int, head: int = NESTED | 1) -> bytes:
+    """What the kernel tells of a connection of UDP, from port 53 to port 53."""
+    tuples = (
+        attribute(
+            NESTED | which,
+            attribute(head, attribute(1, one) + attribute(2, other))
+            + attribute(NESTED | 2, attribute(1, b"\x11") + attribute(2, b"\0\x35") + attribute(3, b"\0\x36")),
+        )
+        for which, one, other in ((1, source, asked), (2, answering, source))
+    )
+    return b"".join(tuples) + attribute(3, status.to_bytes(4, "big")) + attribute(12, bytes(4))
+
+
+@pytest.mark.parametrize("head", [NESTED | 1, 1], ids=["usual", "unusual"])
+@pytest.mark.parametrize(
+    ("answering", "status", "asked"),
+    [
+        (BACKEND, 0x8, (IPv4Address("10.0.0.2"), 54)),
+        (BACKEND, 0x28, None),
+        (SERVICE, 0x8, None),
+    ],
+    ids=["by IPVS", "by a rule", "not at all"],
+)
+def test_what_was_asked_is_told_where_ipvs_translated_it(
+    head: int,
+    answering: bytes,
+    status: int,
+    asked: tuple[IPv4Address, int] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = answer_of(CLIENT, SERVICE, answering, status, head)
+    monkeypatch.setattr(NetfilterSocket, "dump", lambda *_: [answer])
+    with NetlinkFlows() as flows:
+        (flow,) = flows.read(Family.IPV4)
+    assert flow.asked == asked
+    assert (flow.destination, flow.port) == (ip_address(answering), 53)
+
+
 def test_without_a_socket_the_refusal_says_what_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
