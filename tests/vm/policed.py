@@ -83,15 +83,16 @@ class Policed(Asked):
 
     def records(self) -> list[dict[str, Any]]:
         """The audit log so far."""
-        return [json.loads(line) for line in self._audit_log.read_text(encoding="utf-8").splitlines()]
+        text = self._audit_log.read_text(encoding="utf-8") if self._audit_log.exists() else ""
+        return [json.loads(line) for line in text.splitlines()]
 
-    def until_recorded(self, what: str, **fields: object) -> dict[str, Any]:
-        """The first record with these fields, once there is one."""
+    def until_recorded(self, after: int, **fields: object) -> dict[str, Any]:
+        """The first record with these fields behind so many others, once there is one."""
 
         def found() -> dict[str, Any] | None:
-            return next((each for each in self.records() if each.items() >= fields.items()), None)
+            return next((each for each in self.records()[after:] if each.items() >= fields.items()), None)
 
-        wait_until(found, what)
+        wait_until(found, f"a record with {fields}")
         record = found()
         assert record is not None
         return record
@@ -113,7 +114,7 @@ def both(name: str, *cluster: str) -> Manifest:
 
 
 class Watcher:
-    """Inside the context, clients ask by these ways without a pause; `heard` is whoever answered them.
+    """Inside the context, clients ask by these ways, hardly with a pause; `heard` is whoever answered them.
 
     `seen` are the packets that reached the pods which must get none, by the pods' own counters: also one that is never
     answered counts.
@@ -164,7 +165,8 @@ class Watcher:
 
     def _ask(self, client: str, way: Way) -> None:
         source = self._lab.endpoint(client, way.family)
-        while not self._stopped.is_set():
+        # A guest has one processor, and the agent is to get along.
+        while not self._stopped.wait(0.03):
             found = ask(source, way.address, way.port, way.protocol, seconds=0.1)
             self.asked += 1
             if not isinstance(found, Outcome):
