@@ -1,4 +1,5 @@
 """The service proxy: keeps IPVS of this node equal to the cluster's services.
 
-facts -> engine -> desired -> plan -> writers of IPVS, links and rules. Everything up to the plan is pure.
+facts -> claims and services -> planning -> programming -> kernel. Everything up to planning is pure;
+`controller` is the thread's work.
 """

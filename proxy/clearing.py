@@ -13,7 +13,7 @@ from netpol.dataplane.clearing import clear_tables
 from netpol.dataplane.kernel import Sets, Tables
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address, Family
-from proxy.kernel import ServiceLink, Sysctls, Tunnels, VirtualServers
+from proxy.kernel.protocols import ServiceLink, Sysctls, Tunnels, VirtualServers
 from proxy.model import RemoveServer, ServerAddress, ServerKey, ServerMark
 from proxy.names import MARK_BASE, MARK_MASK, owned_set
 

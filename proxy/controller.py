@@ -17,13 +17,13 @@ from netpol.telemetry.health import Health
 from netpol.telemetry.logs import Log
 from netpol.telemetry.notices import NoticeBoard
 from netpol.trigger import Trigger
-from proxy.engine import ProxyEngine, Touched
 from proxy.healthcheck import HealthChecks
-from proxy.kernel import NodeAddresses
+from proxy.kernel.protocols import NodeAddresses
 from proxy.metrics import ProxyMetrics
 from proxy.model import ServerKey
 from proxy.outcome import Outcome
 from proxy.programming import Extent, Programming
+from proxy.services.engine import ProxyEngine, Touched
 from proxy.troubles import troubles
 
 PART = "proxy"

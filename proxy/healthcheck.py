@@ -14,7 +14,7 @@ from netpol.settings import Listener
 from netpol.telemetry.http import HttpServer
 from netpol.telemetry.logs import Log
 from netpol.telemetry.pages import Answer, Page
-from proxy.served import HealthCheck
+from proxy.services.served import HealthCheck
 
 RETRY_SECONDS = 5.0
 """How soon a port that another program listens on is tried again."""

@@ -24,16 +24,16 @@ from netpol.errors import KernelRefusal
 from netpol.model.networks import Address, Family
 from netpol.settings import ConnectionTimeouts, ProxySettings
 from proxy import names
-from proxy.desired import Touched
-from proxy.draining import Draining
-from proxy.kernel import Bridges, ServiceLink, Sysctls, Tunnels, VirtualServers
+from proxy.answering_pods import Returning
+from proxy.kernel.protocols import Bridges, ServiceLink, Sysctls, Tunnels, VirtualServers
 from proxy.model import Origin, ServerAddress, ServerKey, ServerMark, ServerStep, VirtualServer
 from proxy.outcome import Outcome
-from proxy.plan import Manners, Route, plan
-from proxy.returning import Returning
-from proxy.shadow import ServerShadow
-from proxy.staging import bound, held_back, meanwhile, spared
-from proxy.stale_flows import StaleFlows
+from proxy.planning.draining import Draining
+from proxy.planning.plan import Manners, Route, plan
+from proxy.planning.shadow import ServerShadow
+from proxy.planning.staging import bound, held_back, meanwhile, spared
+from proxy.planning.stale_flows import StaleFlows
+from proxy.services.desired import Touched
 
 _HAIRPINS = frozenset(map(names.hairpin_set, Family))
 MOST_LOOKS = 3

@@ -9,7 +9,7 @@ from netpol.model.networks import Address
 from netpol.model.notices import Notice
 from netpol.model.snapshot import ObjectName
 from proxy.model import Origin, ServerKey
-from proxy.served import DIRECT_RETURN_FIELD, Served
+from proxy.services.served import DIRECT_RETURN_FIELD, Served
 
 _ADDRESS_FIELD = {Origin.EXTERNAL: "spec.externalIPs", Origin.LOAD_BALANCER: "status.loadBalancer.ingress"}
 

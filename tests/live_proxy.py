@@ -24,12 +24,19 @@ from netpol.telemetry.metrics import Metrics
 from netpol.telemetry.notices import NoticeBoard
 from netpol.trigger import Trigger
 from proxy.controller import PART, Instruments, Schedules, ServiceProxy
-from proxy.engine import ProxyEngine
 from proxy.healthcheck import HealthChecks
-from proxy.memory import MemoryBridges, MemoryLink, MemoryNodeAddresses, MemoryServers, MemorySysctls, MemoryTunnels
+from proxy.kernel.memory import (
+    MemoryBridges,
+    MemoryLink,
+    MemoryNodeAddresses,
+    MemoryServers,
+    MemorySysctls,
+    MemoryTunnels,
+)
 from proxy.metrics import ProxyMetrics
 from proxy.ownership import SERVICE_PROXY
 from proxy.programming import Programming, Writers
+from proxy.services.engine import ProxyEngine
 
 SERVERS_PERIOD_SECONDS, RULES_PERIOD_SECONDS = 5.0, 30.0
 NODE = node("n1", "192.0.2.1", pod_cidrs=["10.0.0.0/24"])

@@ -8,7 +8,7 @@ import pytest
 
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address
-from proxy.kernel import ServiceLink
+from proxy.kernel.protocols import ServiceLink
 
 ONE, TWO, SIX = ip_address("10.96.0.1"), ip_address("10.96.0.2"), ip_address("fd00:96::1")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from netpol.errors import KernelRefusal
-from proxy.kernel import ServiceLink, Sysctls
+from proxy.kernel.protocols import ServiceLink, Sysctls
 
 CONNTRACK, ARP, FORWARD = "net.ipv4.vs.conntrack", "net.ipv4.conf.all.arp_ignore", "net.ipv4.ip_forward"
 

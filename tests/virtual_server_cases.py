@@ -10,7 +10,7 @@ from netpol.errors import KernelRefusal
 from netpol.model.networks import Address, Family
 from netpol.model.ports import NUMBERS_WITH_PORTS, Protocol
 from netpol.model.services import SchedulerFlag
-from proxy.kernel import VirtualServers
+from proxy.kernel.protocols import VirtualServers
 from proxy.model import (
     AddDestination,
     AddServer,

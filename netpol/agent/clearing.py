@@ -19,11 +19,11 @@ from netpol.model.networks import Family
 from netpol.settings import Variant
 from proxy.clearing import Beside
 from proxy.clearing import clear as clear_services
-from proxy.ipvs import NetlinkServers
-from proxy.links import DummyLink
+from proxy.kernel.ipvs import NetlinkServers
+from proxy.kernel.links import DummyLink
+from proxy.kernel.sysctls import ProcSysctls, node_sysctls
+from proxy.kernel.tunnels import NetlinkTunnels
 from proxy.ownership import SERVICE_PROXY
-from proxy.sysctls import ProcSysctls, node_sysctls
-from proxy.tunnels import NetlinkTunnels
 
 _IPVS = Path("/proc/thread-self/net/ip_vs")
 """There where the kernel has IPVS at work; asking by netlink would have its module loaded."""

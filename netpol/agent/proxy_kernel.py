@@ -19,16 +19,16 @@ from netpol.dataplane.variant import variants_present
 from netpol.model.networks import Family
 from netpol.settings import Variant
 from netpol.telemetry.logs import Log
-from proxy.bridges import NetlinkBridges
-from proxy.ipvs import NetlinkServers
-from proxy.kernel import NodeAddresses
-from proxy.links import DummyLink
+from proxy.kernel.bridges import NetlinkBridges
+from proxy.kernel.ipvs import NetlinkServers
+from proxy.kernel.links import DummyLink
+from proxy.kernel.node_addresses import NetlinkAddresses
+from proxy.kernel.protocols import NodeAddresses
+from proxy.kernel.sysctls import ProcSysctls, node_sysctls
+from proxy.kernel.tunnels import NetlinkTunnels
 from proxy.model import HeldServer, ServerKey
-from proxy.node_addresses import NetlinkAddresses
 from proxy.ownership import SERVICE_PROXY
 from proxy.programming import Writers
-from proxy.sysctls import ProcSysctls, node_sysctls
-from proxy.tunnels import NetlinkTunnels
 
 log = Log("agent")
 

@@ -16,11 +16,11 @@ from netpol.schedule import Schedule
 from netpol.settings import AgentSettings, ProxySettings, Variant
 from netpol.telemetry.metrics import Metrics
 from proxy.controller import Instruments, Schedules, ServiceProxy
-from proxy.engine import ProxyEngine
 from proxy.healthcheck import HealthChecks
+from proxy.kernel.node_addresses import AddressChanges
 from proxy.model import ServerKey
-from proxy.node_addresses import AddressChanges
 from proxy.programming import Programming
+from proxy.services.engine import ProxyEngine
 from proxy.traffic import ServiceTraffic
 
 

@@ -14,9 +14,9 @@ from netpol.model.networks import Address
 from netpol.model.notices import Notice
 from netpol.model.snapshot import Snapshot
 from netpol.settings import NodeOptions, ProxySettings, Variant
-from proxy.engine import ProxyEngine
 from proxy.outcome import Outcome
 from proxy.programming import Programming
+from proxy.services.engine import ProxyEngine
 from proxy.troubles import troubles
 
 MOST_REASONS = 3

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from netpol.compiler.ruleset import AddressPort, IpSet
 from netpol.model.networks import Address, Family
 from netpol.model.ports import Protocol
-from proxy.direct_return import mark_of
 from proxy.model import Destination, HeldDestination, HeldServer, ServerAddress, ServerKey, ServerMark
 from proxy.names import MARK_BASE, MARK_MASK, addresses_set, owned_set
+from proxy.services.direct_return import mark_of
 
 
 class Record(NamedTuple):

@@ -21,7 +21,7 @@ from netpol.compiler.ruleset import Hook, TableName
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.variant import variants_present
 from netpol.model.networks import Family
-from proxy.ipvs import NetlinkServers
+from proxy.kernel.ipvs import NetlinkServers
 from proxy.names import hook_chain
 from proxy.ownership import SERVICE_PROXY
 

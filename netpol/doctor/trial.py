@@ -23,7 +23,7 @@ from netpol.lab.links import Links
 from netpol.lab.namespace import Namespace
 from netpol.model.networks import Family
 from netpol.settings import Variant
-from proxy.ipvs import NetlinkServers
+from proxy.kernel.ipvs import NetlinkServers
 
 _LOGGERS = Path("/proc/thread-self/net/netfilter/nfnetlink_log")
 _IPVS = Path("/proc/thread-self/net/ip_vs")

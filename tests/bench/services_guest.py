@@ -27,7 +27,7 @@ from testbed.binaries import program
 
 from netpol.model.networks import parse_address
 from netpol.model.ports import Protocol
-from proxy.ipvs import NetlinkServers
+from proxy.kernel.ipvs import NetlinkServers
 from proxy.model import Destination, ServerAddress
 
 NODE, ADDRESS = "bench", "192.0.2.1"

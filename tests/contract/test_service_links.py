@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from service_link_cases import ServiceLinkCases
 
-from proxy.kernel import ServiceLink
-from proxy.memory import MemoryProxyKernel
+from proxy.kernel.memory import MemoryProxyKernel
+from proxy.kernel.protocols import ServiceLink
 
 
 @pytest.fixture

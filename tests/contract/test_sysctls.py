@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sysctl_cases import Settings, SysctlCases
 
-from proxy.memory import MemoryProxyKernel, MemorySysctls
+from proxy.kernel.memory import MemoryProxyKernel, MemorySysctls
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from virtual_server_cases import VirtualServerCases
 
-from proxy.kernel import VirtualServers
-from proxy.memory import MemoryProxyKernel
+from proxy.kernel.memory import MemoryProxyKernel
+from proxy.kernel.protocols import VirtualServers
 
 
 @pytest.fixture

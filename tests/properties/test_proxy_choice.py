@@ -12,8 +12,8 @@ from proxy_builders import addresses, service_port
 from netpol.model.networks import Family, family_of
 from netpol.model.ports import Protocol
 from netpol.model.services import Endpoint, EndpointGroup, EndpointPort, TrafficPolicy
-from proxy.endpoints import Choice, Place, choose, ready_on_node
 from proxy.model import Destination
+from proxy.services.endpoints import Choice, Place, choose, ready_on_node
 
 HERE = Place("n1", "east")
 PORT = service_port("http=80/TCP")

@@ -17,7 +17,7 @@ from netpol.model.ports import Protocol
 from netpol.model.services import Service
 from netpol.model.snapshot import ObjectName
 from netpol.settings import AddressRanges, ProxySettings
-from proxy.claims import Claims, Granted
+from proxy.claims.claims import Claims, Granted
 from proxy.model import Origin, ServerAddress
 
 # --- what may be told

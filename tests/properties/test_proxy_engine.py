@@ -31,10 +31,10 @@ from netpol.model.services import (
     TrafficPolicy,
 )
 from netpol.settings import ProxySettings
-from proxy.engine import ProxyEngine, Touched
 from proxy.model import ServerAddress
 from proxy.names import addresses_set, owned_set, restricted_set, served_set
-from proxy.rules import port_of
+from proxy.services.engine import ProxyEngine, Touched
+from proxy.services.rules import port_of
 
 Name = TypeVar("Name")
 

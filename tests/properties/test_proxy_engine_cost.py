@@ -20,7 +20,7 @@ from netpol.model.facts import Fact
 from netpol.model.networks import Family
 from netpol.model.services import EndpointSlice, Service, TrafficPolicy
 from netpol.settings import ProxySettings
-from proxy.engine import ProxyEngine
+from proxy.services.engine import ProxyEngine
 
 SMALL, LARGE = 100, 1_000
 ENDPOINTS = 10

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from netpol.dataplane.memory.journal import Journal
 from netpol.model.networks import Family, parse_network
 from netpol.model.ports import Protocol
-from proxy.draining import Draining
-from proxy.memory import MemoryServers
+from proxy.kernel.memory import MemoryServers
 from proxy.model import (
     AddDestination,
     AddServer,
@@ -26,8 +25,9 @@ from proxy.model import (
     ServerMark,
     VirtualServer,
 )
-from proxy.plan import Manners, plan
-from proxy.shadow import ServerShadow
+from proxy.planning.draining import Draining
+from proxy.planning.plan import Manners, plan
+from proxy.planning.shadow import ServerShadow
 
 EXCLUDED = parse_network("10.96.0.4/30")
 KEYS: tuple[ServerKey, ...] = (

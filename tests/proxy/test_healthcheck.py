@@ -12,7 +12,7 @@ from live import Clock
 from waiting import wait_until
 
 from proxy.healthcheck import RETRY_SECONDS, HealthChecks
-from proxy.served import HealthCheck
+from proxy.services.served import HealthCheck
 
 WEB, SHOP = ("shop", "web"), ("shop", "till")
 

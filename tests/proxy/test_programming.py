@@ -20,9 +20,9 @@ from netpol.model.facts import PROXY_KINDS
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 from netpol.settings import ConnectionTimeouts, ProxySettings
-from proxy.engine import ProxyEngine, Touched
 from proxy.model import AddDestination, AddServer, RemoveServer, Scheduling
 from proxy.programming import Extent, Programming
+from proxy.services.engine import ProxyEngine, Touched
 
 WEB = service("shop/web", "10.96.0.10", ports="80:30080/TCP")
 WEB_SLICE = endpoint_slice("shop/web-1", "web", endpoint("10.0.0.1", "n1"), endpoint("10.0.1.2", "n2"))

@@ -10,7 +10,7 @@ from proxy_builders import addresses, server
 from netpol.model.networks import Address
 from netpol.model.notices import Notice
 from proxy.model import Origin, ServerKey, VirtualServer
-from proxy.served import Served
+from proxy.services.served import Served
 from proxy.troubles import troubles
 
 EXTERNAL, BALANCED = server("198.51.100.1:80/TCP"), server("198.51.100.2:80/TCP")

@@ -6,7 +6,7 @@ import builders
 import pytest
 from vm.service_lab import ServiceLab
 
-from proxy.bridges import NetlinkBridges
+from proxy.kernel.bridges import NetlinkBridges
 
 pytestmark = pytest.mark.vm
 

@@ -14,7 +14,7 @@ from service_link_cases import ONE, SIX, TWO, ServiceLinkCases
 
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address
-from proxy.links import DummyLink
+from proxy.kernel.links import DummyLink
 from proxy.names import LINK
 
 pytestmark = pytest.mark.vm

@@ -10,9 +10,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from proxy.links import DummyLink
+from proxy.kernel.links import DummyLink
+from proxy.kernel.node_addresses import AddressChanges, NetlinkAddresses
 from proxy.names import LINK
-from proxy.node_addresses import AddressChanges, NetlinkAddresses
 
 pytestmark = pytest.mark.vm
 

@@ -12,11 +12,11 @@ from sysctl_cases import ARP, CONNTRACK, FORWARD, Settings, SysctlCases
 
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
-from proxy.ipvs import NetlinkServers
-from proxy.links import DummyLink
-from proxy.memory import SYSCTLS
+from proxy.kernel.ipvs import NetlinkServers
+from proxy.kernel.links import DummyLink
+from proxy.kernel.memory import SYSCTLS
+from proxy.kernel.sysctls import ProcSysctls, node_sysctls
 from proxy.names import LINK
-from proxy.sysctls import ProcSysctls, node_sysctls
 
 pytestmark = pytest.mark.vm
 

@@ -18,9 +18,9 @@ from netpol.errors import KernelRefusal
 from netpol.lab.listeners import Place
 from netpol.model.networks import Address, Family
 from netpol.model.ports import Protocol
-from proxy.ipvs import NetlinkServers
+from proxy.kernel.ipvs import NetlinkServers
+from proxy.kernel.tunnels import NetlinkTunnels
 from proxy.model import AddDestination, AddServer, Destination, Forwarding, Scheduling, ServerMark
-from proxy.tunnels import NetlinkTunnels
 
 pytestmark = pytest.mark.vm
 

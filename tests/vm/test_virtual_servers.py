@@ -14,7 +14,7 @@ from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 from netpol.settings import ConnectionTimeouts
-from proxy.ipvs import NetlinkServers
+from proxy.kernel.ipvs import NetlinkServers
 from proxy.model import (
     AddDestination,
     AddServer,

@@ -60,12 +60,12 @@ class Shop:
         self.namespace.kubectl("patch", "svc", NAME, "-p", json.dumps(wanted))
         wait_for(f"{scheduler} everywhere", lambda: set(self.schedulers()) == {scheduler})
 
-    def schedulers(self) -> list[str]:
-        """Those of the service's virtual servers, as `netpol services` says."""
-        return [each["scheduler"] for each in self.listed()]
+    def schedulers(self, service: str = NAME) -> list[str]:
+        """Those of a service's virtual servers, as `netpol services` says."""
+        return [each["scheduler"] for each in self.listed() if each["name"] == service]
 
     def listed(self) -> list[dict[str, str]]:
-        """The service's virtual servers, as `netpol services` has them for programs."""
+        """The virtual servers of the namespace, as `netpol services` has them for programs."""
         command = ("exec", "daemonset/kube-router", "--", "netpol", "services", "-o", "json", "-n", str(self.namespace))
         found: list[dict[str, str]] = json.loads(self.namespace.cluster.kubectl("-n", "kube-system", *command))
         return found
@@ -111,8 +111,16 @@ def _each(shop: Shop, times: int) -> Counter[str]:
     return Counter(dict.fromkeys(shop.web, times))
 
 
-def test_every_service_starts_with_round_robin_wherever_it_is_asked(shop: Shop) -> None:
-    assert set(shop.schedulers()) == {"rr"}
+def test_a_service_starts_with_round_robin(shop: Shop) -> None:
+    """Also one that was never annotated, whatever others are told meanwhile."""
+    plain = {**_service(), "metadata": {"name": "plain"}}
+    plain["spec"] = {"selector": {"deployment": NAME}, "ports": [{"port": 80, "targetPort": PORT}]}
+    shop.namespace.apply(plain)
+    wait_for("a virtual server", lambda: shop.schedulers("plain") == ["rr"])
+
+
+def test_round_robin_is_even_wherever_it_is_asked(shop: Shop) -> None:
+    shop.schedule("rr")
     for caller, address, port in shop.doors():
         wait_for(f"{caller.namespace.name} at {address}:{port}", partial(_is_even, shop, caller, address, port))
 
@@ -167,6 +175,7 @@ def test_a_switch_breaks_no_connection_and_no_request(shop: Shop) -> None:
 
 
 def test_a_service_without_endpoints_is_refused_at_once_and_comes_back(shop: Shop) -> None:
+    shop.schedule("rr")
     kubectl, callers = shop.namespace.kubectl, (shop.client, shop.callers.node(), shop.callers.outside())
     kubectl("scale", f"deployment/{NAME}", "--replicas=0")
     for caller in callers:

@@ -19,12 +19,12 @@ from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.opening import open_kernel
 from netpol.model.networks import Family
 from netpol.settings import NodeOptions, ProxySettings, Variant
-from proxy.engine import ProxyEngine
-from proxy.ipvs import NetlinkServers
-from proxy.links import DummyLink
+from proxy.kernel.ipvs import NetlinkServers
+from proxy.kernel.links import DummyLink
 from proxy.model import AddServer, Scheduling
 from proxy.names import owned_set
 from proxy.ownership import SERVICE_PROXY
+from proxy.services.engine import ProxyEngine
 
 WORLD = world(namespace("x"), node("n1", "192.0.2.1"), pod("x/a", "10.0.0.2", node="n1"), policy("x/p"))
 OPTIONS = NodeOptions("n1")

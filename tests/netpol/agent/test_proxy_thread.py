@@ -25,7 +25,7 @@ from netpol.telemetry.health import Health
 from netpol.telemetry.metrics import Metrics
 from netpol.telemetry.notices import NoticeBoard
 from proxy.controller import PART, Instruments
-from proxy.links import DummyLink
+from proxy.kernel.links import DummyLink
 from proxy.metrics import ProxyMetrics
 
 PROXY = ProxySettings(node_ports_on_all_addresses=True)

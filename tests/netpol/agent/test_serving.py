@@ -14,7 +14,7 @@ from netpol.errors import KernelRefusal
 from netpol.model.services import EndpointSlice
 from netpol.model.snapshot import Snapshot
 from netpol.settings import NodeOptions, ProxySettings, Variant
-from proxy.links import DummyLink
+from proxy.kernel.links import DummyLink
 from proxy.programming import Programming
 
 pytestmark = pytest.mark.vm

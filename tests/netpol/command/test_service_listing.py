@@ -12,10 +12,10 @@ from netpol.compiler.ruleset import AddressPort, IpSet, SetType
 from netpol.dataplane.render import render_rule
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
-from proxy.direct_return import mark_of
 from proxy.model import Destination, HeldDestination, HeldServer, Scheduling, ServerAddress, ServerKey, ServerMark
 from proxy.names import addresses_set, owned_set
-from proxy.rules import mangle_table
+from proxy.services.direct_return import mark_of
+from proxy.services.rules import mangle_table
 
 
 def key(address: str, port: int = 80, protocol: Protocol = Protocol.TCP) -> ServerAddress:

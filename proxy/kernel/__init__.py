@@ -1,0 +1,1 @@
+"""The writers of what services need of the kernel, and fakes that keep the same contracts."""

@@ -1,0 +1,87 @@
+"""Packets with a mark taken for the node's own, whatever their address: so they come to its IPVS.
+
+An address on a link would do that too, but then the answers of pods, which come from it, would be taken for forged.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Self
+
+from netpol.dataplane.netlink import NETLINK_ROUTE, NetfilterSocket, NetlinkError, Request
+from netpol.errors import KernelRefusal
+from netpol.model.networks import Family
+from proxy.kernel import route_messages as messages
+from proxy.names import MARK_BASE, MARK_MASK
+
+TABLE = 78
+"""kube-router's number: what is left of it is replaced."""
+_PRIORITY = 78
+"""Before the rules that others give traffic of a node; only the table of its own addresses comes earlier."""
+
+_LOOPBACK = 1
+"""The kernel gives this number to the loopback of every network namespace."""
+_IPV6 = Path("/proc/thread-self/net/if_inet6")
+"""Absent where the kernel has no IPv6."""
+
+
+class MarkRoutes:
+    """Routes of marks in the network namespace of the thread that makes it; for one thread."""
+
+    def __init__(self) -> None:
+        try:
+            self._netlink = NetfilterSocket(protocol=NETLINK_ROUTE)
+        except OSError as refused:
+            raise KernelRefusal(f"no netlink socket for routes: {refused.strerror}") from refused
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._netlink.close()
+
+    def ensure(self, marks: Collection[int]) -> None:
+        """Packets with exactly these marks of ours are the node's own, in each family that the kernel has."""
+        for mark in marks:
+            if mark & MARK_MASK != MARK_BASE:
+                raise KernelRefusal(f"mark {mark:#x} cannot be routed: it is not one of the proxy's")
+        for family in Family if _IPV6.exists() else (Family.IPV4,):
+            self._ensure(family, frozenset(marks))
+
+    def _ensure(self, family: Family, marks: frozenset[int]) -> None:
+        held = self._held(family)
+        if marks:
+            self._change([messages.add_local_route_request(family, TABLE, _LOOPBACK)], (errno.EEXIST,))
+        self._change(
+            [messages.add_rule_request(family, mark, TABLE, _PRIORITY) for mark in sorted(marks - set(held))],
+            (errno.EEXIST,),
+        )
+        # A rule that stands twice is held twice, and removed as often.
+        self._change(
+            [messages.remove_rule_request(family, mark, TABLE) for mark in held if mark not in marks],
+            (errno.ENOENT,),
+        )
+        if not marks:
+            self._change([messages.remove_local_route_request(family, TABLE, _LOOPBACK)], (errno.ESRCH, errno.ENOENT))
+
+    def _held(self, family: Family) -> Sequence[int]:
+        try:
+            answers = self._netlink.dump(messages.rules_request(family))
+        except NetlinkError as refused:
+            raise KernelRefusal(f"routing rules cannot be read: {refused.strerror}") from refused
+        marks = (messages.decode_mark(answer, TABLE) for answer in answers)
+        return [mark for mark in marks if mark is not None and mark & MARK_MASK == MARK_BASE]
+
+    def _change(self, requests: Iterable[Request], harmless: Collection[int]) -> None:
+        try:
+            for refusal in self._netlink.call_all(requests):
+                if refusal is not None and refusal.number not in harmless:
+                    raise refusal
+        except NetlinkError as refused:
+            raise KernelRefusal(f"marks cannot be routed to this node: {refused.strerror}") from refused

@@ -1,0 +1,1 @@
+"""What services ask of this node, as values."""
