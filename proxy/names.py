@@ -63,6 +63,15 @@ def local_set(family: Family) -> str:
     return f"{_PREFIX}LOCAL-{family.value}"
 
 
+def is_our_mark(mark: int) -> bool:
+    """True for a mark that only the service proxy puts on packets.
+
+    >>> is_our_mark(0x4E000001), is_our_mark(0x4000)
+    (True, False)
+    """
+    return mark & MARK_MASK == MARK_BASE
+
+
 def is_ours(name: str) -> bool:
     """True for the name of a chain or set of the proxy; the set that it shares with the firewall is one.
 
