@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from netpol.dataplane.netlink import CONNTRACK, NESTED, NetfilterSocket, Request, attribute
+from netpol.dataplane.netlink import CONNTRACK, NESTED, NetlinkSocket, Request, attribute
 from netpol.model.networks import Address, Family, family_of
 from netpol.model.ports import PROTOCOL_NUMBERS, Protocol
 
@@ -43,7 +43,7 @@ class Entry:
 
 def establish(*entries: Entry) -> None:
     """The kernel knows these connections, for an hour."""
-    with NetfilterSocket() as netlink:
+    with NetlinkSocket() as netlink:
         for entry in entries:
             netlink.call(Request(CONNTRACK, _body(entry), _family(entry), _CREATE))
 

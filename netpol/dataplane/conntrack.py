@@ -19,8 +19,8 @@ from netpol.dataplane.kernel import Flow
 from netpol.dataplane.netlink import (
     CONNTRACK,
     NESTED,
-    NetfilterSocket,
     NetlinkError,
+    NetlinkSocket,
     Request,
     attribute,
     attributes,
@@ -62,7 +62,7 @@ class NetlinkFlows:
 
     def __init__(self) -> None:
         try:
-            self._netlink = NetfilterSocket()
+            self._netlink = NetlinkSocket()
         except OSError as refused:
             raise KernelRefusal(f"no netlink socket for conntrack: {refused.strerror}") from refused
 

@@ -13,7 +13,7 @@ from netpol.compiler.ruleset import IpSet, Member, SetType
 from netpol.dataplane import ipset_messages as messages
 from netpol.dataplane.kernel import SetSummary
 from netpol.dataplane.members import describe
-from netpol.dataplane.netlink import NetfilterSocket, NetlinkError
+from netpol.dataplane.netlink import NetlinkError, NetlinkSocket
 from netpol.dataplane.ownership import FIREWALL, Ownership
 from netpol.errors import KernelRefusal
 
@@ -61,7 +61,7 @@ class NetlinkSets:
         self._is_ours = ownership.is_ours
         self._decoded: dict[str, _Decoded] = {}
         try:
-            self._netlink = NetfilterSocket()
+            self._netlink = NetlinkSocket()
         except OSError as refused:
             raise KernelRefusal(f"no netlink socket for ipset: {refused.strerror}") from refused
 

@@ -1,4 +1,4 @@
-"""One socket to a subsystem of the kernel's, netfilter where no other is asked for: requests, acknowledgements, dumps.
+"""One socket to a family of netlink's, netfilter where no other is asked for: requests, acknowledgements, dumps.
 
 It knows messages and attributes, and nothing of what they mean. A socket belongs to one
 thread, and to the network namespace it was opened in.
@@ -126,8 +126,8 @@ def pack(request: Request, sequence: int) -> bytes:
     return head + _SUBHEADER.pack(family, version, socket.htons(resource)) + body + bytes(-length & 3)
 
 
-class NetfilterSocket:
-    """A connection to netfilter, or by another protocol, in the network namespace of the thread that opens it."""
+class NetlinkSocket:
+    """A connection to the kernel in the network namespace of the thread that opens it."""
 
     def __init__(self, timeout_seconds: float = TIMEOUT_SECONDS, protocol: int = NETLINK_NETFILTER) -> None:
         self._socket = open_socket(timeout_seconds, protocol=protocol)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import count, islice
 from typing import Self
 
-from netpol.dataplane.netlink import NETLINK_GENERIC, NetfilterSocket, NetlinkError
+from netpol.dataplane.netlink import NETLINK_GENERIC, NetlinkError, NetlinkSocket
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.settings import ConnectionTimeouts
@@ -66,7 +66,7 @@ class NetlinkServers:
         self._offered: dict[str, float | None] = {}
         """When to ask again for each scheduler; None for one that is there."""
         try:
-            self._netlink = NetfilterSocket(protocol=NETLINK_GENERIC)
+            self._netlink = NetlinkSocket(protocol=NETLINK_GENERIC)
         except OSError as refused:
             raise KernelRefusal(f"no netlink socket for IPVS: {refused.strerror}") from refused
         try:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
-from netpol.dataplane.netlink import NETLINK_ROUTE, NetfilterSocket, NetlinkError, Request
+from netpol.dataplane.netlink import NETLINK_ROUTE, NetlinkError, NetlinkSocket, Request
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address
 from proxy.kernel import link_messages as messages
@@ -42,7 +42,7 @@ class NetlinkLinks:
 
     def __init__(self) -> None:
         try:
-            self._netlink = NetfilterSocket(protocol=NETLINK_ROUTE)
+            self._netlink = NetlinkSocket(protocol=NETLINK_ROUTE)
         except OSError as refused:
             raise KernelRefusal(f"no netlink socket for links: {refused.strerror}") from refused
 

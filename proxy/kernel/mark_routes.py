@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
-from netpol.dataplane.netlink import NETLINK_ROUTE, NetfilterSocket, NetlinkError, Request
+from netpol.dataplane.netlink import NETLINK_ROUTE, NetlinkError, NetlinkSocket, Request
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from proxy.kernel import route_messages as messages
@@ -32,7 +32,7 @@ class MarkRoutes:
 
     def __init__(self) -> None:
         try:
-            self._netlink = NetfilterSocket(protocol=NETLINK_ROUTE)
+            self._netlink = NetlinkSocket(protocol=NETLINK_ROUTE)
         except OSError as refused:
             raise KernelRefusal(f"no netlink socket for routes: {refused.strerror}") from refused
 

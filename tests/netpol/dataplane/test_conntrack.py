@@ -15,7 +15,7 @@ from flow_entries import Entry, establish
 
 from netpol.dataplane.conntrack import NetlinkFlows
 from netpol.dataplane.kernel import Flow
-from netpol.dataplane.netlink import NESTED, NetfilterSocket, NetlinkError, Request, attribute
+from netpol.dataplane.netlink import NESTED, NetlinkError, NetlinkSocket, Request, attribute
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
@@ -101,8 +101,8 @@ def test_refusals_in_words(number: int, says: str, monkeypatch: pytest.MonkeyPat
     def refuse(*_: object) -> None:
         raise NetlinkError(number)
 
-    monkeypatch.setattr(NetfilterSocket, "dump", refuse)
-    monkeypatch.setattr(NetfilterSocket, "call_all", lambda *_: iter([NetlinkError(number)]))
+    monkeypatch.setattr(NetlinkSocket, "dump", refuse)
+    monkeypatch.setattr(NetlinkSocket, "call_all", lambda *_: iter([NetlinkError(number)]))
     with NetlinkFlows() as flows:
         with pytest.raises(KernelRefusal, match=f"^the connections cannot be read: .*{says}"):
             flows.read(Family.IPV4)
@@ -136,10 +136,10 @@ def test_an_end_is_found_wherever_the_kernel_tells_it(
     )
     answer = order(*tuples) + attribute(12, bytes(4))
 
-    def dump(_: NetfilterSocket, request: Request, wanted: Callable[[bytes], bool]) -> list[bytes]:
+    def dump(_: NetlinkSocket, request: Request, wanted: Callable[[bytes], bool]) -> list[bytes]:
         return [answer] if wanted(answer) else []
 
-    monkeypatch.setattr(NetfilterSocket, "dump", dump)
+    monkeypatch.setattr(NetlinkSocket, "dump", dump)
     with NetlinkFlows() as flows:
         assert len(flows.read(Family.IPV4, touching=[ip_address(packed)])) == (packed != STRANGER)
 
@@ -175,7 +175,7 @@ def test_what_was_asked_is_told_where_ipvs_translated_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answer = answer_of(CLIENT, SERVICE, answering, status, head)
-    monkeypatch.setattr(NetfilterSocket, "dump", lambda *_: [answer])
+    monkeypatch.setattr(NetlinkSocket, "dump", lambda *_: [answer])
     with NetlinkFlows() as flows:
         (flow,) = flows.read(Family.IPV4)
     assert flow.asked == asked
@@ -186,7 +186,7 @@ def test_without_a_socket_the_refusal_says_what_for(monkeypatch: pytest.MonkeyPa
     def refuse(*_: object) -> None:
         raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
 
-    monkeypatch.setattr(NetfilterSocket, "__init__", refuse)
+    monkeypatch.setattr(NetlinkSocket, "__init__", refuse)
     with pytest.raises(KernelRefusal, match=r"^no netlink socket for conntrack: Protocol not supported"):
         NetlinkFlows()
 

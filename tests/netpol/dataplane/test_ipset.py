@@ -15,7 +15,7 @@ from netpol.compiler.ruleset import AddressPort, IpSet, Member, NetworkMember, S
 from netpol.dataplane import ipset, ipset_messages
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
-from netpol.dataplane.netlink import NetfilterSocket, NetlinkError
+from netpol.dataplane.netlink import NetlinkError, NetlinkSocket
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
@@ -244,7 +244,7 @@ def test_every_number_of_the_kernels_becomes_words(
     says: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(NetfilterSocket, "call_all", lambda _, requests: iter([NetlinkError(number) for _ in requests]))
+    monkeypatch.setattr(NetlinkSocket, "call_all", lambda _, requests: iter([NetlinkError(number) for _ in requests]))
     with NetlinkSets() as sets, pytest.raises(KernelRefusal, match=says):
         sets.create([numbered(1)])
 
@@ -253,7 +253,7 @@ def test_without_a_socket_the_refusal_says_what_for(monkeypatch: pytest.MonkeyPa
     def refuse(*_: object) -> None:
         raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
 
-    monkeypatch.setattr(NetfilterSocket, "__init__", refuse)
+    monkeypatch.setattr(NetlinkSocket, "__init__", refuse)
     with pytest.raises(KernelRefusal, match=r"^no netlink socket for ipset: Protocol not supported"):
         NetlinkSets()
 

@@ -17,8 +17,8 @@ from netpol.dataplane.netlink import (
     ACKNOWLEDGE,
     EXCLUSIVE,
     IPSET,
-    NetfilterSocket,
     NetlinkError,
+    NetlinkSocket,
     Request,
     attribute,
     attributes,
@@ -29,7 +29,7 @@ from netpol.dataplane.netlink import (
 
 ERROR, DONE, DATA = 2, 3, IPSET | 7
 
-Connect = Callable[..., tuple[NetfilterSocket, "ScriptedKernel"]]
+Connect = Callable[..., tuple[NetlinkSocket, "ScriptedKernel"]]
 
 
 @given(st.lists(st.tuples(st.integers(0, 0x3FFF), st.binary(max_size=40))))
@@ -103,9 +103,9 @@ class ScriptedKernel:
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    def connect(reply: Callable[[list[int]], Iterator[bytes | OSError]]) -> tuple[NetfilterSocket, ScriptedKernel]:
+    def connect(reply: Callable[[list[int]], Iterator[bytes | OSError]]) -> tuple[NetlinkSocket, ScriptedKernel]:
         kernel = ScriptedKernel(reply)
-        connection = NetfilterSocket()
+        connection = NetlinkSocket()
         connection.close()
         monkeypatch.setattr(connection, "_socket", kernel)
         return connection, kernel
@@ -267,7 +267,7 @@ def test_a_socket_that_cannot_be_set_up_is_given_back(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(netlink, "enlarge_receive_buffer", refuse)
     with pytest.raises(OSError, match="Protocol not available"):
-        NetfilterSocket()
+        NetlinkSocket()
     assert [kernel.fileno() for kernel in opened] == [-1]
 
 
@@ -275,7 +275,7 @@ def test_a_socket_that_cannot_be_set_up_is_given_back(monkeypatch: pytest.Monkey
 def test_without_rights_the_system_limits_the_buffer(private_network: None) -> None:
     os.seteuid(65534)
     try:
-        with NetfilterSocket() as connection, pytest.raises(NetlinkError, match="Operation not permitted"):
+        with NetlinkSocket() as connection, pytest.raises(NetlinkError, match="Operation not permitted"):
             connection.call(Request(IPSET | 3, attribute(1, b"\x07"), socket.AF_INET))
     finally:
         os.seteuid(0)
@@ -283,7 +283,7 @@ def test_without_rights_the_system_limits_the_buffer(private_network: None) -> N
 
 @pytest.mark.kernel
 def test_the_kernel_answers(private_network: None) -> None:
-    with NetfilterSocket() as connection:
+    with NetlinkSocket() as connection:
         version = attribute(1, b"\x07")
         assert connection.dump(Request(IPSET | 7, version, socket.AF_INET)) == []
         destroy = Request(IPSET | 3, version + text_attribute(2, "absent"), socket.AF_INET, EXCLUSIVE)

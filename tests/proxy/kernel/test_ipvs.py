@@ -12,7 +12,7 @@ from typing import Self
 import pytest
 from dying_socket import DEATHS, Death, bury
 
-from netpol.dataplane.netlink import NetfilterSocket, NetlinkError, Request, attribute
+from netpol.dataplane.netlink import NetlinkError, NetlinkSocket, Request, attribute
 from netpol.errors import KernelRefusal
 from netpol.model.ports import Protocol
 from netpol.settings import ConnectionTimeouts
@@ -75,17 +75,17 @@ Script = Callable[[Mapping[int, int]], tuple[NetlinkServers, ScriptedIpvs]]
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Script:
     def connect(numbers: Mapping[int, int]) -> tuple[NetlinkServers, ScriptedIpvs]:
         kernel = ScriptedIpvs(numbers)
-        monkeypatch.setattr(ipvs, "NetfilterSocket", lambda **_: kernel)
+        monkeypatch.setattr(ipvs, "NetlinkSocket", lambda **_: kernel)
         return NetlinkServers(), kernel
 
     return connect
 
 
 def test_a_kernel_without_ipvs_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(_: NetfilterSocket, request: Request) -> list[bytes]:
+    def ask(_: NetlinkSocket, request: Request) -> list[bytes]:
         raise NetlinkError(errno.ENOENT)
 
-    monkeypatch.setattr(NetfilterSocket, "ask", ask)
+    monkeypatch.setattr(NetlinkSocket, "ask", ask)
     with pytest.raises(KernelRefusal, match=r"^virtual servers cannot be read: the kernel has no IPVS \(modprobe ip_v"):
         NetlinkServers()
 
@@ -101,7 +101,7 @@ def test_no_socket_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(ipvs, "NetfilterSocket", refuse)
+    monkeypatch.setattr(ipvs, "NetlinkSocket", refuse)
     with pytest.raises(KernelRefusal, match=r"^no netlink socket for IPVS: Operation not permitted"):
         NetlinkServers()
 

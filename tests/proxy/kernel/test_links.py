@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 from dying_socket import DEATHS, Death, bury
 
-from netpol.dataplane.netlink import NetfilterSocket, NetlinkError, Request
+from netpol.dataplane.netlink import NetlinkError, NetlinkSocket, Request
 from netpol.errors import KernelRefusal
 from proxy.kernel import links
 from proxy.kernel.links import DummyLink, NetlinkLinks
@@ -25,17 +25,17 @@ def test_no_socket_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(links, "NetfilterSocket", refuse)
+    monkeypatch.setattr(links, "NetlinkSocket", refuse)
     with pytest.raises(KernelRefusal, match=r"^no netlink socket for links: Operation not permitted"):
         DummyLink()
 
 
 def test_a_kernel_without_such_links_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: NetfilterSocket, request: Request) -> None:
+    def refuse(_: NetlinkSocket, request: Request) -> None:
         raise NetlinkError(errno.ENODEV if request.kind == 18 else errno.EOPNOTSUPP)
 
-    monkeypatch.setattr(NetfilterSocket, "ask", refuse)
-    monkeypatch.setattr(NetfilterSocket, "call", refuse)
+    monkeypatch.setattr(NetlinkSocket, "ask", refuse)
+    monkeypatch.setattr(NetlinkSocket, "call", refuse)
     with (
         DummyLink() as link,
         pytest.raises(KernelRefusal, match=r"^link kube-dummy-if cannot be added: .*modprobe"),
@@ -44,14 +44,14 @@ def test_a_kernel_without_such_links_is_told_of(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_link_that_does_not_stay_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(_: NetfilterSocket, request: Request) -> list[bytes]:
+    def ask(_: NetlinkSocket, request: Request) -> list[bytes]:
         raise NetlinkError(errno.ENODEV)
 
-    def call(_: NetfilterSocket, request: Request) -> None:
+    def call(_: NetlinkSocket, request: Request) -> None:
         raise NetlinkError(errno.EEXIST)
 
-    monkeypatch.setattr(NetfilterSocket, "ask", ask)
-    monkeypatch.setattr(NetfilterSocket, "call", call)
+    monkeypatch.setattr(NetlinkSocket, "ask", ask)
+    monkeypatch.setattr(NetlinkSocket, "call", call)
     with NetlinkLinks() as all_links, pytest.raises(KernelRefusal, match="somebody removes it at once"):
         all_links.ensure_tunnel("kube-tunnel-if", ip_address("10.244.0.1"))
 

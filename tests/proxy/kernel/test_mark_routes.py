@@ -69,6 +69,6 @@ def test_no_socket_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(mark_routes, "NetfilterSocket", refuse)
+    monkeypatch.setattr(mark_routes, "NetlinkSocket", refuse)
     with pytest.raises(KernelRefusal, match=r"^no netlink socket for routes: Operation not permitted"):
         MarkRoutes()
