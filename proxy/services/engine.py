@@ -5,7 +5,8 @@
           -> endpoints of each service ───────────┘
 
 A service is made anew where the service itself, its endpoints or what it may have has changed, and all of them
-where this node has: its zone, or its addresses for node ports. The state depends on the present only.
+where this node has: its zone, or its addresses for node ports. The state depends on the present only, but that what
+is known of this node outlives its object.
 """
 
 from __future__ import annotations
@@ -164,13 +165,17 @@ class ProxyEngine:
         return concerned & self._services.keys()
 
     def _put_node(self, name: str, node: Node | None) -> frozenset[ObjectName]:
-        """Another node only matters for what is its own, and so no service's."""
-        touched = self._claims.place_node(name, node)
+        """Another node only matters for what is its own, and so no service's.
+
+        This one is here, so where its object is gone, what that said last is true: kubelet registers it again.
+        """
         if name != self._name:
-            return touched
+            return self._claims.place_node(name, node)
+        if node is None:
+            return frozenset()
         self._own = node
-        self._desired.put_pod_ranges(() if node is None else node.pod_cidrs)
-        return touched | self._settle_down()
+        self._desired.put_pod_ranges(node.pod_cidrs)
+        return self._claims.place_node(name, node) | self._settle_down()
 
     def _settle_down(self) -> frozenset[ObjectName]:
         """What is said of this node is so; returns the services that depend on it."""

@@ -39,6 +39,7 @@ from proxy.services.rules import port_of
 Name = TypeVar("Name")
 
 NAMES = [("shop", "a"), ("shop", "b"), ("shop", "c"), ("web", "a"), ("web", "b")]
+OWN = Key(Kind.NODE, "", "n1")
 MARKED_ALIKE = [("192.0.2.1", 1080), ("192.0.2.2", 1251)]
 """TCP to these has the same mark."""
 
@@ -169,7 +170,7 @@ LATER: st.SearchStrategy[Event] = st.one_of(
 @st.composite
 def histories(draw: st.DrawFn) -> list[Event]:
     """A cluster with something of everything, and what becomes of it."""
-    start = [Fact(Key(Kind.NODE, "", "n1"), Node("n1", (address("172.16.0.1"),), zone="a"))]
+    start = [Fact(OWN, Node("n1", (address("172.16.0.1"),), zone="a"))]
     start += draw(st.lists(facts(), min_size=10, max_size=20))
     return [start, *draw(st.lists(LATER, min_size=5, max_size=15))]
 
@@ -197,14 +198,15 @@ class World:
     unavailable: Unavailable = Unavailable(frozenset())
 
     def learn(self, event: Event) -> None:
-        """The event has come to pass."""
+        """The event has come to pass; what is known of the own node outlives its object."""
         match event:
             case NodeAddresses():
                 self.addresses = event
             case Unavailable():
                 self.unavailable = event
             case _:
-                self.objects.update({fact.key: fact.value for fact in event})
+                known = {fact.key: fact.value for fact in event}
+                self.objects.update({key: value for key, value in known.items() if value is not None or key != OWN})
 
     def events(self) -> list[Event]:
         """All of it, in another order than it came in."""

@@ -180,8 +180,24 @@ def test_the_zone_decides_whose_hints_count() -> None:
     assert destinations(known) == {"10.1.0.1:80"}
     assert known.apply(put(replace(OWN, zone="b"))).servers == {CLUSTER, NODE_PORT}
     assert destinations(known) == {"10.2.0.1:80"}
-    known.apply(gone(OWN))
+    known.apply(put(replace(OWN, zone="")))
     assert destinations(known) == {"10.1.0.1:80", "10.2.0.1:80"}
+
+
+def test_this_node_is_what_it_was_while_it_has_no_object() -> None:
+    asked = service("web/outside", "10.96.0.2", external="172.16.0.1")
+    known = engine(put(OWN, FRONT, PODS, asked))
+    servers, tables = dict(known.servers), dict(known.tables())
+    assert known.apply(gone(OWN)) == Touched()
+    assert (known.servers, known.tables()) == (servers, tables)
+    assert "an address of node n1" in str(known.notices["web", "outside"])
+    assert known.apply(put(OWN)) == Touched()
+    moved = known.apply(put(replace(OWN, addresses=(address("172.16.0.2"),))))
+    assert moved.servers >= {NODE_PORT, server("172.16.0.2:30080/TCP")}
+
+
+def test_before_this_node_has_an_object_there_is_nothing_to_keep() -> None:
+    assert engine(put(FRONT)).apply(gone(OWN)) == Touched()
 
 
 def test_the_nodes_pods_are_not_masqueraded() -> None:
