@@ -13,6 +13,11 @@ from netpol.model.services import SchedulerFlag
 
 DEFAULT_SCHEDULER = "rr"
 
+SERVING_WEIGHT = 1
+"""Of every destination that is to get connections: a service's endpoints are all alike."""
+DRAINING_WEIGHT = 0
+"""Of one that keeps the connections it has, and gets no more."""
+
 
 class Forwarding(enum.Enum):
     """How a packet gets to its destination; the values are IPVS' numbers."""
@@ -30,6 +35,24 @@ class Origin(enum.Enum):
     NODE_PORT = "node port"
     EXTERNAL = "external"
     LOAD_BALANCER = "load balancer"
+
+    @property
+    def takes_external_traffic(self) -> bool:
+        """True where the service's external traffic policy decides which endpoints serve, not the internal one."""
+        return self is not Origin.CLUSTER
+
+    @property
+    def has_outside_address(self) -> bool:
+        """True where clients outside the cluster reach the service at an address of its own, not at a node's."""
+        return self in (Origin.EXTERNAL, Origin.LOAD_BALANCER)
+
+    @property
+    def may_be_others(self) -> bool:
+        """True where a virtual server that was there first may be that of a program beside, which keeps it.
+
+        Nobody but a service proxy has servers for the others: one that is there was left by another of them.
+        """
+        return self in (Origin.EXTERNAL, Origin.LOAD_BALANCER)
 
 
 class ServerAddress(NamedTuple):
@@ -78,6 +101,13 @@ class Destination(NamedTuple):
         return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
 
 
+class ServerDestination(NamedTuple):
+    """One destination of one virtual server."""
+
+    key: ServerKey
+    destination: Destination
+
+
 @dataclass(frozen=True, slots=True)
 class Scheduling:
     """How connections are given to destinations; with `persistence_seconds`, a client stays where it was."""
@@ -89,7 +119,7 @@ class Scheduling:
 
 @dataclass(frozen=True, slots=True)
 class VirtualServer:
-    """A virtual server as it should be: each destination with weight 1.
+    """A virtual server as it should be: each destination with `SERVING_WEIGHT`.
 
     `title` is for people: the service and the name of its port.
     """
@@ -126,12 +156,17 @@ class Traffic(NamedTuple):
 class HeldDestination:
     """A destination as the kernel has it; its connections are as of the read."""
 
-    weight: int = 1
+    weight: int = SERVING_WEIGHT
     forwarding: Forwarding | None = Forwarding.MASQUERADE
-    """None for a way that is never asked for here."""
+    """None for a forwarding method of IPVS that the proxy has no use for: direct routing, the node itself."""
     active: int = field(default=0, compare=False)
     inactive: int = field(default=0, compare=False)
     persistent: int = field(default=0, compare=False)
+
+    @property
+    def is_draining(self) -> bool:
+        """True where it only keeps the connections it has."""
+        return self.weight == DRAINING_WEIGHT
 
     @property
     def connections(self) -> int:
@@ -181,13 +216,13 @@ class AddDestination:
 
     key: ServerKey
     destination: Destination
-    weight: int = 1
+    weight: int = SERVING_WEIGHT
     forwarding: Forwarding = Forwarding.MASQUERADE
 
 
 @dataclass(frozen=True, slots=True)
 class EditDestination:
-    """Give the destination another weight; at 0 it keeps the connections it has, and gets no more."""
+    """Give the destination another weight."""
 
     key: ServerKey
     destination: Destination

@@ -26,10 +26,10 @@ from netpol.settings import ConnectionTimeouts, ProxySettings
 from proxy import names
 from proxy.answering_pods import Returning
 from proxy.kernel.protocols import Bridges, ServiceLink, Sysctls, Tunnels, VirtualServers
-from proxy.model import Origin, ServerAddress, ServerKey, ServerMark, ServerStep, VirtualServer
+from proxy.model import ServerAddress, ServerDestination, ServerKey, ServerMark, ServerStep, VirtualServer
 from proxy.outcome import Outcome
 from proxy.planning.draining import Draining
-from proxy.planning.plan import Manners, Route, plan
+from proxy.planning.plan import Constraints, plan
 from proxy.planning.shadow import ServerShadow
 from proxy.planning.staging import bound, held_back, meanwhile, spared
 from proxy.planning.stale_flows import StaleFlows
@@ -38,8 +38,6 @@ from proxy.services.desired import Touched
 _HAIRPINS = frozenset(map(names.hairpin_set, Family))
 MOST_LOOKS = 3
 """How often the filter table is read again where it had to be written."""
-
-_FOR_THE_WORLD = frozenset({Origin.EXTERNAL, Origin.LOAD_BALANCER})
 
 
 class Wanted(Protocol):
@@ -97,7 +95,7 @@ class _Part:
     sets: frozenset[str] = frozenset()
     tables: Collection[TableName] = ()
     tunnels: bool = False
-    ended: frozenset[Route] = frozenset()
+    ended: frozenset[ServerDestination] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ class Programming:
         self._writers = writers
         self._timeouts = settings.timeouts
         """What is still to be set: what others set later is theirs."""
-        self._manners = Manners(self._is_ours, settings.excluded, drains=settings.graceful_seconds > 0)
+        self._constraints = Constraints(self._is_ours, settings.excluded, drains=settings.graceful_seconds > 0)
         self._draining = Draining(settings.graceful_seconds)
         self._keeper = Keeper(writers.kernel)
         self._returning = Returning(writers.tunnels)
@@ -236,7 +234,7 @@ class Programming:
         self, part: _Part, now: float, write: Callable[[_Part, Mapping[str, IpSet]], tuple[Step, ...]]
     ) -> Outcome:
         desired = {key: self._wanted.servers[key] for key in part.servers if key in self._wanted.servers}
-        found = plan(desired, self._shadow.part(part.servers), self._manners, part.ended)
+        found = plan(desired, self._shadow.part(part.servers), self._constraints, part.ended)
         part = self._settled_conflicts(part, found.conflicts)
         wanted = spared(
             {name: each for name, each in self._wanted.sets().items() if name in part.sets}, self._conflicts
@@ -340,7 +338,7 @@ class Programming:
         """Of servers that are theirs who had them first, it is known whether others have them by now."""
         unsure = (key for key in keys if key not in self._shadow.servers or key in self._conflicts)
         found = ((key, self._wanted.servers.get(key)) for key in unsure)
-        self._read_again([key for key, server in found if server is not None and server.origin in _FOR_THE_WORLD])
+        self._read_again([key for key, server in found if server is not None and server.origin.may_be_others])
 
     def _read_again(self, keys: Iterable[ServerKey]) -> None:
         for key in keys:

@@ -7,9 +7,10 @@ from typing import Protocol
 
 from netpol.model.networks import Address
 from netpol.model.notices import Notice
+from netpol.model.service_annotations import ServiceAnnotation
 from netpol.model.snapshot import ObjectName
 from proxy.model import Origin, ServerKey
-from proxy.services.served import DIRECT_RETURN_FIELD, Served
+from proxy.services.served import Served
 
 _ADDRESS_FIELD = {Origin.EXTERNAL: "spec.externalIPs", Origin.LOAD_BALANCER: "status.loadBalancer.ingress"}
 
@@ -53,4 +54,4 @@ def _unreachable(found: Found, served: Mapping[ObjectName, Served]) -> Iterator[
         return
     for name, each in served.items():
         for pod in each.tunnels.keys() & found.unreachable.keys():
-            yield Notice("Service", *name, DIRECT_RETURN_FIELD, found.unreachable[pod])
+            yield Notice("Service", *name, ServiceAnnotation.DIRECT_RETURN.field, found.unreachable[pod])

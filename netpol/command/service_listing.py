@@ -58,7 +58,9 @@ class ListedServer:
         return sorted(self.held.destinations.items(), key=lambda each: (each[0].address.packed, each[0].port))
 
 
-def listed(held: Iterable[HeldServer], sets: Mapping[str, IpSet], marking: Iterable[str] = ()) -> list[ListedServer]:
+def listed_servers(
+    held: Iterable[HeldServer], sets: Mapping[str, IpSet], marking: Iterable[str] = ()
+) -> list[ListedServer]:
     """The virtual servers, ours first and by service, as the service proxy's sets tell of them.
 
     `marking` are the rules that mark packets of direct return. Those of others are known by that nothing tells of them.

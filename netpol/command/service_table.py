@@ -66,7 +66,7 @@ def _endpoint_json(destination: Destination, held: HeldDestination) -> dict[str,
         "port": destination.port,
         "forwarding": None if held.forwarding is None else held.forwarding.name.lower(),
         "weight": held.weight,
-        "draining": held.weight == 0,
+        "draining": held.is_draining,
         "active": held.active,
         "inactive": held.inactive,
         "persistent": held.persistent,
@@ -99,12 +99,12 @@ def _rows(server: ListedServer) -> Iterator[Row]:
 
 
 def _endpoint_cells(destination: Destination, held: HeldDestination) -> tuple[Cell, ...]:
-    paint = None if held.weight else Paint.FAINT
+    paint = Paint.FAINT if held.is_draining else None
     texts = (str(destination), str(held.weight), str(held.active), str(held.inactive))
     return tuple(Cell(text, paint) for text in texts)
 
 
 def _remark(server: ListedServer, held: HeldDestination) -> str:
-    draining = "" if held.weight else "draining"
+    draining = "draining" if held.is_draining else ""
     directly = f"answers directly ({server.held.key})" if held.forwarding is Forwarding.TUNNEL else ""
     return "; ".join(filter(None, (draining, directly)))

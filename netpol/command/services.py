@@ -14,7 +14,7 @@ from netpol.command.aligned import UNBOUNDED
 from netpol.command.arguments import add_output_argument
 from netpol.command.kernel_arguments import require_root
 from netpol.command.look import Look, look_of
-from netpol.command.service_listing import ListedServer, listed
+from netpol.command.service_listing import ListedServer, listed_servers
 from netpol.command.service_table import server_json, service_lines
 from netpol.command.switches import Switch, add_switch
 from netpol.compiler.ruleset import Hook, TableName
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 def read() -> list[ListedServer]:
     """Every virtual server of this network namespace."""
     with NetlinkServers() as servers, NetlinkSets(ownership=SERVICE_PROXY) as sets:
-        return listed(servers.read().values(), sets.read(), list(_marking()))
+        return listed_servers(servers.read().values(), sets.read(), list(_marking()))
 
 
 def _marking() -> Iterator[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from netpol.model.networks import Address, Network, parse_network
 from netpol.model.notices import Notice
 from netpol.model.ports import PROTOCOLS_WITH_PORTS, Protocol
+from netpol.model.service_annotations import ServiceAnnotation
 from netpol.model.services import Service, ServicePort, TrafficPolicy
 from netpol.source.addresses import read_address
 from netpol.source.fields import FieldPath, Fields, Reading, is_integer, render, shown
@@ -19,9 +20,6 @@ from netpol.source.objects import read_created, read_identity
 from netpol.source.ports import is_port
 from netpol.source.service_annotations import (
     ANNOTATIONS,
-    HAIRPIN_ANNOTATION,
-    LOCAL_ANNOTATION,
-    SKIP_ANNOTATION,
     is_on,
     read_direct_return,
     read_flags,
@@ -129,7 +127,7 @@ def _with_addresses(service: Service, spec: Fields, status: Fields, annotations:
         # A balancer that is a proxy sends to nodes' own addresses, and may be known by a host's name only.
         if entry.get("ipMode") != "Proxy" and entry.get("ip") not in (None, "")
     ]
-    skipped = is_on(annotations, SKIP_ANNOTATION, noticed)
+    skipped = is_on(annotations, ServiceAnnotation.SKIP_LOAD_BALANCER, noticed)
     return dataclasses.replace(
         service,
         load_balancer_addresses=() if skipped else _addresses(ingress, noticed),
@@ -204,13 +202,13 @@ def _affinity_seconds(spec: Fields, noticed: Reading) -> int | None:
 
 def _with_annotations(service: Service, annotations: Fields, noticed: Reading) -> Service:
     """The service with what its annotations ask for."""
-    if is_on(annotations, LOCAL_ANNOTATION, noticed):
+    if is_on(annotations, ServiceAnnotation.LOCAL, noticed):
         local = TrafficPolicy.LOCAL
         service = dataclasses.replace(service, internal_policy=local, external_policy=local)
     return dataclasses.replace(
         service,
         scheduler=read_scheduler(annotations, noticed),
         scheduler_flags=read_flags(annotations, noticed),
-        hairpin=is_on(annotations, HAIRPIN_ANNOTATION, noticed),
+        hairpin=is_on(annotations, ServiceAnnotation.HAIRPIN, noticed),
         direct_return=read_direct_return(annotations, noticed),
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from proxy.model import HeldServer, ServerKey
-from proxy.planning.plan import DRAINING, Route
+from proxy.model import HeldServer, ServerDestination, ServerKey
 
 LOOK_SECONDS = 1.0
 """How often connections are counted, while something drains."""
@@ -16,7 +15,7 @@ class Draining:
 
     def __init__(self, graceful_seconds: float) -> None:
         self._graceful_seconds = graceful_seconds
-        self._deadlines: dict[ServerKey, dict[Route, float]] = {}
+        self._deadlines: dict[ServerKey, dict[ServerDestination, float]] = {}
         self._looked = 0.0
 
     def __len__(self) -> int:
@@ -27,26 +26,26 @@ class Draining:
         """The servers that something drains of."""
         return frozenset(self._deadlines)
 
-    def follow(self, keys: Iterable[ServerKey], draining: Iterable[Route], now: float) -> None:
+    def follow(self, keys: Iterable[ServerKey], draining: Iterable[ServerDestination], now: float) -> None:
         """Of these servers exactly these drain; those that did already keep their deadline."""
         if not self._deadlines:
             self._looked = now
-        found: dict[ServerKey, dict[Route, float]] = {}
-        for route in draining:
-            known = self._deadlines.get(route.key, {})
-            found.setdefault(route.key, {})[route] = known.get(route, now + self._graceful_seconds)
+        found: dict[ServerKey, dict[ServerDestination, float]] = {}
+        for pair in draining:
+            known = self._deadlines.get(pair.key, {})
+            found.setdefault(pair.key, {})[pair] = known.get(pair, now + self._graceful_seconds)
         for key in keys:
             self._deadlines.pop(key, None)
         self._deadlines.update(found)
 
-    def ended(self, held: Mapping[ServerKey, HeldServer], now: float) -> frozenset[Route]:
+    def ended(self, held: Mapping[ServerKey, HeldServer], now: float) -> frozenset[ServerDestination]:
         """Those of these servers, as read a moment ago, whose connections have ended, or whose time is over."""
         self._looked = now
         return frozenset(
-            route
+            pair
             for key in held.keys() & self._deadlines.keys()
-            for route, deadline in self._deadlines[key].items()
-            if now >= deadline or _has_ended(route, held[key])
+            for pair, deadline in self._deadlines[key].items()
+            if now >= deadline or _has_ended(pair, held[key])
         )
 
     def next_look(self, now: float) -> float | None:
@@ -57,7 +56,7 @@ class Draining:
         return max(0.0, min(self._looked + LOOK_SECONDS, first) - now)
 
 
-def _has_ended(route: Route, server: HeldServer) -> bool:
+def _has_ended(pair: ServerDestination, server: HeldServer) -> bool:
     """True where it has no connections, and gets none: a count while it did says nothing."""
-    found = server.destinations.get(route.destination)
-    return found is not None and found.weight == DRAINING and not found.connections
+    found = server.destinations.get(pair.destination)
+    return found is not None and found.is_draining and not found.connections

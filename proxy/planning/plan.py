@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from netpol.model.networks import Network
 from netpol.model.ports import Protocol
 from proxy.model import (
+    DRAINING_WEIGHT,
+    SERVING_WEIGHT,
     AddDestination,
     AddServer,
     Destination,
@@ -18,39 +20,24 @@ from proxy.model import (
     Forwarding,
     HeldDestination,
     HeldServer,
-    Origin,
     RemoveDestination,
     RemoveServer,
     ServerAddress,
+    ServerDestination,
     ServerKey,
     ServerStep,
     VirtualServer,
 )
 
-SERVING = 1
-"""The weight of every destination that is to get connections: a service's endpoints are all alike."""
-DRAINING = 0
-"""The weight of one that keeps those it has."""
-
-_YIELDING = frozenset({Origin.CLUSTER, Origin.NODE_PORT})
-"""What nobody but a service proxy has servers for: one that is there was left by another of them."""
-
 Server = TypeVar("Server", VirtualServer, HeldServer)
 
 
-class Route(NamedTuple):
-    """One destination of one virtual server."""
-
-    key: ServerKey
-    destination: Destination
-
-
 @dataclass(frozen=True, slots=True)
-class Manners:
-    """How servers that are there are dealt with.
+class Constraints:
+    """What keeps a plan from writing the whole difference at once.
 
-    `is_ours` says of one that is held whether it was made here. Servers in `excluded` networks that nobody desires
-    stay, whosoever they are. Without `drains`, destinations go at once.
+    A server that is held and is not `is_ours` was made by another program. Servers in `excluded` networks that
+    nobody desires stay, whosever they are. With `drains`, a destination that nobody desires keeps its connections.
     """
 
     is_ours: Callable[[ServerKey], bool]
@@ -70,16 +57,16 @@ class Plan:
 
     steps: tuple[ServerStep, ...] = ()
     conflicts: frozenset[ServerKey] = frozenset()
-    draining: frozenset[Route] = frozenset()
-    stale: frozenset[Route] = frozenset()
-    older: frozenset[Route] = frozenset()
+    draining: frozenset[ServerDestination] = frozenset()
+    stale: frozenset[ServerDestination] = frozenset()
+    older: frozenset[ServerDestination] = frozenset()
 
 
 def plan(
     desired: Mapping[ServerKey, VirtualServer],
     held: Mapping[ServerKey, HeldServer],
-    manners: Manners,
-    ended: Collection[Route] = (),
+    constraints: Constraints,
+    ended: Collection[ServerDestination] = (),
 ) -> Plan:
     """The steps that make the held servers those that are desired; none where they are.
 
@@ -91,21 +78,21 @@ def plan(
     conflicts = frozenset(
         key
         for key, server in desired.items()
-        if key in held and server.origin not in _YIELDING and not manners.is_ours(key)
+        if key in held and server.origin.may_be_others and not constraints.is_ours(key)
     )
     wanted = [server for key, server in _in_order(desired) if key not in conflicts]
     gone = [
         server
         for key, server in _in_order(held)
-        if key not in desired and manners.is_ours(key) and _may_go(key, manners)
+        if key not in desired and constraints.is_ours(key) and _may_go(key, constraints)
     ]
-    differences = [_Difference.between(server, held.get(server.key), manners, ended) for server in wanted]
+    differences = [_Difference.between(server, held.get(server.key), constraints, ended) for server in wanted]
     return Plan(
         (*(step for each in differences for step in each.steps()), *(RemoveServer(server.key) for server in gone)),
         conflicts,
-        frozenset(route for each in differences for route in each.draining()),
-        frozenset(chain((route for each in differences for route in each.stale()), *map(_datagrams_to, gone))),
-        frozenset(route for each in differences for route in each.older()),
+        frozenset(pair for each in differences for pair in each.draining()),
+        frozenset(chain((pair for each in differences for pair in each.stale()), *map(_datagrams_to, gone))),
+        frozenset(pair for each in differences for pair in each.older()),
     )
 
 
@@ -118,23 +105,27 @@ class _Difference:
     found: Mapping[Destination, HeldDestination]
     added: tuple[Destination, ...]
     replaced: tuple[Destination, ...]
-    """Those with another way to them."""
+    """Those that packets are forwarded to by another method."""
     revived: tuple[Destination, ...]
     drained: tuple[Destination, ...]
     removed: tuple[Destination, ...]
 
     @classmethod
     def between(
-        cls, wanted: VirtualServer, held: HeldServer | None, manners: Manners, ended: Collection[Route]
+        cls,
+        wanted: VirtualServer,
+        held: HeldServer | None,
+        constraints: Constraints,
+        ended: Collection[ServerDestination],
     ) -> _Difference:
         found = {} if held is None else held.destinations
         kept = [each for each in _sorted(wanted.destinations) if each in found]
         left = [each for each in _sorted(found) if each not in wanted.destinations]
-        drains = manners.drains and wanted.protocol is not Protocol.UDP
+        drains = constraints.drains and wanted.protocol is not Protocol.UDP
         drained = [
             each
             for each in left
-            if drains and found[each].forwarding is not None and Route(wanted.key, each) not in ended
+            if drains and found[each].forwarding is not None and ServerDestination(wanted.key, each) not in ended
         ]
         return cls(
             wanted,
@@ -143,7 +134,9 @@ class _Difference:
             added=tuple(each for each in _sorted(wanted.destinations) if each not in found),
             replaced=tuple(each for each in kept if found[each].forwarding is not wanted.forwarding),
             revived=tuple(
-                each for each in kept if found[each].forwarding is wanted.forwarding and found[each].weight != SERVING
+                each
+                for each in kept
+                if found[each].forwarding is wanted.forwarding and found[each].weight != SERVING_WEIGHT
             ),
             drained=tuple(drained),
             removed=tuple(each for each in left if each not in drained),
@@ -156,43 +149,43 @@ class _Difference:
             yield AddServer(key, self.wanted.scheduling)
         elif self.held.scheduling != self.wanted.scheduling:
             yield EditServer(key, self.wanted.scheduling)
-        yield from (AddDestination(key, each, SERVING, forwarding) for each in self.added)
+        yield from (AddDestination(key, each, SERVING_WEIGHT, forwarding) for each in self.added)
         for each in self.replaced:
             yield RemoveDestination(key, each)
-            yield AddDestination(key, each, SERVING, forwarding)
-        yield from (EditDestination(key, each, SERVING, forwarding) for each in self.revived)
+            yield AddDestination(key, each, SERVING_WEIGHT, forwarding)
+        yield from (EditDestination(key, each, SERVING_WEIGHT, forwarding) for each in self.revived)
         for each in self.drained:
             found = self.found[each]
-            if found.weight != DRAINING:
-                yield EditDestination(key, each, DRAINING, found.forwarding or Forwarding.MASQUERADE)
+            if not found.is_draining:
+                yield EditDestination(key, each, DRAINING_WEIGHT, found.forwarding or Forwarding.MASQUERADE)
         yield from (RemoveDestination(key, each) for each in self.removed)
 
-    def draining(self) -> Iterator[Route]:
-        return (Route(self.wanted.key, each) for each in self.drained)
+    def draining(self) -> Iterator[ServerDestination]:
+        return (ServerDestination(self.wanted.key, each) for each in self.drained)
 
-    def stale(self) -> Iterator[Route]:
+    def stale(self) -> Iterator[ServerDestination]:
         """Datagrams that came before there was a server were the node's own, and conntrack remembers that."""
         key = self.wanted.key
         if not isinstance(key, ServerAddress) or key.protocol is not Protocol.UDP:
             return
         yield from self.older()
-        yield from (Route(key, each) for each in (*self.replaced, *self.removed))
+        yield from (ServerDestination(key, each) for each in (*self.replaced, *self.removed))
 
-    def older(self) -> Iterator[Route]:
+    def older(self) -> Iterator[ServerDestination]:
         """Such connections count as judged, wherever the server would send what comes by them (X5)."""
         key = self.wanted.key
         if self.held is None and isinstance(key, ServerAddress):
-            yield Route(key, Destination(key.address, key.port))
+            yield ServerDestination(key, Destination(key.address, key.port))
 
 
-def _may_go(key: ServerKey, manners: Manners) -> bool:
-    return not (isinstance(key, ServerAddress) and any(key.address in network for network in manners.excluded))
+def _may_go(key: ServerKey, constraints: Constraints) -> bool:
+    return not (isinstance(key, ServerAddress) and any(key.address in network for network in constraints.excluded))
 
 
-def _datagrams_to(server: HeldServer) -> Iterator[Route]:
+def _datagrams_to(server: HeldServer) -> Iterator[ServerDestination]:
     """Where the server sent datagrams; nothing of another protocol."""
     if isinstance(server.key, ServerAddress) and server.key.protocol is Protocol.UDP:
-        yield from (Route(server.key, each) for each in server.destinations)
+        yield from (ServerDestination(server.key, each) for each in server.destinations)
 
 
 def _in_order(servers: Mapping[ServerKey, Server]) -> list[tuple[ServerKey, Server]]:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 from netpol.dataplane.kernel import Flows
 from netpol.model.networks import family_of
-from proxy.model import ServerAddress
-from proxy.planning.plan import Route
+from proxy.model import ServerAddress, ServerDestination
 
 
 class StaleFlows:
@@ -19,9 +18,9 @@ class StaleFlows:
 
     def __init__(self, flows: Flows) -> None:
         self._flows = flows
-        self._routes: set[Route] = set()
+        self._routes: set[ServerDestination] = set()
 
-    def add(self, routes: Iterable[Route]) -> None:
+    def add(self, routes: Iterable[ServerDestination]) -> None:
         """What has the protocol of the server, and goes there, is to be forgotten when it is time to."""
         self._routes.update(routes)
 

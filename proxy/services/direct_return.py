@@ -14,13 +14,10 @@ from netpol.model.networks import Address, Family
 from netpol.model.services import EndpointGroup, Service
 from netpol.model.snapshot import ObjectName
 from proxy.claims.claims import Granted
-from proxy.model import Origin, ServerAddress, ServerMark
+from proxy.model import ServerAddress, ServerMark
 from proxy.names import MARK_BASE, MARK_MASK
 
 Key = TypeVar("Key", Address, ServerMark)
-
-OUTSIDE = frozenset({Origin.EXTERNAL, Origin.LOAD_BALANCER})
-"""What a service is reached for by clients outside, at addresses of its own."""
 
 
 def mark_of(key: ServerAddress) -> ServerMark:
@@ -51,7 +48,7 @@ class Wish(NamedTuple):
 def wish_of(service: Service, groups: Iterable[EndpointGroup], granted: Granted, families: Collection[Family]) -> Wish:
     """What the service wishes that is granted this; of node ports and cluster addresses nothing is wished."""
     keys = frozenset(
-        key for key, grant in granted.servers.items() if grant.origin in OUTSIDE and key.family in families
+        key for key, grant in granted.servers.items() if grant.origin.has_outside_address and key.family in families
     )
     addresses = frozenset(key.address for key in keys)
     return Wish(addresses, keys, next(_translations(service, groups), "")) if service.direct_return else Wish(addresses)

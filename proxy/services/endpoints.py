@@ -13,7 +13,7 @@ from proxy.model import Destination
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NodeTopology:
     """Where this node is; `zone` is "" where nobody says."""
 
     node: str
@@ -21,7 +21,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenEndpoints:
     """The endpoints that traffic goes to, and those of them that are on this node."""
 
     destinations: frozenset[Destination] = frozenset()
@@ -41,23 +41,23 @@ _Candidates = Mapping[Destination, _Candidate]
 
 
 def choose(
-    groups: Iterable[EndpointGroup], port: ServicePort, family: Family, policy: TrafficPolicy, place: Place
-) -> Choice:
+    groups: Iterable[EndpointGroup], port: ServicePort, family: Family, policy: TrafficPolicy, topology: NodeTopology
+) -> ChosenEndpoints:
     """The endpoints of the family that serve the port for who comes by a policy.
 
     These are the ready ones; where none is, those that serve while they terminate. Of LOCAL only this node's
     are considered, so that the others' being ready changes nothing. Hints count for CLUSTER, and for what is
     ready: what drains is a last resort, wherever it is.
     """
-    candidates = _candidates(groups, port, family, place)
+    candidates = _candidates(groups, port, family, topology)
     if policy is TrafficPolicy.LOCAL:
         candidates = {each: known for each, known in candidates.items() if known.local}
     ready = {each: known for each, known in candidates.items() if known.ready}
-    chosen = (_hinted(ready, place) if policy is TrafficPolicy.CLUSTER else ready) or candidates
-    return Choice(frozenset(chosen), frozenset(each for each, known in chosen.items() if known.local))
+    chosen = (_hinted(ready, topology) if policy is TrafficPolicy.CLUSTER else ready) or candidates
+    return ChosenEndpoints(frozenset(chosen), frozenset(each for each, known in chosen.items() if known.local))
 
 
-def ready_on_node(groups: Iterable[EndpointGroup], families: Collection[Family], place: Place) -> int:
+def ready_on_node(groups: Iterable[EndpointGroup], families: Collection[Family], topology: NodeTopology) -> int:
     """How many endpoints of this node are ready, however many ports each serves on (the health check's node port).
 
     An endpoint of two families has an address of each: it is one, so the family that has more of them counts.
@@ -66,12 +66,14 @@ def ready_on_node(groups: Iterable[EndpointGroup], families: Collection[Family],
     for group in groups:
         for each in group.endpoints if group.ports else ():
             family = family_of(each.address)
-            if family in found and each.ready and _is_local(each, place) and not speciality(each.address):
+            if family in found and each.ready and _is_local(each, topology) and not speciality(each.address):
                 found[family].add(each.address)
     return max(map(len, found.values()), default=0)
 
 
-def _candidates(groups: Iterable[EndpointGroup], port: ServicePort, family: Family, place: Place) -> _Candidates:
+def _candidates(
+    groups: Iterable[EndpointGroup], port: ServicePort, family: Family, topology: NodeTopology
+) -> _Candidates:
     """What serves the port in any way. Of several states that one endpoint is said to be in, the best counts."""
     found: dict[Destination, _Candidate] = {}
     for endpoint, number in _endpoints(groups, port):
@@ -79,7 +81,9 @@ def _candidates(groups: Iterable[EndpointGroup], port: ServicePort, family: Fami
         if family_of(address) is not family or speciality(address):
             continue
         if endpoint.ready or (endpoint.serving and endpoint.terminating):
-            candidate = _Candidate(endpoint.ready, _is_local(endpoint, place), endpoint.node_hints, endpoint.zone_hints)
+            candidate = _Candidate(
+                endpoint.ready, _is_local(endpoint, topology), endpoint.node_hints, endpoint.zone_hints
+            )
             destination = Destination(address, number)
             known = found.get(destination)
             found[destination] = candidate if known is None else _best(known, candidate)
@@ -94,8 +98,8 @@ def _endpoints(groups: Iterable[EndpointGroup], port: ServicePort) -> Iterator[t
                 yield from ((endpoint, own.number) for endpoint in group.endpoints)
 
 
-def _is_local(endpoint: Endpoint, place: Place) -> bool:
-    return endpoint.node != "" and endpoint.node == place.node
+def _is_local(endpoint: Endpoint, topology: NodeTopology) -> bool:
+    return endpoint.node != "" and endpoint.node == topology.node
 
 
 def _best(one: _Candidate, other: _Candidate) -> _Candidate:
@@ -115,14 +119,14 @@ def _either(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
     return one | other if one and other else frozenset()
 
 
-def _hinted(ready: _Candidates, place: Place) -> _Candidates:
+def _hinted(ready: _Candidates, topology: NodeTopology) -> _Candidates:
     """Those hinted for this node, else those for its zone; all, where not every one has such a hint or none fits."""
     if all(each.node_hints for each in ready.values()):
-        near = {destination: each for destination, each in ready.items() if place.node in each.node_hints}
+        near = {destination: each for destination, each in ready.items() if topology.node in each.node_hints}
         if near:
             return near
-    if place.zone and all(each.zone_hints for each in ready.values()):
-        near = {destination: each for destination, each in ready.items() if place.zone in each.zone_hints}
+    if topology.zone and all(each.zone_hints for each in ready.values()):
+        near = {destination: each for destination, each in ready.items() if topology.zone in each.zone_hints}
         if near:
             return near
     return ready

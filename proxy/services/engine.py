@@ -27,7 +27,7 @@ from proxy.claims.claims import Claims, Granted
 from proxy.model import ServerKey, VirtualServer
 from proxy.services.desired import NOTHING, Desired, Touched
 from proxy.services.direct_return import DirectReturns, Wish, wish_of
-from proxy.services.endpoints import Place
+from proxy.services.endpoints import NodeTopology
 from proxy.services.served import HealthCheck, Served, ThisNode, node_port_addresses, serve
 
 __all__ = ["ProxyEngine", "Touched"]
@@ -52,7 +52,7 @@ class ProxyEngine:
         self._slices_by_service: dict[ObjectName, dict[ObjectName, EndpointSlice]] = {}
         self._own: Node | None = None
         self._own_addresses: frozenset[Address] = frozenset()
-        self._node = ThisNode(Place(node_name), families, settings)
+        self._node = ThisNode(NodeTopology(node_name), families, settings)
         self._claims = Claims(settings)
         self._direct_returns = DirectReturns()
         self._circular = CircularEndpoints()
@@ -179,11 +179,11 @@ class ProxyEngine:
 
     def _settle_down(self) -> frozenset[ObjectName]:
         """What is said of this node is so; returns the services that depend on it."""
-        place = Place(self._name, "" if self._own is None else self._own.zone)
+        topology = NodeTopology(self._name, "" if self._own is None else self._own.zone)
         families = self._node.families
         addresses = node_port_addresses(self._own, self._own_addresses, families, self._settings)
         own = self._own_addresses.union(() if self._own is None else self._own.addresses)
-        settled = replace(self._node, place=place, addresses=addresses, own=own)
+        settled = replace(self._node, topology=topology, addresses=addresses, own=own)
         if settled == self._node:
             return frozenset()
         self._node = settled

@@ -11,6 +11,7 @@ from netpol.compiler.ruleset import Member
 from netpol.model.networks import Address, Family, family_of
 from netpol.model.notices import Notice
 from netpol.model.objects import Node
+from netpol.model.service_annotations import ServiceAnnotation
 from netpol.model.services import EndpointGroup, Service, ServicePort, TrafficPolicy
 from netpol.settings import ProxySettings
 from proxy import names
@@ -25,12 +26,9 @@ from proxy.model import (
     ServerMark,
     VirtualServer,
 )
-from proxy.services.direct_return import OUTSIDE, mark_of
-from proxy.services.endpoints import Choice, Place, choose, ready_on_node
+from proxy.services.direct_return import mark_of
+from proxy.services.endpoints import ChosenEndpoints, NodeTopology, choose, ready_on_node
 from proxy.services.rules import admitted, endpoint_of, port_of, to_itself
-
-SCHEDULER_FIELD = "metadata.annotations[kube-router.io/service.scheduler]"
-DIRECT_RETURN_FIELD = "metadata.annotations[kube-router.io/service.dsr]"
 
 
 class Return(enum.Enum):
@@ -58,7 +56,7 @@ class ThisNode:
     does not have.
     """
 
-    place: Place
+    topology: NodeTopology
     families: tuple[Family, ...]
     settings: ProxySettings
     addresses: frozenset[Address] = frozenset()
@@ -126,11 +124,11 @@ def serve(
 
 
 class _Draft:
-    """A service's share, server by server."""
+    """What a service asks of this node, gathered server by server."""
 
-    def __init__(self, service: Service, groups: Sequence[EndpointGroup], node: ThisNode, way: Return) -> None:
-        self._service, self._groups, self._node, self._way = service, groups, node, way
-        self._choices: dict[tuple[ServicePort, Family, TrafficPolicy], Choice] = {}
+    def __init__(self, service: Service, groups: Sequence[EndpointGroup], node: ThisNode, answers: Return) -> None:
+        self._service, self._groups, self._node, self._return = service, groups, node, answers
+        self._choices: dict[tuple[ServicePort, Family, TrafficPolicy], ChosenEndpoints] = {}
         self._scheduling = _scheduling(service, node.unavailable)
         self._may_reach_itself = service.hairpin or node.settings.hairpin
         self._servers: dict[ServerKey, VirtualServer] = {}
@@ -144,7 +142,7 @@ class _Draft:
         """The service's port has this virtual server, where the family is served."""
         if key.family not in self._node.families:
             return
-        if self._way is Return.DIRECT and origin in OUTSIDE:
+        if self._return is Return.DIRECT and origin.has_outside_address:
             self._answer_directly(key, port, origin)
         else:
             self._translate(key, port, origin)
@@ -156,7 +154,7 @@ class _Draft:
         service = self._service
         health_check = None
         if service.external_policy is TrafficPolicy.LOCAL and service.health_check_node_port is not None:
-            ready = ready_on_node(self._groups, self._node.families, self._node.place)
+            ready = ready_on_node(self._groups, self._node.families, self._node.topology)
             health_check = HealthCheck(service.health_check_node_port, ready)
         return Served(
             servers=self._servers,
@@ -186,7 +184,7 @@ class _Draft:
         if self._may_reach_itself:
             for each in choice.local:
                 self._member(names.hairpin_set(family), to_itself(each, key.protocol))
-        if origin is not Origin.CLUSTER and self._service.external_policy is TrafficPolicy.LOCAL:
+        if origin.takes_external_traffic and self._service.external_policy is TrafficPolicy.LOCAL:
             self._keeping.add(key)
             for each in choice.local:
                 self._member(names.local_set(family), endpoint_of(each, key.protocol))
@@ -209,7 +207,7 @@ class _Draft:
                     self._member(names.sources_set(key.family), member)
 
     def _server(
-        self, key: ServerKey, port: ServicePort, origin: Origin, choice: Choice, forwarding: Forwarding
+        self, key: ServerKey, port: ServicePort, origin: Origin, choice: ChosenEndpoints, forwarding: Forwarding
     ) -> None:
         title = f"{self._service}:{port.name or port.number}"
         self._servers[key] = VirtualServer(key, origin, self._scheduling, choice.destinations, forwarding, title)
@@ -217,12 +215,12 @@ class _Draft:
     def _member(self, name: str, member: Member) -> None:
         self._members.setdefault(name, set()).add(member)
 
-    def _choose(self, port: ServicePort, family: Family, origin: Origin) -> Choice:
+    def _choose(self, port: ServicePort, family: Family, origin: Origin) -> ChosenEndpoints:
         service = self._service
-        policy = service.internal_policy if origin is Origin.CLUSTER else service.external_policy
+        policy = service.external_policy if origin.takes_external_traffic else service.internal_policy
         question = port, family, policy
         if question not in self._choices:
-            self._choices[question] = choose(self._groups, port, family, policy, self._node.place)
+            self._choices[question] = choose(self._groups, port, family, policy, self._node.topology)
         return self._choices[question]
 
 
@@ -236,7 +234,7 @@ def _scheduling(service: Service, unavailable: Collection[str]) -> Scheduling:
 def _notices(service: Service, node: ThisNode, obstacle: str) -> Iterator[Notice]:
     if service.scheduler in node.unavailable:
         instead = f"the kernel has no scheduler {service.scheduler!r}: {DEFAULT_SCHEDULER} is used instead"
-        yield Notice("Service", service.namespace, service.name, SCHEDULER_FIELD, instead)
+        yield Notice("Service", service.namespace, service.name, ServiceAnnotation.SCHEDULER.field, instead)
     if obstacle:
         instead = f"{obstacle}: it is served by translation instead"
-        yield Notice("Service", service.namespace, service.name, DIRECT_RETURN_FIELD, instead)
+        yield Notice("Service", service.namespace, service.name, ServiceAnnotation.DIRECT_RETURN.field, instead)

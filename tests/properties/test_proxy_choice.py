@@ -13,9 +13,9 @@ from netpol.model.networks import Family, family_of
 from netpol.model.ports import Protocol
 from netpol.model.services import Endpoint, EndpointGroup, EndpointPort, TrafficPolicy
 from proxy.model import Destination
-from proxy.services.endpoints import Choice, Place, choose, ready_on_node
+from proxy.services.endpoints import ChosenEndpoints, NodeTopology, choose, ready_on_node
 
-HERE = Place("n1", "east")
+HERE = NodeTopology("n1", "east")
 PORT = service_port("http=80/TCP")
 CLUSTER, LOCAL = TrafficPolicy.CLUSTER, TrafficPolicy.LOCAL
 
@@ -51,7 +51,7 @@ _GROUPS = st.builds(EndpointGroup, st.lists(_endpoints(), min_size=1, max_size=5
 GROUPS = st.lists(_GROUPS, max_size=4)
 
 
-def chosen(groups: Iterable[EndpointGroup], policy: TrafficPolicy, family: Family = Family.IPV4) -> Choice:
+def chosen(groups: Iterable[EndpointGroup], policy: TrafficPolicy, family: Family = Family.IPV4) -> ChosenEndpoints:
     return choose(groups, PORT, family, policy, HERE)
 
 

@@ -26,7 +26,7 @@ from proxy.model import (
     VirtualServer,
 )
 from proxy.planning.draining import Draining
-from proxy.planning.plan import Manners, plan
+from proxy.planning.plan import Constraints, plan
 from proxy.planning.shadow import ServerShadow
 
 EXCLUDED = parse_network("10.96.0.4/30")
@@ -81,8 +81,8 @@ def test_the_kernel_then_serves_what_is_desired_and_a_second_plan_is_empty(
 ) -> None:
     kernel = kernel_with(found)
     before = kernel.read()
-    manners = Manners(own.__contains__, [EXCLUDED])
-    made = plan(desired, before, manners)
+    constraints = Constraints(own.__contains__, [EXCLUDED])
+    made = plan(desired, before, constraints)
     shadow = ServerShadow(before)
     kernel.apply(made.steps)
     shadow.follow(made.steps)
@@ -102,7 +102,7 @@ def test_the_kernel_then_serves_what_is_desired_and_a_second_plan_is_empty(
         assert (key in after) is (excluded or key not in own)
     assert after.keys() <= before.keys() | desired.keys()
     again = plan(
-        desired, after, Manners(lambda key: key not in made.conflicts and key in own | desired.keys(), [EXCLUDED])
+        desired, after, Constraints(lambda key: key not in made.conflicts and key in own | desired.keys(), [EXCLUDED])
     )
     assert (again.steps, again.draining, again.conflicts) == ((), made.draining, made.conflicts)
 
@@ -112,12 +112,12 @@ def test_a_plan_of_some_servers_is_the_part_of_the_plan_that_is_theirs(
     desired: dict[ServerKey, VirtualServer], found: Found, own: frozenset[ServerKey], some: frozenset[ServerKey]
 ) -> None:
     held = kernel_with(found).read()
-    manners = Manners(own.__contains__, [EXCLUDED])
-    whole = plan(desired, held, manners)
+    constraints = Constraints(own.__contains__, [EXCLUDED])
+    whole = plan(desired, held, constraints)
     part = plan(
         {key: each for key, each in desired.items() if key in some},
         {key: each for key, each in held.items() if key in some},
-        manners,
+        constraints,
     )
     assert part.steps == tuple(step for step in whole.steps if step.key in some)
     assert part.conflicts == whole.conflicts & some
@@ -129,10 +129,10 @@ def test_a_plan_of_some_servers_is_the_part_of_the_plan_that_is_theirs(
 def test_nothing_drains_for_ever(desired: dict[ServerKey, VirtualServer], found: Found) -> None:
     """Connections end or do not: after the time that is given, only what is desired is there."""
     kernel, draining = kernel_with(found), Draining(30.0)
-    manners = Manners(lambda _: True)
+    constraints = Constraints(lambda _: True)
     for now in (0.0, 1.0, 31.0):
         held = kernel.read()
-        made = plan(desired, held, manners, draining.ended(held, now))
+        made = plan(desired, held, constraints, draining.ended(held, now))
         kernel.apply(made.steps)
         draining.follow(KEYS, made.draining, now)
         for route in made.draining:

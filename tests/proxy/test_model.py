@@ -32,3 +32,19 @@ def test_what_passes_through_makes_no_other_server() -> None:
     assert busy == HeldDestination()
     assert busy != HeldDestination(weight=0)
     assert HeldServer(VIP, Scheduling(), traffic=Traffic(connections=9)) == HeldServer(VIP, Scheduling())
+
+
+def test_what_each_origin_means_for_who_serves_it() -> None:
+    assert [each for each in Origin if each.takes_external_traffic] == [
+        Origin.NODE_PORT,
+        Origin.EXTERNAL,
+        Origin.LOAD_BALANCER,
+    ]
+    assert [each for each in Origin if each.has_outside_address] == [Origin.EXTERNAL, Origin.LOAD_BALANCER]
+    assert [each for each in Origin if each.may_be_others] == [Origin.EXTERNAL, Origin.LOAD_BALANCER]
+
+
+def test_a_destination_without_weight_drains() -> None:
+    assert HeldDestination(weight=0).is_draining
+    assert not HeldDestination(weight=1).is_draining
+    assert not HeldDestination(weight=100).is_draining

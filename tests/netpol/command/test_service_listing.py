@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from netpol.command.service_listing import ListedServer, Record, listed
+from netpol.command.service_listing import ListedServer, Record, listed_servers
 from netpol.compiler.ruleset import AddressPort, IpSet, SetType
 from netpol.dataplane.render import render_rule
 from netpol.model.networks import Family
@@ -48,21 +48,21 @@ def shown(found: list[ListedServer]) -> list[tuple[str, str, str, bool]]:
 
 def test_a_record_tells_the_service_and_what_the_server_is_for() -> None:
     http = key("10.96.0.10")
-    (found,) = listed([held(http)], sets({http: "shop/web:http cluster"}))
+    (found,) = listed_servers([held(http)], sets({http: "shop/web:http cluster"}))
     assert found == ListedServer(held(http), http, Record("shop/web:http", "cluster"), is_ours=True)
     assert (found.namespace, found.name) == ("shop", "web")
 
 
 def test_what_a_server_is_for_may_have_several_words_and_a_port_may_be_a_number() -> None:
     port = key("192.0.2.1", 30080)
-    (found,) = listed([held(port)], sets({port: "shop/web:80 node port"}))
+    (found,) = listed_servers([held(port)], sets({port: "shop/web:80 node port"}))
     assert (found.record, found.name) == (Record("shop/web:80", "node port"), "web")
 
 
 def test_ours_come_first_by_service_and_others_by_address() -> None:
     web, other, foreign = key("10.96.0.10"), key("10.96.0.9"), key("198.51.100.1")
     records = {web: "shop/web:http cluster", other: "shop/api:http cluster"}
-    found = listed([held(key("198.51.100.2")), held(foreign), held(web), held(other)], sets(records))
+    found = listed_servers([held(key("198.51.100.2")), held(foreign), held(web), held(other)], sets(records))
     assert shown(found) == [
         ("shop/api:http", "cluster", "10.96.0.9:80/TCP", True),
         ("shop/web:http", "cluster", "10.96.0.10:80/TCP", True),
@@ -73,7 +73,7 @@ def test_ours_come_first_by_service_and_others_by_address() -> None:
 
 def test_the_protocol_and_the_port_belong_to_the_record() -> None:
     dns = key("10.96.0.10", 53, Protocol.UDP)
-    found = listed(
+    found = listed_servers(
         [held(key("10.96.0.10", 53)), held(key("10.96.0.10", 54, Protocol.UDP))], sets({dns: "a/b:c cluster"})
     )
     assert not any(each.is_ours for each in found)
@@ -85,26 +85,26 @@ def test_a_mark_of_ours_stands_for_what_its_rule_marks(address: str) -> None:
     marks = {mark_of(outside): outside}
     (rules,) = mangle_table(outside.family, marks).chains.values()
     marking = [render_rule(rule, outside.family) for rule in rules]
-    (found,) = listed([held(mark_of(outside))], sets({}), marking)
+    (found,) = listed_servers([held(mark_of(outside))], sets({}), marking)
     assert (found.where, found.is_ours) == (str(outside), True)
 
 
 def test_a_mark_of_ours_without_a_record_is_ours_and_one_of_others_is_not() -> None:
     ours, theirs = mark_of(key("203.0.113.7")), ServerMark(Family.IPV4, 7)
-    found = listed([held(theirs), held(ours)], sets({}))
+    found = listed_servers([held(theirs), held(ours)], sets({}))
     assert shown(found) == [("", "", str(ours), True), ("", "", "mark 0x7 of IPv4", False)]
 
 
 def test_a_server_at_an_address_of_the_link_is_ours_whoever_made_it() -> None:
-    (found,) = listed([held(key("10.96.0.10"))], sets({}, bound=("10.96.0.10",)))
+    (found,) = listed_servers([held(key("10.96.0.10"))], sets({}, bound=("10.96.0.10",)))
     assert found.is_ours
     assert (found.namespace, found.name) == ("", "")
 
 
 def test_without_sets_nothing_is_ours() -> None:
-    assert not listed([held(key("10.96.0.10"))], {})[0].is_ours
+    assert not listed_servers([held(key("10.96.0.10"))], {})[0].is_ours
 
 
 def test_endpoints_are_in_the_order_of_their_addresses() -> None:
-    (found,) = listed([held(key("10.96.0.10"), "10.0.0.10", "10.0.0.9")], {})
+    (found,) = listed_servers([held(key("10.96.0.10"), "10.0.0.10", "10.0.0.9")], {})
     assert [str(destination) for destination, _ in found.destinations] == ["10.0.0.9:8080", "10.0.0.10:8080"]

@@ -1,24 +1,18 @@
-"""kube-router's annotations of services."""
+"""What kube-router's annotations of a Service ask for."""
 
 from __future__ import annotations
 
 import pytest
 
+from netpol.model.service_annotations import ServiceAnnotation
 from netpol.model.services import SchedulerFlag
 from netpol.source.fields import Reading
-from netpol.source.service_annotations import (
-    HAIRPIN_ANNOTATION,
-    LOCAL_ANNOTATION,
-    SKIP_ANNOTATION,
-    is_on,
-    read_direct_return,
-    read_flags,
-    read_scheduler,
-)
+from netpol.source.service_annotations import is_on, read_direct_return, read_flags, read_scheduler
 
 FIRST, SECOND, THIRD = SchedulerFlag
 SCHEDULER, FLAGS = "kube-router.io/service.scheduler", "kube-router.io/service.schedflags"
 DIRECT_RETURN = "kube-router.io/service.dsr"
+LOCAL, HAIRPIN = "kube-router.io/service.local", "kube-router.io/service.hairpin"
 
 
 @pytest.fixture(name="reading")
@@ -30,34 +24,26 @@ def problems(reading: Reading) -> list[str]:
     return [str(problem) for problem in reading.problems]
 
 
-def test_the_names_are_kube_routers() -> None:
-    assert (LOCAL_ANNOTATION, HAIRPIN_ANNOTATION, SKIP_ANNOTATION) == (
-        "kube-router.io/service.local",
-        "kube-router.io/service.hairpin",
-        "kube-router.io/service.skiplbips",
-    )
-
-
 @pytest.mark.parametrize("text", ["", "true", "yes", "1", "anything"])
 def test_presence_turns_on(text: str, reading: Reading) -> None:
-    assert is_on({HAIRPIN_ANNOTATION: text}, HAIRPIN_ANNOTATION, reading)
+    assert is_on({HAIRPIN: text}, ServiceAnnotation.HAIRPIN, reading)
     assert problems(reading) == []
 
 
-@pytest.mark.parametrize("annotations", [{}, {LOCAL_ANNOTATION: None}, {HAIRPIN_ANNOTATION: "true"}])
+@pytest.mark.parametrize("annotations", [{}, {LOCAL: None}, {HAIRPIN: "true"}])
 def test_absence_does_not(annotations: dict[str, object], reading: Reading) -> None:
-    assert not is_on(annotations, LOCAL_ANNOTATION, reading)
+    assert not is_on(annotations, ServiceAnnotation.LOCAL, reading)
     assert problems(reading) == []
 
 
 @pytest.mark.parametrize("text", ["false", "False", " no ", "0"])
 def test_nor_does_what_says_the_opposite(text: str, reading: Reading) -> None:
-    assert not is_on({LOCAL_ANNOTATION: text}, LOCAL_ANNOTATION, reading)
+    assert not is_on({LOCAL: text}, ServiceAnnotation.LOCAL, reading)
     assert problems(reading) == []
 
 
 def test_what_is_no_text_turns_nothing_on_and_is_told(reading: Reading) -> None:
-    assert not is_on({LOCAL_ANNOTATION: True}, LOCAL_ANNOTATION, reading)
+    assert not is_on({LOCAL: True}, ServiceAnnotation.LOCAL, reading)
     assert problems(reading) == [
         "metadata.annotations[kube-router.io/service.local]: must be a string, not true",
     ]

@@ -6,9 +6,16 @@ import pytest
 from builders import address
 
 from netpol.model.ports import Protocol
-from proxy.model import Destination, HeldDestination, HeldServer, Scheduling, ServerAddress, ServerKey
+from proxy.model import (
+    Destination,
+    HeldDestination,
+    HeldServer,
+    Scheduling,
+    ServerAddress,
+    ServerDestination,
+    ServerKey,
+)
 from proxy.planning.draining import Draining
-from proxy.planning.plan import Route
 
 WEB = ServerAddress(address("10.96.0.10"), Protocol.TCP, 80)
 SHOP = ServerAddress(address("10.96.0.11"), Protocol.TCP, 80)
@@ -25,7 +32,7 @@ def read(key: ServerKey, **destinations: HeldDestination) -> dict[ServerKey, Hel
 def draining() -> Draining:
     """One of two servers drains since the start."""
     draining = Draining(30.0)
-    draining.follow([WEB, SHOP], [Route(WEB, ONE)], START)
+    draining.follow([WEB, SHOP], [ServerDestination(WEB, ONE)], START)
     return draining
 
 
@@ -54,11 +61,11 @@ def test_the_last_look_is_at_the_deadline(draining: Draining) -> None:
 )
 def test_it_lasts_while_there_is_a_connection(draining: Draining, busy: HeldDestination) -> None:
     assert draining.ended(read(WEB, one=busy, two=HeldDestination()), START + 29) == frozenset()
-    assert draining.ended(read(WEB, one=HeldDestination(0)), START + 29) == {Route(WEB, ONE)}
+    assert draining.ended(read(WEB, one=HeldDestination(0)), START + 29) == {ServerDestination(WEB, ONE)}
 
 
 def test_it_ends_at_the_deadline_whoever_is_connected(draining: Draining) -> None:
-    assert draining.ended(read(WEB, one=HeldDestination(0, active=3)), START + 30) == {Route(WEB, ONE)}
+    assert draining.ended(read(WEB, one=HeldDestination(0, active=3)), START + 30) == {ServerDestination(WEB, ONE)}
 
 
 def test_a_count_while_it_got_connections_says_nothing(draining: Draining) -> None:
@@ -70,17 +77,17 @@ def test_only_what_was_read_can_have_ended(draining: Draining) -> None:
 
 
 def test_a_deadline_stays_while_others_come(draining: Draining) -> None:
-    draining.follow([WEB], [Route(WEB, ONE), Route(WEB, TWO)], START + 20)
+    draining.follow([WEB], [ServerDestination(WEB, ONE), ServerDestination(WEB, TWO)], START + 20)
     assert len(draining) == 2
     busy = read(WEB, one=HeldDestination(0, active=1), two=HeldDestination(0, active=1))
-    assert draining.ended(busy, START + 30) == {Route(WEB, ONE)}
-    assert draining.ended(busy, START + 50) == {Route(WEB, ONE), Route(WEB, TWO)}
+    assert draining.ended(busy, START + 30) == {ServerDestination(WEB, ONE)}
+    assert draining.ended(busy, START + 50) == {ServerDestination(WEB, ONE), ServerDestination(WEB, TWO)}
 
 
 def test_what_drains_no_more_starts_anew_the_next_time(draining: Draining) -> None:
     draining.follow([WEB], [], START + 20)
     assert draining.next_look(START + 20) is None
-    draining.follow([WEB], [Route(WEB, ONE)], START + 25)
+    draining.follow([WEB], [ServerDestination(WEB, ONE)], START + 25)
     assert draining.ended(read(WEB, one=HeldDestination(0, active=1)), START + 54) == frozenset()
 
 

@@ -23,11 +23,12 @@ from proxy.model import (
     RemoveServer,
     Scheduling,
     ServerAddress,
+    ServerDestination,
     ServerKey,
     ServerMark,
     VirtualServer,
 )
-from proxy.planning.plan import Manners, Plan, Route, plan
+from proxy.planning.plan import Constraints, Plan, plan
 
 VIP = ServerAddress(address("10.96.0.10"), Protocol.TCP, 80)
 DNS = ServerAddress(address("10.96.0.2"), Protocol.UDP, 53)
@@ -35,8 +36,8 @@ MARK = ServerMark(Family.IPV4, 0x4E000001)
 ONE, TWO, THREE = (Destination(address(f"10.0.0.{number}"), 8080) for number in (1, 2, 3))
 RR, LC = Scheduling(), Scheduling("lc")
 
-OURS = Manners(lambda _: True)
-OTHERS = Manners(lambda _: False)
+OURS = Constraints(lambda _: True)
+OTHERS = Constraints(lambda _: False)
 
 
 def server(
@@ -59,10 +60,10 @@ SERVES, DRAINS = HeldDestination(), HeldDestination(weight=0)
 def planned(
     desired: Iterable[VirtualServer],
     found: Iterable[HeldServer],
-    manners: Manners = OURS,
-    ended: Iterable[Route] = (),
+    constraints: Constraints = OURS,
+    ended: Iterable[ServerDestination] = (),
 ) -> Plan:
-    return plan({each.key: each for each in desired}, {each.key: each for each in found}, manners, frozenset(ended))
+    return plan({each.key: each for each in desired}, {each.key: each for each in found}, constraints, frozenset(ended))
 
 
 def test_nothing_is_to_be_done_where_nothing_differs() -> None:
@@ -90,26 +91,26 @@ def test_an_endpoint_that_comes_is_one_message() -> None:
 def test_an_endpoint_that_goes_drains() -> None:
     found = planned([server(VIP, ONE)], [held(VIP, ONE, TWO)])
     assert found.steps == (EditDestination(VIP, TWO, 0),)
-    assert found.draining == {Route(VIP, TWO)}
+    assert found.draining == {ServerDestination(VIP, TWO)}
 
 
 def test_one_that_drains_already_goes_on() -> None:
     found = planned([server(VIP, ONE)], [held(VIP, ONE, draining=[TWO])])
-    assert found == Plan(draining=frozenset({Route(VIP, TWO)}))
+    assert found == Plan(draining=frozenset({ServerDestination(VIP, TWO)}))
 
 
 def test_one_that_has_drained_goes() -> None:
-    found = planned([server(VIP, ONE)], [held(VIP, ONE, draining=[TWO])], ended=[Route(VIP, TWO)])
+    found = planned([server(VIP, ONE)], [held(VIP, ONE, draining=[TWO])], ended=[ServerDestination(VIP, TWO)])
     assert found == Plan((RemoveDestination(VIP, TWO),))
 
 
 def test_an_endpoint_that_comes_back_ends_its_draining() -> None:
-    found = planned([server(VIP, ONE, TWO)], [held(VIP, ONE, draining=[TWO])], ended=[Route(VIP, TWO)])
+    found = planned([server(VIP, ONE, TWO)], [held(VIP, ONE, draining=[TWO])], ended=[ServerDestination(VIP, TWO)])
     assert found == Plan((EditDestination(VIP, TWO, 1),))
 
 
 def test_where_nothing_is_to_drain_an_endpoint_goes_at_once() -> None:
-    found = planned([server(VIP, TWO)], [held(VIP, ONE)], Manners(lambda _: True, drains=False))
+    found = planned([server(VIP, TWO)], [held(VIP, ONE)], Constraints(lambda _: True, drains=False))
     assert found == Plan((AddDestination(VIP, TWO), RemoveDestination(VIP, ONE)))
 
 
@@ -133,22 +134,25 @@ def test_what_drains_keeps_the_way_to_it() -> None:
 
 def test_datagrams_have_no_connection_to_end() -> None:
     found = planned([server(DNS, ONE)], [held(DNS, ONE, TWO)])
-    assert found == Plan((RemoveDestination(DNS, TWO),), stale=frozenset({Route(DNS, TWO)}))
+    assert found == Plan((RemoveDestination(DNS, TWO),), stale=frozenset({ServerDestination(DNS, TWO)}))
 
 
 def test_datagrams_of_a_server_that_goes_are_sent_nowhere_any_more() -> None:
     found = planned([], [held(DNS, ONE, TWO), held(VIP, ONE)])
     assert found.steps == (RemoveServer(VIP), RemoveServer(DNS))
-    assert found.stale == {Route(DNS, ONE), Route(DNS, TWO)}
+    assert found.stale == {ServerDestination(DNS, ONE), ServerDestination(DNS, TWO)}
 
 
 def test_datagrams_that_came_before_the_server_are_the_nodes_own_no_more() -> None:
-    assert planned([server(DNS, ONE)], []).stale == {Route(DNS, Destination(DNS.address, 53))}
+    assert planned([server(DNS, ONE)], []).stale == {ServerDestination(DNS, Destination(DNS.address, 53))}
 
 
 def test_connections_are_older_than_a_server_that_is_not_there_yet() -> None:
     found = planned([server(DNS, ONE), server(VIP, ONE)], [])
-    assert found.older == {Route(DNS, Destination(DNS.address, 53)), Route(VIP, Destination(VIP.address, VIP.port))}
+    assert found.older == {
+        ServerDestination(DNS, Destination(DNS.address, 53)),
+        ServerDestination(VIP, Destination(VIP.address, VIP.port)),
+    }
     assert planned([server(VIP, ONE), server(DNS, TWO)], [held(VIP), held(DNS, ONE)]).older == frozenset()
 
 
@@ -162,7 +166,7 @@ def test_a_server_that_is_not_desired_goes_where_it_is_ours() -> None:
 
 @pytest.mark.parametrize(("network", "steps"), [("10.96.0.0/16", ()), ("10.97.0.0/16", (RemoveServer(VIP),))])
 def test_a_server_in_an_excluded_network_stays(network: str, steps: tuple[RemoveServer, ...]) -> None:
-    found = planned([], [held(VIP, ONE)], Manners(lambda _: True, [parse_network(network)]))
+    found = planned([], [held(VIP, ONE)], Constraints(lambda _: True, [parse_network(network)]))
     assert found.steps == steps
 
 

@@ -12,7 +12,7 @@ from netpol.dataplane.memory.journal import Journal
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
-from proxy.planning.plan import Route
+from proxy.model import ServerDestination
 from proxy.planning.stale_flows import StaleFlows
 
 DNS, SIX = server("10.96.0.2:53/UDP"), server("[fd00::2]:53/UDP")
@@ -39,7 +39,7 @@ def test_only_datagrams_that_the_service_sent_there_are_forgotten(flows: MemoryF
         flows.open(Family.IPV4, each, opened_to=DNS.address)
     flows.open(Family.IPV4, direct := flow("10.0.0.7", "10.0.0.1"))
     forgetting = StaleFlows(flows)
-    forgetting.add([Route(DNS, ONE)])
+    forgetting.add([ServerDestination(DNS, ONE)])
     assert forgetting.forget() == 2
     assert set(flows.read(Family.IPV4)) == {*others, direct}
     flows.open(Family.IPV4, stale[0], opened_to=DNS.address)
@@ -52,7 +52,7 @@ def test_connections_of_a_protocol_are_forgotten_with_a_server_of_it(flows: Memo
     for each in (kept, flow("10.0.0.9", "10.96.0.2", 80, Protocol.TCP)):
         flows.open(Family.IPV4, each)
     forgetting = StaleFlows(flows)
-    forgetting.add([Route(web, destination("10.96.0.2:80"))])
+    forgetting.add([ServerDestination(web, destination("10.96.0.2:80"))])
     assert forgetting.forget() == 1
     assert flows.read(Family.IPV4) == (kept,)
 
@@ -61,7 +61,7 @@ def test_both_families_are_forgotten_together(flows: MemoryFlows) -> None:
     flows.open(Family.IPV4, flow("10.0.0.9", "10.0.0.1"), opened_to=DNS.address)
     flows.open(Family.IPV6, flow("fd00:1::9", "fd00:1::1"), opened_to=SIX.address)
     forgetting = StaleFlows(flows)
-    forgetting.add([Route(DNS, ONE), Route(SIX, TWO)])
+    forgetting.add([ServerDestination(DNS, ONE), ServerDestination(SIX, TWO)])
     assert forgetting.forget() == 2
 
 
@@ -70,7 +70,7 @@ def test_what_is_refused_is_still_to_be_forgotten() -> None:
     flows = MemoryFlows(journal)
     flows.open(Family.IPV4, flow("10.0.0.9", "10.0.0.1"), opened_to=DNS.address)
     forgetting = StaleFlows(flows)
-    forgetting.add([Route(DNS, ONE)])
+    forgetting.add([ServerDestination(DNS, ONE)])
     journal.refuse(after=0)
     with pytest.raises(KernelRefusal):
         forgetting.forget()

@@ -10,18 +10,18 @@ from proxy_builders import destination, draining, endpoint, group, service_port,
 
 from netpol.model.networks import Family
 from netpol.model.services import EndpointGroup, TrafficPolicy
-from proxy.services.endpoints import Choice, Place, choose, ready_on_node
+from proxy.services.endpoints import ChosenEndpoints, NodeTopology, choose, ready_on_node
 
-HERE = Place("n1", "east")
+HERE = NodeTopology("n1", "east")
 HTTP = service_port("80/TCP")
 CLUSTER, LOCAL = TrafficPolicy.CLUSTER, TrafficPolicy.LOCAL
 
 
 def chosen(
-    *groups: EndpointGroup, policy: TrafficPolicy = CLUSTER, place: Place = HERE, family: Family = Family.IPV4
+    *groups: EndpointGroup, policy: TrafficPolicy = CLUSTER, topology: NodeTopology = HERE, family: Family = Family.IPV4
 ) -> list[str]:
     """The addresses chosen, with a star where they are this node's."""
-    choice = choose(groups, HTTP, family, policy, place)
+    choice = choose(groups, HTTP, family, policy, topology)
     assert choice.local <= choice.destinations
     return sorted(f"{each.address}{'*' * (each in choice.local)}" for each in choice.destinations)
 
@@ -31,7 +31,7 @@ def chosen(
 
 def test_ready_endpoints_of_all_nodes_serve_and_those_of_this_node_are_told() -> None:
     ours, theirs = endpoint("10.0.0.1", "n1"), endpoint("10.0.0.2", "n2")
-    assert choose([group(ours, theirs, ports="8080/TCP")], HTTP, Family.IPV4, CLUSTER, HERE) == Choice(
+    assert choose([group(ours, theirs, ports="8080/TCP")], HTTP, Family.IPV4, CLUSTER, HERE) == ChosenEndpoints(
         frozenset({destination("10.0.0.1:8080"), destination("10.0.0.2:8080")}),
         frozenset({destination("10.0.0.1:8080")}),
     )
@@ -95,8 +95,8 @@ def test_an_endpoint_is_here_where_one_of_equal_states_says_so(turn: int) -> Non
 
 
 def test_an_endpoint_of_no_node_is_not_here() -> None:
-    assert chosen(group(endpoint("10.0.0.1")), place=Place("")) == ["10.0.0.1"]
-    assert chosen(group(endpoint("10.0.0.1")), place=Place(""), policy=LOCAL) == []
+    assert chosen(group(endpoint("10.0.0.1")), topology=NodeTopology("")) == ["10.0.0.1"]
+    assert chosen(group(endpoint("10.0.0.1")), topology=NodeTopology(""), policy=LOCAL) == []
 
 
 # --- hints
@@ -137,10 +137,13 @@ def test_hints_narrow_the_choice_where_every_endpoint_has_one_and_one_fits(
 
 
 def test_without_a_zone_of_its_own_a_node_follows_no_zone_hints() -> None:
-    assert chosen(hinted("east", "west"), place=Place("n1")) == ["10.0.0.1", "10.0.0.2"]
-    assert chosen(hinted("east;n2", "west;n1"), place=Place("n1")) == ["10.0.0.2"]
+    assert chosen(hinted("east", "west"), topology=NodeTopology("n1")) == ["10.0.0.1", "10.0.0.2"]
+    assert chosen(hinted("east;n2", "west;n1"), topology=NodeTopology("n1")) == ["10.0.0.2"]
     nameless = replace(endpoint("10.0.0.1"), zone_hints=frozenset({""}))
-    assert chosen(group(nameless, endpoint("10.0.0.2", zones="west")), place=Place("n1")) == ["10.0.0.1", "10.0.0.2"]
+    assert chosen(group(nameless, endpoint("10.0.0.2", zones="west")), topology=NodeTopology("n1")) == [
+        "10.0.0.1",
+        "10.0.0.2",
+    ]
 
 
 def test_hints_of_what_is_not_ready_count_for_nothing() -> None:

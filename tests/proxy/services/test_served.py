@@ -17,11 +17,11 @@ from netpol.settings import ProxySettings
 from proxy.claims.claims import Claims, Granted
 from proxy.model import Forwarding, Origin, Scheduling, ServerAddress, ServerKey, ServerMark
 from proxy.services.direct_return import mark_of
-from proxy.services.endpoints import Place
+from proxy.services.endpoints import NodeTopology
 from proxy.services.served import HealthCheck, Served, ThisNode, node_port_addresses, serve
 
 NODE_ADDRESSES = frozenset({address("172.16.0.1"), address("fd00:16::1")})
-HERE = ThisNode(Place("n1"), tuple(Family), ProxySettings(), NODE_ADDRESSES)
+HERE = ThisNode(NodeTopology("n1"), tuple(Family), ProxySettings(), NODE_ADDRESSES)
 LOCAL = TrafficPolicy.LOCAL
 
 
