@@ -61,7 +61,7 @@ _ADDRESS_BYTES = 16
 _IS_PERSISTENT = 0x01
 _FLAG_BITS = {SchedulerFlag.FIRST: 0x08, SchedulerFlag.SECOND: 0x10, SchedulerFlag.THIRD: 0x20}
 _ALL_FLAGS = 0xFFFFFFFF
-_WAYS = {each.value: each for each in Forwarding}
+_FORWARDING_METHODS = {each.value: each for each in Forwarding}
 
 _HALF, _WORD, _SIGNED, _PAIR = struct.Struct("=H"), struct.Struct("=I"), struct.Struct("=i"), struct.Struct("=II")
 _NETWORK_HALF = struct.Struct("!H")
@@ -180,7 +180,7 @@ def decode_destination(answer: bytes, key: ServerKey) -> tuple[Destination, Held
     is_plain = not any(fields.get(_TUNNEL_TYPE, b""))
     return Destination(_decode_address(fields[_TO_ADDRESS], family), _port(fields[_TO_PORT])), HeldDestination(
         _SIGNED.unpack(fields[_WEIGHT])[0],
-        _WAYS.get(_number(fields[_FORWARDING])) if is_plain else None,
+        _FORWARDING_METHODS.get(_number(fields[_FORWARDING])) if is_plain else None,
         _number(fields[_ACTIVE]),
         _number(fields[_INACTIVE]),
         _number(fields[_PERSISTENT]),
