@@ -11,20 +11,17 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
-from typing import Self
 
 from netpol.dataplane.kernel import Flow
 from netpol.dataplane.netlink import (
     CONNTRACK,
     NESTED,
-    NetlinkError,
-    NetlinkSocket,
     Request,
     attribute,
     attributes,
 )
+from netpol.dataplane.netlink_client import NetlinkClient
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address, Family
 from netpol.model.ports import PROTOCOLS_BY_NUMBER
@@ -48,33 +45,15 @@ _PROTOCOLS_BY_SIZE = {family.bits // 8: protocols for family, protocols in PROTO
 _FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 _REASONS = {
-    errno.EPERM: "it takes root (CAP_NET_ADMIN)",
     errno.EINVAL: "the kernel cannot tell its connections (modprobe nf_conntrack_netlink)",
-    errno.ENOBUFS: "the kernel's answers were lost",
-    errno.EMSGSIZE: "the kernel's answer was cut short",
-    errno.EINTR: "the kernel kept changing while it told them",
-    errno.ETIMEDOUT: "the kernel did not answer",
 }
 
 
-class NetlinkFlows:
+class NetlinkFlows(NetlinkClient):
     """`kernel.Flows`, in the network namespace of the thread that makes it; for one thread."""
 
     def __init__(self) -> None:
-        try:
-            self._netlink = NetlinkSocket()
-        except OSError as refused:
-            raise KernelRefusal(f"no netlink socket for conntrack: {refused.strerror}") from refused
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the socket back."""
-        self._netlink.close()
+        super().__init__("conntrack", _REASONS)
 
     def read(self, *families: Family, touching: Collection[Address] | None = None) -> Sequence[Flow]:
         """Every flow of the families, or those with one of these addresses at an end.
@@ -87,7 +66,7 @@ class NetlinkFlows:
             return ()
         wanted = None if touching is None else _has_end_among(frozenset(each.packed for each in touching))
         asked = _FAMILIES[families[0]] if len(families) == 1 else socket.AF_UNSPEC
-        with _refusing("the connections cannot be read"):
+        with self._refusing("the connections cannot be read"):
             answers = self._netlink.dump(Request(_GET, family=asked), wanted)
         return tuple(_flows(answers))
 
@@ -101,13 +80,12 @@ class NetlinkFlows:
             # To the kernel, a deletion that names no flow means all of them.
             raise KernelRefusal("a connection that was not read from the kernel cannot be deleted there")
         requests = (Request(_DELETE, flow.handle, _FAMILIES[family]) for flow in wanted)
-        with _refusing("connections cannot be deleted"):
+        with self._refusing("connections cannot be deleted"):
             refusals = list(self._netlink.call_all(requests))
         for flow, refused in zip(wanted, refusals, strict=True):
             if refused is not None and refused.number != errno.ENOENT:
-                raise KernelRefusal(
-                    f"the connection from {flow.source} to {flow.destination} cannot be deleted: {_reason(refused)}"
-                ) from refused
+                which = f"the connection from {flow.source} to {flow.destination}"
+                raise KernelRefusal(f"{which} cannot be deleted: {self._reason(refused)}") from refused
 
 
 def _has_end_among(packed: frozenset[bytes]) -> Callable[[bytes], bool]:
@@ -196,16 +174,3 @@ def _destination(told: bytes) -> bytes:
 def _address(packed: bytes) -> Address:
     """The address; of many flows most have the same ends."""
     return ipaddress.ip_address(packed)
-
-
-@contextmanager
-def _refusing(what: str) -> Iterator[None]:
-    """A NetlinkError inside becomes a KernelRefusal: `what`, and why."""
-    try:
-        yield
-    except NetlinkError as refused:
-        raise KernelRefusal(f"{what}: {_reason(refused)}") from refused
-
-
-def _reason(refused: NetlinkError) -> str:
-    return _REASONS.get(refused.number, refused.strerror or str(refused))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from netpol.compiler.ruleset import IpSet, Member, SetType
 from netpol.dataplane import ipset_messages as messages
 from netpol.dataplane.kernel import SetSummary
 from netpol.dataplane.members import describe
-from netpol.dataplane.netlink import NetlinkError, NetlinkSocket
+from netpol.dataplane.netlink import NetlinkError
+from netpol.dataplane.netlink_client import NetlinkClient
 from netpol.dataplane.ownership import FIREWALL, Ownership
 from netpol.errors import KernelRefusal
 
@@ -24,15 +24,9 @@ _NO_TYPE, _TOO_MANY_SETS, _IN_USE, _BAD_PREFIX, _NO_COMMENTS = 4098, 4099, 4100,
 _TYPE_SPECIFIC = 4352
 
 _REASONS = {
-    errno.EPERM: "it takes root (CAP_NET_ADMIN)",
     errno.ENOENT: "there is no such set",
     errno.EEXIST: "a set of this name exists already",
     errno.EINVAL: "the kernel has no ip_set (modprobe ip_set), or none that understands this",
-    errno.ENOMEM: "the kernel has no memory for it",
-    errno.ENOBUFS: "the kernel's answer was lost",
-    errno.EMSGSIZE: "the kernel's answer was cut short",
-    errno.EINTR: "the sets kept changing while the kernel told them",
-    errno.ETIMEDOUT: "the kernel did not answer",
     _TOO_MANY_SETS: "the kernel holds as many sets as it can",
     _IN_USE: "a rule or another set refers to it",
     _NO_COMMENTS: "the set was made without comments",
@@ -50,30 +44,17 @@ class _Decoded(NamedTuple):
     found: IpSet | None
 
 
-class NetlinkSets:
+class NetlinkSets(NetlinkClient):
     """`kernel.Sets`, in the network namespace of the thread that makes it; for one thread.
 
     `max_members` is the room a hash is created with.
     """
 
     def __init__(self, max_members: int = messages.MAX_MEMBERS, ownership: Ownership = FIREWALL) -> None:
+        super().__init__("ipset", _REASONS)
         self._max_members = max_members
         self._is_ours = ownership.is_ours
         self._decoded: dict[str, _Decoded] = {}
-        try:
-            self._netlink = NetlinkSocket()
-        except OSError as refused:
-            raise KernelRefusal(f"no netlink socket for ipset: {refused.strerror}") from refused
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the socket back."""
-        self._netlink.close()
 
     def read(self) -> Mapping[str, IpSet]:
         """Our sets as the kernel holds them; those of others are passed over as they come.
@@ -82,7 +63,7 @@ class NetlinkSets:
         one of that name will be refused. What the kernel tells in the same bytes as the
         last time is not decoded again.
         """
-        with _refusing("the ipsets cannot be read"):
+        with self._refusing("the ipsets cannot be read"):
             answers = self._netlink.dump(messages.all_request(), self._is_about_ours)
         told = {name: tuple(each) for name, each in groupby(answers, messages.decode_name)}
         decoded = {
@@ -96,7 +77,7 @@ class NetlinkSets:
 
     def read_members(self, target: IpSet) -> frozenset[Member]:
         """What one set holds; a set that is not there is refused."""
-        with _refusing(f"ipset {target.name} cannot be read"):
+        with self._refusing(f"ipset {target.name} cannot be read"):
             found = messages.decode_set(self._netlink.dump(messages.list_request(target.name)))
         if found is None:
             raise KernelRefusal(f"ipset {target.name} cannot be read: it is of a type that is never made here")
@@ -104,7 +85,7 @@ class NetlinkSets:
 
     def survey(self) -> Mapping[str, SetSummary]:
         """What our sets are and how many members each has; no member is told."""
-        with _refusing("the ipsets cannot be surveyed"):
+        with self._refusing("the ipsets cannot be surveyed"):
             answers = self._netlink.dump(messages.headers_request(), self._is_about_ours)
         return {messages.decode_name(answer): messages.decode_summary(answer) for answer in answers}
 
@@ -120,11 +101,12 @@ class NetlinkSets:
                     f"ipset {each.name} cannot be created: its name has over {_NAME_CHARACTERS} characters"
                 )
         requests = (messages.create_request(each, self._max_members) for each in wanted)
-        with _refusing("ipsets cannot be created"):
+        with self._refusing("ipsets cannot be created"):
             refusals = list(self._netlink.call_all(requests))
         for each, refusal in zip(wanted, refusals, strict=True):
             if refusal is not None:
-                raise KernelRefusal(f"ipset {each.name} cannot be created: {_reason(refusal, each.type)}") from refusal
+                reason = self._reason(refusal, each.type)
+                raise KernelRefusal(f"ipset {each.name} cannot be created: {reason}") from refusal
 
     def add(self, target: IpSet, members: Iterable[Member]) -> None:
         """Add members to an existing set; one that is there already gets the new comment or flag.
@@ -153,7 +135,7 @@ class NetlinkSets:
                 return
             named = describe(members[number - 1]) if 0 < number <= len(members) else "members"
             raise KernelRefusal(
-                f"ipset {target.name}: cannot {doing} {named}: {_reason(refused, target.type)}"
+                f"ipset {target.name}: cannot {doing} {named}: {self._reason(refused, target.type)}"
             ) from refused
 
     def destroy(self, names: Iterable[str]) -> None:
@@ -167,7 +149,7 @@ class NetlinkSets:
         deadline = time.monotonic() + _RELEASE_SECONDS
         pause_seconds = _FIRST_PAUSE_SECONDS
         while remaining:
-            with _refusing("ipsets cannot be destroyed"):
+            with self._refusing("ipsets cannot be destroyed"):
                 refusals = list(self._netlink.call_all(map(messages.destroy_request, remaining)))
             refused = [
                 (name, refusal)
@@ -177,7 +159,8 @@ class NetlinkSets:
             for name, refusal in refused:
                 if refusal.number != _IN_USE or time.monotonic() > deadline:
                     others = f", and {len(refused) - 1} more" if len(refused) > 1 else ""
-                    raise KernelRefusal(f"ipset {name} cannot be destroyed: {_reason(refusal)}{others}") from refusal
+                    reason = self._reason(refusal)
+                    raise KernelRefusal(f"ipset {name} cannot be destroyed: {reason}{others}") from refusal
             if len(refused) == len(remaining):
                 time.sleep(pause_seconds)
                 pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
@@ -191,28 +174,18 @@ class NetlinkSets:
             if refused.number == _IN_USE:
                 return False
             if refused.number != errno.ENOENT:
-                raise KernelRefusal(f"ipset {name} cannot be destroyed: {_reason(refused)}") from refused
+                raise KernelRefusal(f"ipset {name} cannot be destroyed: {self._reason(refused)}") from refused
         return True
 
-
-@contextmanager
-def _refusing(what: str) -> Iterator[None]:
-    """A NetlinkError inside becomes a KernelRefusal: `what`, and why."""
-    try:
-        yield
-    except NetlinkError as refused:
-        raise KernelRefusal(f"{what}: {_reason(refused)}") from refused
+    def _reason(self, refusal: NetlinkError, kind: SetType | None = None) -> str:
+        """The refusal in words; numbers from 4352 on mean another thing for each type of set."""
+        if refusal.number == _TYPE_SPECIFIC and kind is not None:
+            return "there is no such set to refer to" if _lacks_set(refusal, kind) else "the set is full"
+        if refusal.number == _NO_TYPE:
+            module = f"ip_set_{kind.value.replace(':', '_').replace(',', '')}" if kind is not None else "ip_set"
+            return f"the kernel lacks this type of set (modprobe {module})"
+        return super()._reason(refusal)
 
 
 def _lacks_set(refused: NetlinkError, kind: SetType) -> bool:
     return refused.number == _TYPE_SPECIFIC and kind is SetType.SETS
-
-
-def _reason(refused: NetlinkError, kind: SetType | None = None) -> str:
-    """The refusal in words; numbers from 4352 on mean another thing for each type of set."""
-    if refused.number == _TYPE_SPECIFIC and kind is not None:
-        return "there is no such set to refer to" if _lacks_set(refused, kind) else "the set is full"
-    if refused.number == _NO_TYPE:
-        module = f"ip_set_{kind.value.replace(':', '_').replace(',', '')}" if kind is not None else "ip_set"
-        return f"the kernel lacks this type of set (modprobe {module})"
-    return _REASONS.get(refused.number, refused.strerror or str(refused))

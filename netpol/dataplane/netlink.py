@@ -13,7 +13,9 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import NamedTuple, Self
+from typing import NamedTuple
+
+from netpol.dataplane.closing import Closing
 
 NETLINK_ROUTE, NETLINK_NETFILTER, NETLINK_GENERIC = 0, 12, 16
 
@@ -126,7 +128,7 @@ def pack(request: Request, sequence: int) -> bytes:
     return head + _SUBHEADER.pack(family, version, socket.htons(resource)) + body + bytes(-length & 3)
 
 
-class NetlinkSocket:
+class NetlinkSocket(Closing):
     """A connection to the kernel in the network namespace of the thread that opens it."""
 
     def __init__(self, timeout_seconds: float = TIMEOUT_SECONDS, protocol: int = NETLINK_NETFILTER) -> None:
@@ -134,12 +136,6 @@ class NetlinkSocket:
         self._buffer = memoryview(bytearray(_DATAGRAM_BYTES))
         self._buffers = (self._buffer,)
         self._sequence = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Give the socket back."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import errno
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Self
 
-from netpol.dataplane.netlink import NETLINK_ROUTE, NetlinkError, NetlinkSocket, Request
+from netpol.dataplane.netlink import NETLINK_ROUTE, Request
+from netpol.dataplane.netlink_client import NetlinkClient
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from proxy.kernel import route_messages as messages
@@ -27,24 +27,11 @@ _IPV6 = Path("/proc/thread-self/net/if_inet6")
 """Absent where the kernel has no IPv6."""
 
 
-class MarkRoutes:
+class MarkRoutes(NetlinkClient):
     """Routes of marks in the network namespace of the thread that makes it; for one thread."""
 
     def __init__(self) -> None:
-        try:
-            self._netlink = NetlinkSocket(protocol=NETLINK_ROUTE)
-        except OSError as refused:
-            raise KernelRefusal(f"no netlink socket for routes: {refused.strerror}") from refused
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the socket back."""
-        self._netlink.close()
+        super().__init__("routes", {}, NETLINK_ROUTE)
 
     def ensure(self, marks: Collection[int]) -> None:
         """Packets with exactly these marks of ours are the node's own, in each family that the kernel has."""
@@ -71,17 +58,13 @@ class MarkRoutes:
             self._change([messages.remove_local_route_request(family, TABLE, _LOOPBACK)], (errno.ESRCH, errno.ENOENT))
 
     def _held(self, family: Family) -> Sequence[int]:
-        try:
+        with self._refusing("routing rules cannot be read"):
             answers = self._netlink.dump(messages.rules_request(family))
-        except NetlinkError as refused:
-            raise KernelRefusal(f"routing rules cannot be read: {refused.strerror}") from refused
         marks = (messages.decode_mark(answer, TABLE) for answer in answers)
         return [mark for mark in marks if mark is not None and mark & MARK_MASK == MARK_BASE]
 
     def _change(self, requests: Iterable[Request], harmless: Collection[int]) -> None:
-        try:
+        with self._refusing("marks cannot be routed to this node"):
             for refusal in self._netlink.call_all(requests):
                 if refusal is not None and refusal.number not in harmless:
                     raise refusal
-        except NetlinkError as refused:
-            raise KernelRefusal(f"marks cannot be routed to this node: {refused.strerror}") from refused

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Self
 
+from netpol.dataplane.closing import Closing
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address, Family, family_of
 from proxy.kernel.links import NetlinkLinks
@@ -42,7 +42,7 @@ _POD_SYSCTLS: Mapping[Family, Mapping[str, str]] = {
 }
 
 
-class NetlinkTunnels:
+class NetlinkTunnels(Closing):
     """`kernel.Tunnels`, in the network namespace of the thread that makes it; for one thread."""
 
     def __init__(self) -> None:
@@ -55,12 +55,6 @@ class NetlinkTunnels:
         """Whether a former process' tunnels have been looked for."""
         self._loosened: dict[str, int] = {}
         """What the filters of the node's links were."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Give the sockets back."""

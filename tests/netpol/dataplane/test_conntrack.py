@@ -183,7 +183,7 @@ def test_what_was_asked_is_told_where_ipvs_translated_it(
 
 
 def test_without_a_socket_the_refusal_says_what_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
 
     monkeypatch.setattr(NetlinkSocket, "__init__", refuse)

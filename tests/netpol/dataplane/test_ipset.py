@@ -250,7 +250,7 @@ def test_every_number_of_the_kernels_becomes_words(
 
 
 def test_without_a_socket_the_refusal_says_what_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
 
     monkeypatch.setattr(NetlinkSocket, "__init__", refuse)

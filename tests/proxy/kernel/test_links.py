@@ -10,7 +10,6 @@ from dying_socket import DEATHS, Death, bury
 
 from netpol.dataplane.netlink import NetlinkError, NetlinkSocket, Request
 from netpol.errors import KernelRefusal
-from proxy.kernel import links
 from proxy.kernel.links import DummyLink, NetlinkLinks
 
 
@@ -25,7 +24,7 @@ def test_no_socket_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(links, "NetlinkSocket", refuse)
+    monkeypatch.setattr(NetlinkSocket, "__init__", refuse)
     with pytest.raises(KernelRefusal, match=r"^no netlink socket for links: Operation not permitted"):
         DummyLink()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from dying_socket import DEATHS, Death, bury
 
+from netpol.dataplane.netlink import NetlinkSocket
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from proxy.kernel import mark_routes
@@ -69,6 +70,6 @@ def test_no_socket_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(mark_routes, "NetlinkSocket", refuse)
+    monkeypatch.setattr(NetlinkSocket, "__init__", refuse)
     with pytest.raises(KernelRefusal, match=r"^no netlink socket for routes: Operation not permitted"):
         MarkRoutes()
