@@ -21,7 +21,7 @@ class TrafficPolicy(enum.Enum):
 class SchedulerFlag(enum.Enum):
     """What a scheduler of IPVS can be told to do otherwise; each scheduler knows its own meaning of them.
 
-    The values are the words of the annotation `kube-router.io/service.schedflags`.
+    The values are words of the annotation that asks for them (`ServiceAnnotation.SCHEDULER_FLAGS`).
     """
 
     FIRST = "flag-1"
@@ -48,9 +48,9 @@ class ServicePort:
 class Service:
     """A service as a proxy sees it: those it has nothing to do with are none.
 
-    What annotations say is in the fields already: `kube-router.io/service.local` makes both policies
-    LOCAL, `service.skiplbips` takes the load balancer's addresses away. Without cluster addresses it is
-    headless, of type ExternalName or another proxy's (`service.kubernetes.io/service-proxy-name`): left alone.
+    What annotations ask for (`ServiceAnnotation`) is in the fields already: LOCAL makes both policies that,
+    SKIP_LOAD_BALANCER takes the load balancer's addresses away. Without cluster addresses it is headless, of
+    type ExternalName or another proxy's (`service.kubernetes.io/service-proxy-name`): left alone.
 
     `source_ranges` are who may use the load balancer's addresses, None being everybody; a range that
     cannot be read is not among them. `scheduler` is "" where none is asked for. `affinity_seconds` is
@@ -81,7 +81,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One address that serves, in the state of KEP-1669, with the hints of who should use it.
+    """An address behind a service, with its conditions and the hints of who should use it.
 
     Hints are empty where there are none: everybody may.
     """
@@ -89,8 +89,11 @@ class Endpoint:
     address: Address
     node: str = ""
     ready: bool = True
+    """It is to get connections: it is serving and not terminating, or its service asks for it before it is ready."""
     serving: bool = True
+    """It answers, be it while its pod is on the way out (KEP-1669)."""
     terminating: bool = False
+    """Its pod is being deleted."""
     zone_hints: frozenset[str] = frozenset()
     node_hints: frozenset[str] = frozenset()
 

@@ -6,7 +6,6 @@ noticed, and the rest of the service counts.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 
 from netpol.model.networks import Address, Network, parse_network
@@ -55,18 +54,34 @@ def decode_service(fields: Fields) -> tuple[Service, tuple[Notice, ...]]:
     annotations = reading.mapping(metadata, _METADATA, "annotations")
     spec = reading.mapping(fields, (), "spec")
     status = reading.mapping(fields, (), "status")
-    service = Service(identity.namespace, identity.name, uid=identity.uid, created=created)
     stated = _stated_addresses(spec, noticed)
-    if stated and OTHER_PROXY_LABEL not in labels and spec.get("type") != _EXTERNAL_NAME:
+    if not stated or OTHER_PROXY_LABEL in labels or spec.get("type") == _EXTERNAL_NAME:
+        service = Service(identity.namespace, identity.name, uid=identity.uid, created=created)
+    else:
         if spec.get("type") not in _TYPES:
             noticed.wrong((*_SPEC, "type"), f"{shown(spec.get('type'))} is no type; it is taken for ClusterIP")
-        service = dataclasses.replace(
-            service,
+        external_policy = _policy(spec, "externalTrafficPolicy", noticed)
+        internal_policy = _policy(spec, "internalTrafficPolicy", noticed)
+        is_local = is_on(annotations, ServiceAnnotation.LOCAL, noticed)
+        service = Service(
+            identity.namespace,
+            identity.name,
             cluster_addresses=_addresses(stated, noticed),
             ports=tuple(_ports(spec, reading)),
+            external_addresses=_addresses(_entries(spec, "externalIPs", noticed), noticed),
+            load_balancer_addresses=_load_balancer_addresses(spec, status, annotations, noticed),
+            source_ranges=_source_ranges(spec, annotations, noticed),
+            internal_policy=TrafficPolicy.LOCAL if is_local else internal_policy,
+            external_policy=TrafficPolicy.LOCAL if is_local else external_policy,
+            health_check_node_port=_health_check_node_port(spec, external_policy, noticed),
+            affinity_seconds=_affinity_seconds(spec, noticed),
+            scheduler=read_scheduler(annotations, noticed),
+            scheduler_flags=read_flags(annotations, noticed),
+            hairpin=is_on(annotations, ServiceAnnotation.HAIRPIN, noticed),
+            direct_return=read_direct_return(annotations, noticed),
+            uid=identity.uid,
+            created=created,
         )
-        service = _with_policies(_with_addresses(service, spec, status, annotations, noticed), spec, noticed)
-        service = _with_annotations(service, annotations, noticed)
     reading.unless_malformed()
     notices = (
         Notice("Service", service.namespace, service.name, render(each.path), each.message) for each in noticed.problems
@@ -113,13 +128,11 @@ def _ports(spec: Fields, reading: Reading) -> Iterator[ServicePort]:
             yield ServicePort(protocol, number, name, node_port if has_node_ports else None)
 
 
-def _with_addresses(service: Service, spec: Fields, status: Fields, annotations: Fields, noticed: Reading) -> Service:
-    """The service with the addresses it has beside, and who may use them."""
-    service = dataclasses.replace(
-        service, external_addresses=_addresses(_entries(spec, "externalIPs", noticed), noticed)
-    )
+def _load_balancer_addresses(
+    spec: Fields, status: Fields, annotations: Fields, noticed: Reading
+) -> tuple[Address, ...]:
     if spec.get("type") != _LOAD_BALANCER:
-        return service
+        return ()
     balancer = noticed.mapping(status, ("status",), "loadBalancer")
     ingress = [
         ((*path, "ip"), entry.get("ip"))
@@ -127,16 +140,14 @@ def _with_addresses(service: Service, spec: Fields, status: Fields, annotations:
         # A balancer that is a proxy sends to nodes' own addresses, and may be known by a host's name only.
         if entry.get("ipMode") != "Proxy" and entry.get("ip") not in (None, "")
     ]
-    skipped = is_on(annotations, ServiceAnnotation.SKIP_LOAD_BALANCER, noticed)
-    return dataclasses.replace(
-        service,
-        load_balancer_addresses=() if skipped else _addresses(ingress, noticed),
-        source_ranges=_source_ranges(spec, annotations, noticed),
-    )
+    is_skipped = is_on(annotations, ServiceAnnotation.SKIP_LOAD_BALANCER, noticed)
+    return () if is_skipped else _addresses(ingress, noticed)
 
 
 def _source_ranges(spec: Fields, annotations: Fields, noticed: Reading) -> frozenset[Network] | None:
     """Who may use the load balancer's addresses, None being everybody; what cannot be read allows nobody."""
+    if spec.get("type") != _LOAD_BALANCER:
+        return None
     stated: Stated = _entries(spec, _RANGES, noticed)
     if not stated and spec.get(_RANGES) in (None, []):
         path = (*ANNOTATIONS, _RANGES_ANNOTATION)
@@ -153,20 +164,14 @@ def _source_ranges(spec: Fields, annotations: Fields, noticed: Reading) -> froze
     return frozenset(found)
 
 
-def _with_policies(service: Service, spec: Fields, noticed: Reading) -> Service:
-    """The service with what it says of its traffic."""
-    external = _policy(spec, "externalTrafficPolicy", noticed)
-    checked = spec.get("healthCheckNodePort") or None
-    if checked is not None and not is_port(checked):
-        noticed.wrong((*_SPEC, "healthCheckNodePort"), f"must be a port from 1 to 65535, not {shown(checked)}")
-    has_check = spec.get("type") == _LOAD_BALANCER and external is TrafficPolicy.LOCAL
-    return dataclasses.replace(
-        service,
-        internal_policy=_policy(spec, "internalTrafficPolicy", noticed),
-        external_policy=external,
-        health_check_node_port=checked if has_check and is_port(checked) else None,
-        affinity_seconds=_affinity_seconds(spec, noticed),
-    )
+def _health_check_node_port(spec: Fields, external_policy: TrafficPolicy, noticed: Reading) -> int | None:
+    """The port, where the API has load balancers ask there; what an annotation says of traffic changes nothing."""
+    stated = spec.get("healthCheckNodePort") or None
+    if stated is not None and not is_port(stated):
+        noticed.wrong((*_SPEC, "healthCheckNodePort"), f"must be a port from 1 to 65535, not {shown(stated)}")
+        return None
+    has_check = spec.get("type") == _LOAD_BALANCER and external_policy is TrafficPolicy.LOCAL
+    return stated if has_check else None
 
 
 def _policy(spec: Fields, key: str, noticed: Reading) -> TrafficPolicy:
@@ -198,17 +203,3 @@ def _affinity_seconds(spec: Fields, noticed: Reading) -> int | None:
         expected = f"must be seconds from 1 to {LONGEST_AFFINITY_SECONDS}, not {shown(seconds)}"
         noticed.wrong((*at, "clientIP", "timeoutSeconds"), f"{expected}; it is {AFFINITY_SECONDS}")
     return AFFINITY_SECONDS
-
-
-def _with_annotations(service: Service, annotations: Fields, noticed: Reading) -> Service:
-    """The service with what its annotations ask for."""
-    if is_on(annotations, ServiceAnnotation.LOCAL, noticed):
-        local = TrafficPolicy.LOCAL
-        service = dataclasses.replace(service, internal_policy=local, external_policy=local)
-    return dataclasses.replace(
-        service,
-        scheduler=read_scheduler(annotations, noticed),
-        scheduler_flags=read_flags(annotations, noticed),
-        hairpin=is_on(annotations, ServiceAnnotation.HAIRPIN, noticed),
-        direct_return=read_direct_return(annotations, noticed),
-    )

@@ -1,4 +1,4 @@
-"""Which endpoints serve a service's port here: those of KEP-1669, and of them those that hints leave."""
+"""Which endpoints serve a service's port here, by their conditions (KEP-1669) and the hints of who should use them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from proxy.model import Destination
 
 @dataclass(frozen=True, slots=True)
 class NodeTopology:
-    """Where this node is; `zone` is "" where nobody says."""
+    """What hints know this node by; `zone` is "" where nobody says."""
 
     node: str
     zone: str = ""
@@ -29,7 +29,7 @@ class ChosenEndpoints:
 
 
 class _Candidate(NamedTuple):
-    """An endpoint that serves: `ready`, or draining. Hints are empty where everybody may use it."""
+    """An endpoint that may be chosen: `ready`, or terminating and still serving. `local` is on this node."""
 
     ready: bool
     local: bool
@@ -45,9 +45,9 @@ def choose(
 ) -> ChosenEndpoints:
     """The endpoints of the family that serve the port for who comes by a policy.
 
-    These are the ready ones; where none is, those that serve while they terminate. Of LOCAL only this node's
-    are considered, so that the others' being ready changes nothing. Hints count for CLUSTER, and for what is
-    ready: what drains is a last resort, wherever it is.
+    These are the ready ones; where none is, those that are terminating and still serving. Of LOCAL only this
+    node's are considered, so that the others' being ready changes nothing. Hints count for CLUSTER, and for what
+    is ready: what is terminating is a last resort, wherever it is.
     """
     candidates = _candidates(groups, port, family, topology)
     if policy is TrafficPolicy.LOCAL:
@@ -74,7 +74,7 @@ def ready_on_node(groups: Iterable[EndpointGroup], families: Collection[Family],
 def _candidates(
     groups: Iterable[EndpointGroup], port: ServicePort, family: Family, topology: NodeTopology
 ) -> _Candidates:
-    """What serves the port in any way. Of several states that one endpoint is said to be in, the best counts."""
+    """Who may be chosen for the port. Of several conditions that one endpoint is said to be in, the best counts."""
     found: dict[Destination, _Candidate] = {}
     for endpoint, number in _endpoints(groups, port):
         address = endpoint.address
@@ -103,7 +103,7 @@ def _is_local(endpoint: Endpoint, topology: NodeTopology) -> bool:
 
 
 def _best(one: _Candidate, other: _Candidate) -> _Candidate:
-    """The better of two states; of equal ones all that either is for, whichever of them came first."""
+    """The better of the two; of equal ones all that either is for, whichever of them came first."""
     if one.ready is not other.ready:
         return one if one.ready else other
     return _Candidate(
