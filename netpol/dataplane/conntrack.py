@@ -14,13 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import lru_cache
 
 from netpol.dataplane.kernel import Flow
-from netpol.dataplane.netlink import (
-    CONNTRACK,
-    NESTED,
-    Request,
-    attribute,
-    attributes,
-)
+from netpol.dataplane.netlink import AF_NUMBERS, CONNTRACK, NESTED, Request, attribute, attributes
 from netpol.dataplane.netlink_client import NetlinkClient
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address, Family
@@ -42,7 +36,6 @@ _HEADS_BY_SIZE = {
 """How the kernel begins a tuple: the head of both addresses, then that of the source; the protocol follows on them."""
 
 _PROTOCOLS_BY_SIZE = {family.bits // 8: protocols for family, protocols in PROTOCOLS_BY_NUMBER.items()}
-_FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 _REASONS = {
     errno.EINVAL: "the kernel cannot tell its connections (modprobe nf_conntrack_netlink)",
@@ -65,7 +58,7 @@ class NetlinkFlows(NetlinkClient):
         if not families or (touching is not None and not touching):
             return ()
         wanted = None if touching is None else _has_end_among(frozenset(each.packed for each in touching))
-        asked = _FAMILIES[families[0]] if len(families) == 1 else socket.AF_UNSPEC
+        asked = AF_NUMBERS[families[0]] if len(families) == 1 else socket.AF_UNSPEC
         with self._refusing("the connections cannot be read"):
             answers = self._netlink.dump(Request(_GET, family=asked), wanted)
         return tuple(_flows(answers))
@@ -79,7 +72,7 @@ class NetlinkFlows(NetlinkClient):
         if not all(flow.handle for flow in wanted):
             # To the kernel, a deletion that names no flow means all of them.
             raise KernelRefusal("a connection that was not read from the kernel cannot be deleted there")
-        requests = (Request(_DELETE, flow.handle, _FAMILIES[family]) for flow in wanted)
+        requests = (Request(_DELETE, flow.handle, AF_NUMBERS[family]) for flow in wanted)
         with self._refusing("connections cannot be deleted"):
             refusals = list(self._netlink.call_all(requests))
         for flow, refused in zip(wanted, refusals, strict=True):

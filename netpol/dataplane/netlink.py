@@ -10,14 +10,17 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple
 
 from netpol.dataplane.closing import Closing
+from netpol.model.networks import Family
 
 NETLINK_ROUTE, NETLINK_NETFILTER, NETLINK_GENERIC = 0, 12, 16
+AF_NUMBERS = {Family.IPV4: int(socket.AF_INET), Family.IPV6: int(socket.AF_INET6)}
 
 CONNTRACK = 1 << 8
 NFLOG = 4 << 8
@@ -29,7 +32,7 @@ NESTED = 0x8000
 NETWORK_ORDER = 0x4000
 _KIND = 0x3FFF
 
-REQUEST, ACKNOWLEDGE, EXCLUSIVE, DUMP = 0x1, 0x4, 0x200, 0x300
+REQUEST, ACKNOWLEDGE, EXCLUSIVE, DUMP, CREATE = 0x1, 0x4, 0x200, 0x300, 0x400
 DUMP_INTERRUPTED = 0x10
 _ERROR, _DONE, _FIRST_KIND = 2, 3, 16
 LAST_KINDS = frozenset({_ERROR, _DONE})
@@ -94,6 +97,16 @@ def text_attribute(kind: int, text: str) -> bytes:
 def number_attribute(kind: int, number: int) -> bytes:
     """An attribute that holds 32 bits in network order and says so."""
     return attribute(kind | NETWORK_ORDER, number.to_bytes(4, "big"))
+
+
+def word_attribute(kind: int, number: int) -> bytes:
+    """An attribute that holds 32 bits in the order of this machine, as all but netfilter's do."""
+    return attribute(kind, number.to_bytes(4, sys.byteorder))
+
+
+def word(payload: bytes) -> int:
+    """The number in the order of this machine that an attribute holds; 0 where it is empty."""
+    return int.from_bytes(payload, sys.byteorder)
 
 
 def attributes(payload: bytes) -> dict[int, bytes]:

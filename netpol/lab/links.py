@@ -9,13 +9,10 @@ from typing import Protocol, Self, cast
 from pyroute2.iproute.linux import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from netpol.dataplane.netlink import AF_NUMBERS
 from netpol.lab.namespace import LabError, Namespace
 from netpol.model.networks import Address, Family, Network, family_of
 
-LOOPBACK = 1
-"""The index of `lo`, in every namespace."""
-
-AF = {Family.IPV4: 2, Family.IPV6: 10}
 SCOPE_LINK = 253
 SCOPE_ANY = 255
 """What a deletion names to find routes of every scope."""
@@ -88,7 +85,7 @@ class Links:
             index=link,
             address=str(address),
             prefixlen=family.bits if length is None else length,
-            family=AF[family],
+            family=AF_NUMBERS[family],
             **nodad,
         )
 
@@ -101,7 +98,7 @@ class Links:
     ) -> None:
         """Packets to `destination` leave by `link`, through `via` or straight, by default from `source`."""
         family = family_of(destination)
-        given: dict[str, str | int] = {"dst": str(destination), "oif": link, "family": AF[family]}
+        given: dict[str, str | int] = {"dst": str(destination), "oif": link, "family": AF_NUMBERS[family]}
         if via is not None:
             given["gateway"] = str(via)
         elif family is Family.IPV4:
@@ -112,7 +109,9 @@ class Links:
 
     def unroute(self, destination: Address) -> None:
         """No route of its own leads to `destination`."""
-        self._call(self._netlink.route, "del", dst=str(destination), family=AF[family_of(destination)], scope=SCOPE_ANY)
+        self._call(
+            self._netlink.route, "del", dst=str(destination), family=AF_NUMBERS[family_of(destination)], scope=SCOPE_ANY
+        )
 
     def close(self) -> None:
         """Let go of the namespace."""

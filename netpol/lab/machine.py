@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from ipaddress import ip_network
 from itertools import count
 
-from netpol.lab.links import LOOPBACK, Links
+from netpol.dataplane.address_messages import LOOPBACK
+from netpol.lab.links import Links
 from netpol.lab.namespace import Namespace
 from netpol.lab.topology import GATEWAYS, Wiring, gateways, of_family
 from netpol.model.networks import Address, Family, family_of

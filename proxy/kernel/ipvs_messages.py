@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, assert_never
 
-from netpol.dataplane.netlink import NESTED, Request, attribute, attributes, text_attribute
+from netpol.dataplane.netlink import AF_NUMBERS, NESTED, Request, attribute, attributes, text_attribute
 from netpol.model.networks import Address, Family
 from netpol.model.ports import NUMBERS_WITH_PORTS, PROTOCOLS_BY_NUMBER
 from netpol.model.services import SchedulerFlag
@@ -54,8 +54,7 @@ _ACTIVE, _INACTIVE, _PERSISTENT, _TO_AF, _TUNNEL_TYPE = 7, 8, 9, 11, 13
 _TRAFFIC_FIELDS = range(1, 11)
 """In the order of `Traffic`."""
 
-_AF_NUMBERS = {Family.IPV4: 2, Family.IPV6: 10}
-_FAMILIES = {number: family for family, number in _AF_NUMBERS.items()}
+_FAMILIES = {number: family for family, number in AF_NUMBERS.items()}
 _ADDRESS_BYTES = 16
 
 _IS_PERSISTENT = 0x01
@@ -190,7 +189,7 @@ def decode_destination(answer: bytes, key: ServerKey) -> tuple[Destination, Held
 @lru_cache(maxsize=1024)
 def _identity(key: ServerKey) -> bytes:
     """What tells the server apart."""
-    af = attribute(_AF, _HALF.pack(_AF_NUMBERS[key.family]))
+    af = attribute(_AF, _HALF.pack(AF_NUMBERS[key.family]))
     if isinstance(key, ServerMark):
         return af + attribute(_MARK, _WORD.pack(key.mark))
     return b"".join(
@@ -228,7 +227,7 @@ def _destination(destination: Destination, weight: int | None = None, forwarding
     parts = [
         attribute(_TO_ADDRESS, _pack_address(destination.address)),
         attribute(_TO_PORT, _NETWORK_HALF.pack(destination.port)),
-        attribute(_TO_AF, _HALF.pack(_AF_NUMBERS[family])),
+        attribute(_TO_AF, _HALF.pack(AF_NUMBERS[family])),
     ]
     if weight is not None and forwarding is not None:
         parts += (

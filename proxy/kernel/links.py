@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Sequence
 
+from netpol.dataplane import address_messages
+from netpol.dataplane.addresses import read_addresses
 from netpol.dataplane.closing import Closing
 from netpol.dataplane.netlink import NETLINK_ROUTE, NetlinkError, Request
 from netpol.dataplane.netlink_client import NetlinkClient
@@ -98,24 +100,23 @@ class NetlinkLinks(NetlinkClient):
         passed_over = frozenset(other_than)
 
         def is_wanted(answer: bytes) -> bool:
-            number = messages.link_of_address(answer)
+            number = address_messages.link_of_address(answer)
             return number == of.number if of is not None else number not in passed_over
 
         with self._refusing("the addresses of links cannot be read"):
-            answers = self._netlink.dump(messages.addresses_request(), is_wanted)
-        found = map(messages.decode_address, answers)
-        return frozenset(address for address in found if address is not None and not address.is_link_local)
+            found = read_addresses(self._netlink, is_wanted)
+        return frozenset(address for address in found if not address.is_link_local)
 
     def bind(self, link: Link, addresses: Iterable[Address]) -> None:
         """The link has these addresses too; what is refused stops none of the others."""
         wanted = list(addresses)
-        requests = (messages.add_address_request(link.number, each) for each in wanted)
+        requests = (address_messages.add_address_request(link.number, each) for each in wanted)
         self._change(wanted, requests, f"be bound to {link.name}", (errno.EEXIST,))
 
     def unbind(self, link: Link, addresses: Iterable[Address]) -> None:
         """The link has these addresses no more; what is refused stops none of the others."""
         wanted = list(addresses)
-        requests = (messages.remove_address_request(link.number, each) for each in wanted)
+        requests = (address_messages.remove_address_request(link.number, each) for each in wanted)
         self._change(wanted, requests, f"be taken from {link.name}", (errno.EADDRNOTAVAIL, errno.ENODEV))
 
     def _change(

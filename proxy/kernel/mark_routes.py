@@ -9,6 +9,7 @@ import errno
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from netpol.dataplane.address_messages import LOOPBACK
 from netpol.dataplane.netlink import NETLINK_ROUTE, Request
 from netpol.dataplane.netlink_client import NetlinkClient
 from netpol.errors import KernelRefusal
@@ -21,8 +22,6 @@ TABLE = 78
 _PRIORITY = 78
 """Before the rules that others give traffic of a node; only the table of its own addresses comes earlier."""
 
-_LOOPBACK = 1
-"""The kernel gives this number to the loopback of every network namespace."""
 _IPV6 = Path("/proc/thread-self/net/if_inet6")
 """Absent where the kernel has no IPv6."""
 
@@ -44,7 +43,7 @@ class MarkRoutes(NetlinkClient):
     def _ensure(self, family: Family, marks: frozenset[int]) -> None:
         held = self._held(family)
         if marks:
-            self._change([messages.add_local_route_request(family, TABLE, _LOOPBACK)], (errno.EEXIST,))
+            self._change([messages.add_local_route_request(family, TABLE, LOOPBACK)], (errno.EEXIST,))
         self._change(
             [messages.add_rule_request(family, mark, TABLE, _PRIORITY) for mark in sorted(marks - set(held))],
             (errno.EEXIST,),
@@ -55,7 +54,7 @@ class MarkRoutes(NetlinkClient):
             (errno.ENOENT,),
         )
         if not marks:
-            self._change([messages.remove_local_route_request(family, TABLE, _LOOPBACK)], (errno.ESRCH, errno.ENOENT))
+            self._change([messages.remove_local_route_request(family, TABLE, LOOPBACK)], (errno.ESRCH, errno.ENOENT))
 
     def _held(self, family: Family) -> Sequence[int]:
         with self._refusing("routing rules cannot be read"):

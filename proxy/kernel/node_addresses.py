@@ -8,35 +8,26 @@ import select
 import socket
 import time
 from contextlib import suppress
-from typing import Self
 
+from netpol.dataplane.address_messages import LOOPBACK, decode_address, link_of_address
+from netpol.dataplane.closing import Closing
 from netpol.dataplane.netlink import NETLINK_ROUTE, PREAMBLE_BYTES, enlarge_receive_buffer, message_heads
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address
-from proxy.kernel.link_messages import decode_address, link_of_address
 from proxy.kernel.links import NetlinkLinks
 from proxy.names import LINK
-
-_LOOPBACK = 1
-"""The kernel gives this number to the loopback of every network namespace."""
 
 _GROUPS = 0x10 | 0x100
 """Of rtnetlink: the addresses of either family."""
 _DATAGRAM_BYTES = 1 << 16
 
 
-class NetlinkAddresses:
+class NetlinkAddresses(Closing):
     """`kernel.NodeAddresses`, in the network namespace of the thread that makes it; for one thread."""
 
     def __init__(self, service_link: str = LINK) -> None:
         self._service_link = service_link
         self._links = NetlinkLinks()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Give the socket back."""
@@ -45,15 +36,15 @@ class NetlinkAddresses:
     def read(self) -> frozenset[Address]:
         """Those of every link but the loopback and the service link; none that is link-local."""
         link = self._links.find(self._service_link)
-        return self._links.addresses(other_than=(_LOOPBACK, *(() if link is None else (link.number,))))
+        return self._links.addresses(other_than=(LOOPBACK, *(() if link is None else (link.number,))))
 
 
-class AddressChanges:
+class AddressChanges(Closing):
     """Word of changes to what `NetlinkAddresses` reads, in the network namespace of the thread that makes it."""
 
     def __init__(self, service_link: str = LINK) -> None:
         self._service_link = service_link
-        self._passed_over = {_LOOPBACK}
+        self._passed_over = {LOOPBACK}
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
             try:
@@ -69,12 +60,6 @@ class AddressChanges:
         self._poll = select.poll()
         for descriptor in (self._stopped, self._socket.fileno()):
             self._poll.register(descriptor, select.POLLIN)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def wait(self, timeout_seconds: float) -> bool:
         """True where addresses changed, or may have; False where they did not in that time, or after `stop`."""

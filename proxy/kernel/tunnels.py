@@ -11,6 +11,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from netpol.dataplane.address_messages import LOOPBACK
 from netpol.dataplane.closing import Closing
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address, Family, family_of
@@ -21,9 +22,6 @@ from proxy.kernel.sysctls import ProcSysctls
 
 TUNNELS = {Family.IPV4: "kube-tunnel-if", Family.IPV6: "kube-tunnel-v6"}
 """kube-router's names: where its image is swapped for this one, its tunnels are taken over."""
-
-_LOOPBACK = 1
-"""The kernel gives this number to the loopback of every network namespace."""
 
 _FILTERS = Path("/proc/sys/net/ipv4/conf")
 _STRICT, _LOOSE = 1, 2
@@ -61,9 +59,9 @@ class NetlinkTunnels(Closing):
         self._links.close()
         self._routes.close()
 
-    def route_marks(self, marks: Collection[int]) -> None:
-        """Packets with exactly these marks of ours come to this node's IPVS, whatever their address."""
-        self._routes.ensure(marks)
+    def route_marks(self, marks: Collection[int]) -> int:
+        """Packets with exactly these marks of ours come to this node's IPVS; returns what had to come or go."""
+        return self._routes.ensure(marks)
 
     def open(self, pod: Address, service_addresses: frozenset[Address]) -> None:
         """The pod takes packets to these addresses out of its tunnel; KernelRefusal where it cannot be reached.
@@ -123,7 +121,7 @@ class NetlinkTunnels(Closing):
 def _found(path: Path) -> Sequence[tuple[Address, Path]]:
     """The addresses of the thread's namespace, and the way to it."""
     with NetlinkLinks() as links:
-        return [(address, path) for address in links.addresses(other_than=(_LOOPBACK,))]
+        return [(address, path) for address in links.addresses(other_than=(LOOPBACK,))]
 
 
 def _open(pod: Address, service_addresses: frozenset[Address], _: Path) -> bool:

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, ip_network
 
-from netpol.lab.links import LOOPBACK, Links
+from netpol.dataplane.address_messages import LOOPBACK
+from netpol.lab.links import Links
 from netpol.lab.namespace import Namespace
 
 SOURCES = [IPv4Address("198.18.0.1") + number for number in range(64)]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-import struct
+import errno
 import subprocess
 
 import pytest
 from builders import address
+from dying_socket import DEATHS, Death, bury
 
-from netpol.dataplane.addresses import local_addresses
-from netpol.dataplane.netlink import attribute
+from netpol.dataplane.addresses import local_addresses, read_addresses
+from netpol.dataplane.netlink import NETLINK_ROUTE, NetlinkError, NetlinkSocket, attribute
 from netpol.errors import KernelRefusal
 
 
@@ -45,55 +45,31 @@ def test_more_addresses_than_one_answer_holds() -> None:
     assert local_addresses() == {address("127.0.0.1"), address("::1"), *map(address, texts)}
 
 
-class Kernel:
-    """A socket that tells these datagrams, one dump after the other."""
-
-    def __init__(self, *datagrams: bytes) -> None:
-        self._datagrams = list(datagrams)
-
-    def __call__(self, *_: object) -> Kernel:
-        return self
-
-    def __enter__(self) -> Kernel:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def settimeout(self, _: float) -> None:
-        return None
-
-    def bind(self, _: object) -> None:
-        return None
-
-    def send(self, request: bytes) -> int:
-        return len(request)
-
-    def recv(self, _: int) -> bytes:
-        return self._datagrams.pop(0)
+@pytest.mark.kernel
+@pytest.mark.usefixtures("private_network")
+def test_only_what_is_wanted_is_read() -> None:
+    with NetlinkSocket(protocol=NETLINK_ROUTE) as kernel:
+        assert read_addresses(kernel, lambda answer: len(answer) > 1 << 16) == frozenset()
+        assert read_addresses(kernel) == {address("127.0.0.1"), address("::1")}
 
 
-def message(kind: int, body: bytes, flags: int = 0) -> bytes:
-    return struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0) + body
-
-
-HOME = message(20, bytes(8) + attribute(2, bytes([127, 0, 0, 1])))
-DONE = message(3, bytes(4))
-
-
-def test_what_changed_while_it_was_told_is_told_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    torn = message(20, bytes(8) + attribute(2, bytes([10, 0, 0, 9])), flags=0x10)
-    monkeypatch.setattr(socket, "socket", Kernel(torn, DONE, HOME + DONE))
-    assert local_addresses() == {address("127.0.0.1")}
-
-
-def test_what_never_stands_still_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "socket", Kernel(*[message(3, bytes(4), flags=0x10)] * 20))
-    with pytest.raises(KernelRefusal, match="kept changing"):
+@pytest.mark.parametrize("death", DEATHS.values(), ids=DEATHS)
+def test_a_socket_that_dies_is_a_refusal(monkeypatch: pytest.MonkeyPatch, death: Death) -> None:
+    bury(monkeypatch, death)
+    with pytest.raises(KernelRefusal, match=f"^the node's addresses cannot be read: .*{death.says}"):
         local_addresses()
 
 
 def test_the_kernels_refusal_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "socket", Kernel(message(2, struct.pack("=i", -1))))
-    with pytest.raises(KernelRefusal, match=r"^the node's addresses cannot be read: Operation not permitted$"):
+    def refuse(*_: object) -> list[bytes]:
+        raise NetlinkError(errno.EACCES)
+
+    monkeypatch.setattr(NetlinkSocket, "dump", refuse)
+    with pytest.raises(KernelRefusal, match=r"^the node's addresses cannot be read: Permission denied$"):
         local_addresses()
+
+
+def test_what_is_told_is_what_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    home, other = (bytes([1, 0, 0, 0]) + attribute(2, packed) for packed in (bytes([127, 0, 0, 1]), b"other"))
+    monkeypatch.setattr(NetlinkSocket, "dump", lambda *_: [home, other])
+    assert local_addresses() == {address("127.0.0.1")}

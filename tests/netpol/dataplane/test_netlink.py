@@ -25,6 +25,8 @@ from netpol.dataplane.netlink import (
     elements,
     number_attribute,
     text_attribute,
+    word,
+    word_attribute,
 )
 
 ERROR, DONE, DATA = 2, 3, IPSET | 7
@@ -61,6 +63,8 @@ def test_what_is_cut_short_is_no_message(scripted: Connect) -> None:
 def test_kinds_of_attributes() -> None:
     assert text_attribute(2, "ab") == b"\x07\x00\x02\x00ab\x00\x00"
     assert number_attribute(6, 2) == b"\x08\x00\x06\x40\x00\x00\x00\x02"
+    assert word_attribute(6, 2) == attribute(6, struct.pack("=I", 2))
+    assert (word(struct.pack("=I", 0x4E000001)), word(b"")) == (0x4E000001, 0)
 
 
 def message(kind: int, sequence: int, payload: bytes, flags: int = 0) -> bytes:

@@ -6,7 +6,8 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from netpol.lab.links import LOOPBACK, Links
+from netpol.dataplane.address_messages import LOOPBACK
+from netpol.lab.links import Links
 from netpol.lab.namespace import LabError, Namespace
 
 
