@@ -19,6 +19,8 @@ _PREFIX = NETPOL + "SERVICE-"
 
 ADDRESSES = _PREFIX + "ADDRESSES"
 """The chain of what comes to an address on the link and to no port that is served there."""
+EMPTY = _PREFIX + "EMPTY"
+"""The chain of what comes to a virtual server without endpoints."""
 KEEP = _PREFIX + "KEEP"
 """The chain of connections whose server keeps the client's address."""
 
@@ -36,6 +38,11 @@ def owned_set(family: Family) -> str:
 def served_set(family: Family) -> str:
     """The name of the set of addresses and ports that are served, and so let in."""
     return f"{_PREFIX}SERVED-{family.value}"
+
+
+def empty_set(family: Family) -> str:
+    """The name of the set of those that are served by no endpoint, and so refused."""
+    return f"{_PREFIX}EMPTY-{family.value}"
 
 
 def addresses_set(family: Family) -> str:
@@ -86,5 +93,16 @@ def is_neighbours(name: str) -> bool:
     return name.startswith(NETPOL) and not is_ours(name)
 
 
-_SETS = (owned_set, served_set, addresses_set, restricted_set, sources_set, hairpin_set, local_set, services_set)
-_OURS = re.compile("|".join([*map(hook_chain, Hook), ADDRESSES, KEEP, *(each(f) for each in _SETS for f in Family)]))
+_CHAINS = (*map(hook_chain, Hook), ADDRESSES, EMPTY, KEEP)
+_SETS = (
+    owned_set,
+    served_set,
+    empty_set,
+    addresses_set,
+    restricted_set,
+    sources_set,
+    hairpin_set,
+    local_set,
+    services_set,
+)
+_OURS = re.compile("|".join([*_CHAINS, *(each(family) for each in _SETS for family in Family)]))

@@ -16,12 +16,22 @@ from proxy.model import ServerAddress, ServerKey
 _PERMITTING = frozenset(
     name(family) for family in Family for name in (services_set, names.served_set, names.sources_set)
 )
-"""The sets that let packets in. What the others say is either a record, or what keeps packets out or their answers."""
+"""The sets that let packets in. What the others say is either a record, or what keeps packets out or their answers.
+
+So a server without endpoints refuses before IPVS has lost the last one, and until it has the first.
+"""
 
 _OF_SERVERS = frozenset(
     name(family)
     for family in Family
-    for name in (services_set, names.served_set, names.owned_set, names.restricted_set, names.sources_set)
+    for name in (
+        services_set,
+        names.served_set,
+        names.empty_set,
+        names.owned_set,
+        names.restricted_set,
+        names.sources_set,
+    )
 )
 """The sets whose members name a virtual server first."""
 

@@ -25,6 +25,8 @@ from netpol.compiler.ruleset import (
     InState,
     IpSet,
     Jump,
+    NotInit,
+    NotSyn,
     OfProtocol,
     Reject,
     Rule,
@@ -95,6 +97,7 @@ def empty_sets(family: Family) -> dict[str, IpSet]:
     sets = (
         IpSet(names.owned_set(family), ports, family, meaning="virtual servers of ours", has_comments=True),
         IpSet(names.served_set(family), ports, family, meaning="what the proxy serves"),
+        IpSet(names.empty_set(family), ports, family, meaning="servers without endpoints"),
         IpSet(services_set(family), ports, family, meaning="what the proxy serves, and always sends on"),
         IpSet(names.addresses_set(family), SetType.ADDRESSES, family, meaning="addresses of services on the link"),
         IpSet(names.restricted_set(family), ports, family, meaning="servers that only some may use"),
@@ -114,18 +117,22 @@ def filter_table(family: Family, settings: ProxySettings) -> Table:
     Where the client may not use the server, nothing may save the packet; where it may, it is judged on its way to
     the endpoint. No listener of the host is reached by a service's address: what is not served there is refused,
     and said to be. What answers the node's own connections comes to such an address too, for the kernel takes it as
-    their source.
+    their source. A server without endpoints would refuse by itself, but by ICMP alone, of which the kernel sends one
+    client only so many a second: so it is done before, to what opens a connection. Those that an endpoint still has
+    while it drains go on; conntrack cannot tell them, for where endpoints answer directly it sees one way only.
     """
     let_in = Action.ACCEPT if settings.permit_all else Action.RETURN
     restricted = InSet(names.restricted_set(family), _SERVER)
     stranger = InSet(names.sources_set(family), _SERVER_AND_CLIENT, negated=True)
     ping = OfProtocol(Protocol.ICMP), EchoRequest()
     own, input_chain = names.addresses_set(family), names.hook_chain(Hook.INPUT)
+    tcp, sctp = OfProtocol(Protocol.TCP), OfProtocol(Protocol.SCTP)
     return Table(
         {Hook.INPUT: Rule((), Jump(input_chain), "netpol: services of this node")},
         {
             input_chain: (
                 Rule((restricted, stranger), Action.DROP, "no source range of the service has the client"),
+                Rule((InSet(names.empty_set(family), _SERVER),), Jump(names.EMPTY), "to a service without endpoints"),
                 Rule((InSet(names.served_set(family), _SERVER),), let_in, "judged on its way to the endpoint"),
                 Rule((InSet(own, (Side.DESTINATION,)),), Goto(names.ADDRESSES), "to a service's address"),
             ),
@@ -133,8 +140,14 @@ def filter_table(family: Family, settings: ProxySettings) -> Table:
                 Rule((InState(_LIVING),), Action.RETURN, "answers the node itself"),
                 Rule(ping, let_in, "a ping"),
                 Rule((OfProtocol(Protocol.ICMP),), Action.RETURN),
-                Rule((OfProtocol(Protocol.TCP),), Reject.RESET, "no service has this port"),
+                Rule((tcp,), Reject.RESET, "no service has this port"),
                 Rule((), Reject.UNREACHABLE, "no service has this port"),
+            ),
+            names.EMPTY: (
+                Rule((tcp, NotSyn()), Action.RETURN, "opens nothing"),
+                Rule((sctp, NotInit()), Action.RETURN, "opens nothing"),
+                Rule((tcp,), Reject.RESET, "the service has no endpoints"),
+                Rule((), Reject.UNREACHABLE, "the service has no endpoints"),
             ),
         },
     )

@@ -106,8 +106,8 @@ def serve(
 ) -> Served:
     """What the service asks of the node, with the addresses and ports that it is granted.
 
-    A port without endpoints has its virtual servers, so that clients are refused at once. `obstacle` is why the
-    service is not answered directly where it asks for that.
+    A port without endpoints has its virtual servers, with whatever drains, and its clients are refused. `obstacle`
+    is why the service is not answered directly where it asks for that.
     """
     if not service.cluster_addresses:
         return Served(notices=granted.notices)
@@ -142,10 +142,13 @@ class _Draft:
         """The service's port has this virtual server, where the family is served."""
         if key.family not in self._node.families:
             return
+        choice = self._choose(port, key.family, origin)
+        if not choice.destinations:
+            self._member(names.empty_set(key.family), port_of(key))
         if self._return is Return.DIRECT and origin.has_outside_address:
-            self._answer_directly(key, port, origin)
+            self._answer_directly(key, port, origin, choice)
         else:
-            self._translate(key, port, origin)
+            self._translate(key, port, origin, choice)
         if origin is Origin.LOAD_BALANCER:
             self._restrict(key)
 
@@ -167,13 +170,13 @@ class _Draft:
             notices=notices,
         )
 
-    def _translate(self, key: ServerAddress, port: ServicePort, origin: Origin) -> None:
+    def _translate(self, key: ServerAddress, port: ServicePort, origin: Origin, choice: ChosenEndpoints) -> None:
         """Where the endpoints are on this node anyhow, those from outside are seen by them as who they are (X4).
 
         What IPVS hands to a listener of the node itself is never sent on, so that nothing judges it after the
         translation: a server that may do that is judged before, by its own address (X5).
         """
-        choice, family = self._choose(port, key.family, origin), key.family
+        family = key.family
         self._server(key, port, origin, choice, Forwarding.MASQUERADE)
         self._member(names.served_set(family), port_of(key))
         if not any(each.address in self._node.own for each in choice.destinations):
@@ -189,9 +192,9 @@ class _Draft:
             for each in choice.local:
                 self._member(names.local_set(family), endpoint_of(each, key.protocol))
 
-    def _answer_directly(self, key: ServerAddress, port: ServicePort, origin: Origin) -> None:
+    def _answer_directly(self, key: ServerAddress, port: ServicePort, origin: Origin, choice: ChosenEndpoints) -> None:
         """The address is not the node's own, for then the kernel would drop what endpoints here answer."""
-        choice, mark = self._choose(port, key.family, origin), mark_of(key)
+        mark = mark_of(key)
         self._server(mark, port, origin, choice, Forwarding.TUNNEL)
         self._marks[mark] = key
         for each in choice.local:

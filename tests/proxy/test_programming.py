@@ -20,7 +20,7 @@ from netpol.model.facts import PROXY_KINDS
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 from netpol.settings import ConnectionTimeouts, ProxySettings
-from proxy.model import AddDestination, AddServer, RemoveServer, Scheduling
+from proxy.model import AddDestination, AddServer, RemoveServer, Scheduling, ServerStep
 from proxy.programming import Extent, Programming
 from proxy.services.engine import ProxyEngine, Touched
 
@@ -38,6 +38,7 @@ WORLDS: dict[str, tuple[Told, ...]] = {
     "nothing": (),
     "two": (WEB, WEB_SLICE, DNS, DNS_SLICE),
     "one, with less": (WEB, LESS),
+    "one, with none": (WEB, DNS, DNS_SLICE),
     "for some": (SOME, WEB_SLICE, DIRECT, DIRECT_SLICE),
     "for all": (FOR_ALL, WEB_SLICE, DNS),
 }
@@ -52,11 +53,15 @@ def breaches(node: ProxyNode) -> list[str]:
     }
     restricted = {each[:3] for each in ports(sets.get("NETPOL-SERVICE-RESTRICTED-4", ()))}
     sources = {each[:3] for each in sets.get("NETPOL-SERVICE-SOURCES-4", ()) if isinstance(each, AddressPortNetwork)}
-    there = {(key[0].packed, key[1], key[2]) for key in node.servers.read() if len(key) == 3}
+    servers = {(key[0].packed, key[1], key[2]): each for key, each in node.servers.read().items() if len(key) == 3}
+    there = servers.keys()
+    served = {key for key, each in servers.items() if any(end.weight for end in each.destinations.values())}
+    refused = {each[:3] for each in ports(sets.get("NETPOL-SERVICE-EMPTY-4", ()))}
     on_link = {each.packed for each in node.link.read() or ()}
     return [
         *(f"unrecorded server {each}" for each in there - recorded),
         *(f"let in without a server: {each}" for each in let_in - there),
+        *(f"neither served nor refused: {each}" for each in let_in - served - refused),
         *(
             f"no port of {each.hex()} is refused"
             for each in on_link - sets.get("NETPOL-SERVICE-ADDRESSES-4", frozenset())
@@ -165,6 +170,7 @@ def test_who_may_not_come_in_is_kept_out_before_others_are_let_in() -> None:
 PHASES = {
     "OWNED": "recorded",
     "ADDRESSES": "recorded",
+    "EMPTY": "refused",
     "SERVED": "let in",
     "NETPOL-SERVICES": "let in",
     "unbind": "unbound",
@@ -192,6 +198,67 @@ def test_a_service_goes_in_this_order() -> None:
     before = live.operations
     live.drop(WEB)
     assert phases(live.since(before)) == ["let in", "server gone", "unbound", "recorded"]
+
+
+def test_the_last_endpoint_goes_where_new_clients_are_refused_already() -> None:
+    live = LiveProxy().started(WEB, LESS)
+    before = live.operations
+    live.drop(LESS)
+    grown, gone = live.since(before)[:2], live.since(before)[2:]
+    assert sorted(grown) == [
+        "add 10.96.0.10,tcp:80 to NETPOL-SERVICE-EMPTY-4",
+        "add 192.0.2.1,tcp:30080 to NETPOL-SERVICE-EMPTY-4",
+    ]
+    assert gone == [
+        "edit 10.96.0.10:80/TCP -> 10.0.0.1:80 0",
+        "edit 192.0.2.1:30080/TCP -> 10.0.0.1:80 0",
+    ]
+
+
+def test_the_first_endpoint_is_there_before_clients_are_refused_no_more() -> None:
+    live = LiveProxy().started(WEB)
+    before = live.operations
+    live.put(LESS)
+    come, shrunk = live.since(before)[:2], live.since(before)[2:]
+    assert come == ["add 10.96.0.10:80/TCP -> 10.0.0.1:80 1", "add 192.0.2.1:30080/TCP -> 10.0.0.1:80 1"]
+    assert sorted(shrunk) == [
+        "remove 10.96.0.10,tcp:80 from NETPOL-SERVICE-EMPTY-4",
+        "remove 192.0.2.1,tcp:30080 from NETPOL-SERVICE-EMPTY-4",
+    ]
+
+
+def test_a_service_without_endpoints_refuses_before_it_is_there_and_until_it_is_gone() -> None:
+    live = LiveProxy().started()
+    before = live.operations
+    live.put(WEB)
+    assert phases(live.since(before)) == ["recorded", "refused", "bound", "server", "let in"]
+    before = live.operations
+    live.drop(WEB)
+    assert phases(live.since(before)) == ["let in", "server gone", "unbound", "recorded", "refused"]
+
+
+def test_what_others_serve_is_not_refused() -> None:
+    node, asked = ProxyNode(), service("shop/web", "10.96.0.10", external="198.51.100.2")
+    node.servers.apply([AddServer(server("198.51.100.2:80/TCP"), Scheduling())])
+    LiveProxy(node).started(asked)
+    empty = node.seen.sets.read()["NETPOL-SERVICE-EMPTY-4"].members
+    assert {(each.packed, each.port) for each in ports(empty)} == {(address("10.96.0.10").packed, 80)}
+
+
+def test_a_first_endpoint_that_the_kernel_refuses_leaves_the_service_refusing(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = LiveProxy().started(WEB)
+    before = live.kernel.seen.sets.read()["NETPOL-SERVICE-EMPTY-4"].members
+    assert len(before) == 2
+
+    def refuse(_steps: Sequence[ServerStep]) -> None:
+        raise KernelRefusal("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(live.kernel.servers, "apply", refuse)
+        live.put(LESS)
+        assert live.kernel.seen.sets.read()["NETPOL-SERVICE-EMPTY-4"].members == before
+    live.retry()
+    assert live.kernel.seen.sets.read()["NETPOL-SERVICE-EMPTY-4"].members == frozenset()
 
 
 # --- direct return

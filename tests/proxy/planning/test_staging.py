@@ -19,7 +19,7 @@ from proxy.services.rules import empty_sets
 SETS = empty_sets(Family.IPV4)
 OWNED, SERVICES = names.owned_set(Family.IPV4), services_set(Family.IPV4)
 SOURCES, ADDRESSES = names.sources_set(Family.IPV4), names.addresses_set(Family.IPV4)
-LOCAL = names.local_set(Family.IPV4)
+LOCAL, EMPTY = names.local_set(Family.IPV4), names.empty_set(Family.IPV4)
 
 
 def member(text: str, comment: str = "") -> AddressPort:
@@ -39,7 +39,7 @@ def filled(name: str, *members: Member) -> IpSet:
 STAYS, COMES, GOES = "10.96.0.1:80", "10.96.0.2:80", "10.96.0.3:80"
 
 
-@pytest.mark.parametrize("name", [OWNED, LOCAL, names.restricted_set(Family.IPV4)])
+@pytest.mark.parametrize("name", [OWNED, LOCAL, EMPTY, names.restricted_set(Family.IPV4)])
 def test_a_record_has_what_comes_and_what_goes(name: str) -> None:
     desired, held = filled(name, member(STAYS), member(COMES)), filled(name, member(STAYS), member(GOES))
     found = meanwhile([desired], {name: held})
@@ -65,6 +65,7 @@ def test_what_others_serve_is_theirs() -> None:
     sets = {
         OWNED: filled(OWNED, member(STAYS, "web"), member(GOES, "shop")),
         SERVICES: filled(SERVICES, member(STAYS), member(GOES)),
+        EMPTY: filled(EMPTY, member(STAYS), member(GOES)),
         SOURCES: filled(SOURCES, source(STAYS), source(GOES)),
         LOCAL: filled(LOCAL, member(GOES)),
         ADDRESSES: filled(ADDRESSES, *(each.packed for each in addresses("10.96.0.1 10.96.0.3"))),
@@ -73,6 +74,7 @@ def test_what_others_serve_is_theirs() -> None:
     assert spared(sets, conflicts) == {
         OWNED: filled(OWNED, member(STAYS, "web")),
         SERVICES: filled(SERVICES, member(STAYS)),
+        EMPTY: filled(EMPTY, member(STAYS)),
         SOURCES: filled(SOURCES, source(STAYS)),
         LOCAL: sets[LOCAL],
         ADDRESSES: filled(ADDRESSES, ip_address("10.96.0.1").packed),
@@ -87,3 +89,8 @@ def test_of_what_was_refused_the_sets_say_what_they_said() -> None:
     refused = {server("10.96.0.2:80/TCP"), server("10.96.0.3:80/TCP")}
     assert held_back(wanted, held, refused) == held
     assert held_back(wanted, held, ()) == wanted
+
+
+def test_what_has_its_first_endpoint_refused_is_refused_on() -> None:
+    held = {EMPTY: filled(EMPTY, member(STAYS), member(GOES))}
+    assert held_back({EMPTY: filled(EMPTY)}, held, {server("10.96.0.3:80/TCP")}) == {EMPTY: filled(EMPTY, member(GOES))}

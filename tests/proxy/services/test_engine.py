@@ -80,6 +80,17 @@ def test_an_endpoint_that_comes_touches_a_server_for_each_address_and_port() -> 
     assert touched == Touched(services=frozenset({NAME}), servers=frozenset({CLUSTER, NODE_PORT}))
 
 
+def test_only_the_first_and_the_last_endpoint_touch_a_set() -> None:
+    known, empty = engine(put(OWN, FRONT)), names.empty_set(V4)
+    assert len(known.sets()[empty].members) == 2
+    assert known.apply(put(pods("10.1.0.1@n1"))).sets == {empty}
+    assert not known.sets()[empty].members
+    assert known.apply(put(PODS)).sets == frozenset()
+    assert known.apply(put(pods("10.2.0.1@n2"))).sets == frozenset()
+    assert known.apply(gone(PODS)).sets == {empty}
+    assert len(known.sets()[empty].members) == 2
+
+
 def test_a_slice_may_become_anothers() -> None:
     other = service("web/other", "10.96.0.2", ports="http=80/TCP")
     known = engine(put(FRONT, other, PODS))
@@ -146,7 +157,7 @@ def test_a_value_of_another_kind_changes_nothing(kind: Kind) -> None:
 
 
 def test_node_ports_follow_the_nodes_addresses() -> None:
-    known = engine(put(OWN, FRONT))
+    known = engine(put(OWN, FRONT, PODS))
     touched = known.apply(put(replace(OWN, addresses=(address("172.16.0.2"),))))
     moved = server("172.16.0.2:30080/TCP")
     assert touched.servers == {NODE_PORT, moved}

@@ -22,6 +22,8 @@ from netpol.compiler.ruleset import (
     InState,
     Jump,
     Match,
+    NotInit,
+    NotSyn,
     OfProtocol,
     Reject,
     Rule,
@@ -113,6 +115,7 @@ def test_every_set_is_there_and_empty(family: Family) -> None:
     assert {name: each.type for name, each in sets.items()} == {
         f"NETPOL-SERVICE-OWNED-{family.value}": SetType.ADDRESS_PORTS,
         f"NETPOL-SERVICE-SERVED-{family.value}": SetType.ADDRESS_PORTS,
+        f"NETPOL-SERVICE-EMPTY-{family.value}": SetType.ADDRESS_PORTS,
         f"NETPOL-SERVICES-{family.value}": SetType.ADDRESS_PORTS,
         f"NETPOL-SERVICE-ADDRESSES-{family.value}": SetType.ADDRESSES,
         f"NETPOL-SERVICE-RESTRICTED-{family.value}": SetType.ADDRESS_PORTS,
@@ -139,6 +142,7 @@ def test_who_may_not_use_a_server_is_dropped_before_anything_is_let_in() -> None
             ),
             Action.DROP,
         ),
+        ((InSet("NETPOL-SERVICE-EMPTY-4", server),), Jump("NETPOL-SERVICE-EMPTY")),
         ((InSet("NETPOL-SERVICE-SERVED-4", server),), Action.ACCEPT),
         ((InSet("NETPOL-SERVICE-ADDRESSES-4", (DESTINATION,)),), Goto("NETPOL-SERVICE-ADDRESSES")),
     ]
@@ -155,12 +159,28 @@ def test_what_no_service_serves_at_its_address_is_refused_at_once() -> None:
     ]
 
 
+def test_what_opens_a_connection_to_a_server_without_endpoints_is_refused_at_once() -> None:
+    """The rest goes on to IPVS, which knows the connections that an endpoint still has."""
+    chain = essence(filter_table(Family.IPV4, SETTINGS).chains["NETPOL-SERVICE-EMPTY"])
+    assert chain == [
+        ((OfProtocol(Protocol.TCP), NotSyn()), Action.RETURN),
+        ((OfProtocol(Protocol.SCTP), NotInit()), Action.RETURN),
+        ((OfProtocol(Protocol.TCP),), Reject.RESET),
+        ((), Reject.UNREACHABLE),
+    ]
+
+
 def test_whoever_does_not_permit_all_decides_by_rules_of_their_own() -> None:
     table = filter_table(Family.IPV4, replace(SETTINGS, permit_all=False))
-    targets = [rule.target for chain in table.chains.values() for rule in chain]
-    assert Action.ACCEPT not in targets
-    assert targets[1] is Action.RETURN
-    assert targets[-2:] == [Reject.RESET, Reject.UNREACHABLE]
+    assert Action.ACCEPT not in [rule.target for chain in table.chains.values() for rule in chain]
+    assert [rule.target for rule in table.chains["NETPOL-SERVICE-INPUT"]] == [
+        Action.DROP,
+        Jump("NETPOL-SERVICE-EMPTY"),
+        Action.RETURN,
+        Goto("NETPOL-SERVICE-ADDRESSES"),
+    ]
+    for name in ("NETPOL-SERVICE-ADDRESSES", "NETPOL-SERVICE-EMPTY"):
+        assert [rule.target for rule in table.chains[name]][-2:] == [Reject.RESET, Reject.UNREACHABLE]
 
 
 def test_everything_that_comes_in_meets_the_filter() -> None:

@@ -87,9 +87,35 @@ def test_a_port_without_a_name_is_called_by_its_number() -> None:
 
 
 def test_a_port_without_endpoints_is_served_by_none_so_that_clients_are_refused() -> None:
-    servers = served(FRONT).servers
-    assert len(servers) == 5
-    assert all(not each.destinations for each in servers.values())
+    found = served(FRONT)
+    assert len(found.servers) == 5
+    assert all(not each.destinations for each in found.servers.values())
+    for family in Family:
+        empty = members(found, f"NETPOL-SERVICE-EMPTY-{family.value}")
+        assert empty == members(found, f"NETPOL-SERVICE-SERVED-{family.value}")
+    assert not members(served(FRONT, SLICE), "NETPOL-SERVICE-EMPTY-4")
+
+
+def test_the_ports_of_a_service_are_empty_each_for_itself_and_for_its_protocol() -> None:
+    apart = service("web/front", "10.96.0.1", ports="a=80/TCP b=80/UDP c=80/SCTP d=81/TCP")
+    found = served(apart, part(1, endpoint("10.1.0.1", "n1"), ports="a=8080/TCP"))
+    assert members(found, "NETPOL-SERVICE-EMPTY-4") == {
+        member("10.96.0.1", 80, Protocol.UDP),
+        member("10.96.0.1", 80, Protocol.SCTP),
+        member("10.96.0.1", 81),
+    }
+
+
+def test_without_an_endpoint_here_what_a_local_policy_is_about_is_empty() -> None:
+    elsewhere = part(1, endpoint("10.2.0.1", "n2"))
+    inside = served(replace(FRONT, internal_policy=LOCAL), elsewhere)
+    assert members(inside, "NETPOL-SERVICE-EMPTY-4") == {member("10.96.0.1", 80)}
+    outside = served(replace(FRONT, external_policy=LOCAL), elsewhere)
+    assert members(outside, "NETPOL-SERVICE-EMPTY-4") == {
+        member("192.0.2.9", 80),
+        member("192.0.2.1", 80),
+        member("172.16.0.1", 30080),
+    }
 
 
 def test_each_family_has_endpoints_of_its_own_and_one_that_is_not_served_has_nothing() -> None:
@@ -172,6 +198,7 @@ def test_addresses_that_are_no_nodes_are_for_the_link() -> None:
         "NETPOL-SERVICES-6",
         "NETPOL-SERVICE-SERVED-4",
         "NETPOL-SERVICE-SERVED-6",
+        "NETPOL-SERVICE-EMPTY-6",
         "NETPOL-SERVICE-ADDRESSES-4",
     }
 
@@ -261,6 +288,16 @@ def test_packets_of_direct_return_are_known_by_their_marks_at_no_address_of_this
     assert members(found, "NETPOL-SERVICES-4") == {member("10.96.0.1", 80), member("172.16.0.1", 30080)}
     assert members(found, "NETPOL-SERVICES-6") == {member("fd00:16::1", 30080)}
     assert not found.notices
+
+
+def test_what_would_be_answered_directly_is_empty_too_where_clients_ask_for_it() -> None:
+    found = served(DIRECT, DIRECT_SLICES[1])
+    assert members(found, "NETPOL-SERVICE-EMPTY-4") == {
+        member("10.96.0.1", 80),
+        member("192.0.2.9", 80),
+        member("172.16.0.1", 30080),
+    }
+    assert not members(found, "NETPOL-SERVICE-EMPTY-6")
 
 
 def test_pods_of_this_node_unpack_what_they_answer_for() -> None:
