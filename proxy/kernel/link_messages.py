@@ -6,19 +6,23 @@ import struct
 from enum import Enum, IntFlag
 from typing import NamedTuple
 
-from netpol.dataplane.netlink import CREATE, EXCLUSIVE, NESTED, Request, attribute, attributes, text_attribute
+from netpol.dataplane.netlink import CREATE, EXCLUSIVE, NESTED, Request, attribute, attributes, text_attribute, word
 from netpol.model.networks import Address
 
-_NEW_LINK, _DELETE_LINK, _GET_LINK = 16, 17, 18
+_NEW_LINK, _DELETE_LINK, _GET_LINK, _SET_LINK = 16, 17, 18, 19
+_OF_A_BRIDGE = 7
+"""The family of requests about bridges."""
 
-_NAME, _LINK_INFO, _ALIAS = 3, 18, 20
-_KIND, _DATA = 1, 2
+_NAME, _MASTER, _PORT, _LINK_INFO, _ALIAS = 3, 10, 12, 18, 20
+_KIND, _DATA, _PORT_KIND, _PORT_DATA = 1, 2, 4, 5
+_RETURNS = 4
 _TUNNEL_LOCAL, _TUNNEL_TTL, _TUNNEL_PROTOCOL = 2, 4, 9
 
 _LINK_HEAD = struct.Struct("=iII")
 """A link's number, its flags, and which of them to change; what stands before it is of no use here."""
 
 _HOPS = 64
+_ON = b"\1"
 
 
 class LinkFlag(IntFlag):
@@ -45,6 +49,15 @@ class Link(NamedTuple):
     name: str
     flags: LinkFlag
     alias: str = ""
+
+
+class BridgePort(NamedTuple):
+    """A link that is plugged into a bridge, both by their numbers."""
+
+    number: int
+    bridge: int
+    returns: bool
+    """Whether packets are sent back out of the port they came in by."""
 
 
 def link_request(name: str) -> Request:
@@ -92,6 +105,28 @@ def decode_link(answer: bytes) -> Link:
     number, flags, _ = _LINK_HEAD.unpack_from(answer)
     fields = attributes(answer[_LINK_HEAD.size :])
     return Link(number, _text(fields.get(_NAME, b"")), LinkFlag(flags), _text(fields.get(_ALIAS, b"")))
+
+
+def links_request() -> Request:
+    """Ask for every link."""
+    return Request(_GET_LINK, _link_head())
+
+
+def decode_port(answer: bytes) -> BridgePort | None:
+    """A link that is a bridge's port; None for any other."""
+    number, *_ = _LINK_HEAD.unpack_from(answer)
+    fields = attributes(answer[_LINK_HEAD.size :])
+    info = attributes(fields.get(_LINK_INFO, b""))
+    if _MASTER not in fields or _text(info.get(_PORT_KIND, b"")) != "bridge":
+        return None
+    port = attributes(info.get(_PORT_DATA, b""))
+    return BridgePort(number, word(fields[_MASTER]), returns=port.get(_RETURNS) == _ON)
+
+
+def return_packets_request(number: int) -> Request:
+    """Have a bridge's port send packets back where they came from."""
+    mode = attribute(NESTED | _PORT, attribute(_RETURNS, _ON))
+    return Request(_SET_LINK, _link_head(number) + mode, _OF_A_BRIDGE)
 
 
 def _add_request(name: str, info: bytes, flags: LinkFlag) -> Request:

@@ -18,7 +18,7 @@ from netpol.errors import KernelRefusal
 from netpol.model.networks import Address
 from proxy.kernel import link_messages as messages
 from proxy.kernel import route_messages
-from proxy.kernel.link_messages import Link, LinkFlag
+from proxy.kernel.link_messages import BridgePort, Link, LinkFlag
 from proxy.names import LINK
 
 _REASONS = {
@@ -29,6 +29,8 @@ _REASONS = {
 }
 _NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL, errno.ENODEV})
 """What the kernel says of an address that no route leads to, or one that says no, and of a link that has gone."""
+_NO_PORT = frozenset({errno.ENODEV, errno.EOPNOTSUPP})
+"""What the kernel says of a port that has gone, or was unplugged, since it was read."""
 
 
 class NetlinkLinks(NetlinkClient):
@@ -118,6 +120,20 @@ class NetlinkLinks(NetlinkClient):
         wanted = list(addresses)
         requests = (address_messages.remove_address_request(link.number, each) for each in wanted)
         self._change(wanted, requests, f"be taken from {link.name}", (errno.EADDRNOTAVAIL, errno.ENODEV))
+
+    def bridge_ports(self) -> Sequence[BridgePort]:
+        """Every link that is plugged into a bridge."""
+        with self._refusing("the ports of bridges cannot be read"):
+            ports = map(messages.decode_port, self._netlink.dump(messages.links_request()))
+        return [port for port in ports if port is not None]
+
+    def return_packets(self, ports: Iterable[BridgePort]) -> None:
+        """These ports send packets back where they came from; one that is a port no more is no error."""
+        requests = (messages.return_packets_request(port.number) for port in ports)
+        with self._refusing("bridge ports cannot be made to return packets"):
+            for refusal in list(self._netlink.call_all(requests)):
+                if refusal is not None and refusal.number not in _NO_PORT:
+                    raise refusal
 
     def _change(
         self, addresses: Sequence[Address], requests: Iterable[Request], doing: str, harmless: Sequence[int]

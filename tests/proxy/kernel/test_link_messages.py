@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from ipaddress import ip_address
 
-from netpol.dataplane.netlink import Request, attribute, attributes
+from netpol.dataplane.netlink import NESTED, Request, attribute, attributes
 from proxy.kernel import link_messages as messages
-from proxy.kernel.link_messages import Link, LinkFlag
+from proxy.kernel.link_messages import BridgePort, Link, LinkFlag
 
 FOUR, SIX = ip_address("10.96.0.1"), ip_address("fd00:96::1")
 CREATE_EXCLUSIVE = 0x600
@@ -55,3 +55,30 @@ def test_an_answer_tells_a_link() -> None:
     assert link == Link(7, "kube-dummy-if", LinkFlag(0x10083), "")
     assert LinkFlag.UP | LinkFlag.NO_ARP in link.flags
     assert messages.decode_link(told + attribute(20, b"what was\0")).alias == "what was"
+
+
+def test_all_links_are_asked_for() -> None:
+    assert messages.links_request() == Request(18, bytes(12))
+
+
+def told_port(kind: bytes, mode: bytes) -> bytes:
+    info = attribute(1, b"veth\0") + attribute(4, kind) + attribute(NESTED | 5, attribute(1, b"\3") + mode)
+    return struct.pack("=iII", 7, 0x1043, 0) + attribute(10, struct.pack("=I", 3)) + attribute(NESTED | 18, info)
+
+
+def test_an_answer_tells_a_port_of_a_bridge_and_whether_it_returns_packets() -> None:
+    assert messages.decode_port(told_port(b"bridge\0", attribute(4, b"\0"))) == BridgePort(7, 3, returns=False)
+    assert messages.decode_port(told_port(b"bridge\0", attribute(4, b"\1"))) == BridgePort(7, 3, returns=True)
+    assert messages.decode_port(told_port(b"bridge\0", b"")) == BridgePort(7, 3, returns=False)
+
+
+def test_a_link_that_is_plugged_into_anything_else_is_no_port() -> None:
+    assert messages.decode_port(told_port(b"bond\0", attribute(4, b"\1"))) is None
+    assert messages.decode_port(struct.pack("=iII", 7, 0x1043, 0) + attribute(18, attribute(1, b"bridge\0"))) is None
+    assert messages.decode_port(struct.pack("=iII", 7, 0x1043, 0) + attribute(18, attribute(4, b"bridge\0"))) is None
+
+
+def test_a_port_is_made_to_return_packets_and_nothing_else() -> None:
+    request = messages.return_packets_request(7)
+    assert (request.kind, request.family, request.flags) == (19, 7, 0)
+    assert request.body == struct.pack("=iII", 7, 0, 0) + bytes.fromhex("0c000c80 05000400 01000000")
