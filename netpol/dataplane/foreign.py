@@ -1,4 +1,4 @@
-"""Notices that somebody else changed the filter tables where it concerns us: a reason to look, never what to do."""
+"""Notices that somebody else changed tables where it concerns a writer of them: a reason to look, never what to do."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import select
 import socket
 import time
 from collections.abc import Mapping
+from itertools import product
 from typing import Protocol, Self
 
+from netpol.compiler.ruleset import TableName
 from netpol.dataplane.legacy_chains import concerning
-from netpol.dataplane.legacy_table import TableSize, filter_size
+from netpol.dataplane.legacy_table import TableSize, table_size
 from netpol.dataplane.netlink import NETLINK_NETFILTER, enlarge_receive_buffer
 from netpol.dataplane.nft_events import decode_events
+from netpol.dataplane.ownership import FIREWALL, Ownership
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.settings import Variant
@@ -30,6 +33,9 @@ LOOK_SECONDS = 10.0
 """How often they are looked into where the size is the same: 1 ms each, and 6 for each thousand rules of ours."""
 LOOK_SHARE = 0.005
 """The part of a core that this may take: where there are very many rules, it is done less often."""
+
+
+_Table = tuple[TableName, Family]
 
 
 class OwnWrites(Protocol):
@@ -55,15 +61,16 @@ class _Watch(Protocol):
 
 
 class ForeignChanges:
-    """Changes by others, in the network namespace of the thread that makes it.
+    """Changes by others to what is the owner's, in the network namespace of the thread that makes it.
 
     The kernel tells those of the nft variant as they happen. The legacy variant's tables are
     looked into when their size is another, and now and then: a rule replaced by one of its
     length is noticed late. What is changed within a second of a write of ours may go unseen.
     """
 
-    def __init__(self, variant: Variant, own: OwnWrites) -> None:
-        self._watch: _Watch = _NftWatch(own) if variant is Variant.NFT else _LegacyWatch(own)
+    def __init__(self, variant: Variant, own: OwnWrites, ownership: Ownership = FIREWALL) -> None:
+        kind = _NftWatch if variant is Variant.NFT else _LegacyWatch
+        self._watch: _Watch = kind(own, ownership)
         self._stopped = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll = select.poll()
         for descriptor in (self._stopped, *self._watch.descriptors):
@@ -101,8 +108,9 @@ class _NftWatch:
 
     pause_seconds = 3600.0
 
-    def __init__(self, own: OwnWrites) -> None:
+    def __init__(self, own: OwnWrites, ownership: Ownership = FIREWALL) -> None:
         self._own = own
+        self._ownership = ownership
         self._buffer = memoryview(bytearray(_DATAGRAM_BYTES))
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
@@ -132,7 +140,7 @@ class _NftWatch:
                 found = found or "more was changed than the kernel could tell"
                 continue
             if found is None and sender[0] == 0:
-                events = decode_events(bytes(self._buffer[:length]))
+                events = decode_events(bytes(self._buffer[:length]), self._ownership)
                 found = next((event.words for event in events if not self._own.is_own(event.writer)), None)
         return found
 
@@ -147,10 +155,12 @@ class _LegacyWatch:
     descriptors: tuple[int, ...] = ()
     pause_seconds = LEGACY_SECONDS
 
-    def __init__(self, own: OwnWrites) -> None:
+    def __init__(self, own: OwnWrites, ownership: Ownership = FIREWALL) -> None:
         self._own = own
+        self._ownership = ownership
+        self._tables = tuple(product(ownership.tables, Family))
         self._writes, self._sizes = own.writes, self._read()
-        self._chains: dict[Family, Mapping[str, bytes] | None] = {}
+        self._chains: dict[_Table, Mapping[str, bytes] | None] = {}
         """As they were found; None where they cannot be read."""
         self._look_at = 0.0
 
@@ -169,9 +179,9 @@ class _LegacyWatch:
             self._chains.clear()
             return None
         is_due, began = time.monotonic() >= self._look_at, time.thread_time()
-        resized = {family for family in Family if sizes[family] != before[family]}
-        families = [family for family in Family if is_due or family in resized or family not in self._chains]
-        found = [self._changed(family, is_resized=family in resized) for family in families]
+        resized = {table for table in self._tables if sizes[table] != before[table]}
+        tables = [table for table in self._tables if is_due or table in resized or table not in self._chains]
+        found = [self._changed(table, is_resized=table in resized) for table in tables]
         if is_due:
             self._look_at = time.monotonic() + max(LOOK_SECONDS, (time.thread_time() - began) / LOOK_SHARE)
         return None if self._is_under_way(writes) else next(filter(None, found), None)
@@ -186,21 +196,21 @@ class _LegacyWatch:
         self._writes = -1
         return True
 
-    def _changed(self, family: Family, *, is_resized: bool) -> str | None:
-        table = f"the filter table of IPv{family.value}"
-        known = self._chains.get(family)
-        self._chains[family] = None
+    def _changed(self, table: _Table, *, is_resized: bool) -> str | None:
+        name, family = table
+        where = f"the {name.value} table of IPv{family.value}"
+        known = self._chains.get(table)
+        self._chains[table] = None
         try:
-            found = self._chains[family] = concerning(family)
+            found = self._chains[table] = concerning(family, name, self._ownership)
         except KernelRefusal as refusal:
-            return f"{table} has another size, and that is all that is known: {refusal}" if is_resized else None
+            return f"{where} has another size, and that is all that is known: {refusal}" if is_resized else None
         if known is None:
-            return f"{table} has another size" if is_resized else None
+            return f"{where} has another size" if is_resized else None
         changed = min(
-            (name for name in known.keys() | found.keys() if known.get(name) != found.get(name)), default=None
+            (chain for chain in known.keys() | found.keys() if known.get(chain) != found.get(chain)), default=None
         )
-        return None if changed is None else f"chain {changed} of IPv{family.value} was changed"
+        return None if changed is None else f"chain {changed} of {where} was changed"
 
-    @staticmethod
-    def _read() -> Mapping[Family, TableSize | None]:
-        return {family: filter_size(family) for family in Family}
+    def _read(self) -> Mapping[_Table, TableSize | None]:
+        return {(name, family): table_size(family, name) for name, family in self._tables}

@@ -1,4 +1,4 @@
-"""What a legacy filter table holds that concerns us, read in process by python-iptables' binding of libiptc.
+"""What a legacy table holds that concerns a writer of it, read in process by python-iptables' binding of libiptc.
 
 Only its raw entries are read: its objects for rules take milliseconds each, and its other
 tables are registered with the kernel as soon as they are asked for.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import struct
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,18 +17,21 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from netpol.compiler.ruleset import FILTER_HOOKS
+from netpol.compiler.ruleset import TABLE_HOOKS, TableName
 from netpol.dataplane.legacy_table import table_exists
-from netpol.dataplane.ownership import FIREWALL
+from netpol.dataplane.ownership import FIREWALL, Ownership
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 
 _MODULES = {Family.IPV4: ("iptc.ip4tc", "iptc", "ipt_entry"), Family.IPV6: ("iptc.ip6tc", "ip6tc", "ip6t_entry")}
-_HOOKS = frozenset(hook.value for hook in FILTER_HOOKS)
+_HOOKS = {table: frozenset(hook.value for hook in hooks) for table, hooks in TABLE_HOOKS.items()}
 _DIGEST_BYTES = 16
 _SIZE = struct.Struct("=H")
 _NAME, _NAME_END = 2, 31
 """Matches and targets begin with the size of the whole and a name of 29 bytes; a revision and the data follow."""
+
+_LIBRARY = threading.Lock()
+"""libiptc keeps its state to itself: one thread at a time uses it."""
 
 
 class _Binding(NamedTuple):
@@ -42,21 +46,32 @@ class _Binding(NamedTuple):
     lasting: int
 
 
-def concerning(family: Family) -> Mapping[str, bytes]:
-    """A digest for each chain of the firewall's and each hook; empty where this thread's namespace has no table.
+class _Opened(NamedTuple):
+    """A table that libiptc has read, and what of it is looked at."""
+
+    binding: _Binding
+    handle: object
+    hooks: frozenset[str]
+    ownership: Ownership
+
+
+def concerning(
+    family: Family, table: TableName = TableName.FILTER, ownership: Ownership = FIREWALL
+) -> Mapping[str, bytes]:
+    """A digest for each chain of the owner's and each hook; empty where this thread's namespace has no table.
 
     Of a hook only the first rule counts that leads to no neighbour's chain. A chain of ours is
     another, too, where more or fewer rules lead to it. Counters and other chains do not matter.
-    KernelRefusal where the table or the library cannot be read. For one thread only: libiptc
-    keeps its state to itself.
+    KernelRefusal where the table or the library cannot be read.
     """
-    if not table_exists(family):
+    if not table_exists(family, table):
         return {}
-    binding = _binding(family)
-    if isinstance(binding, str):
-        raise KernelRefusal(binding)
-    with _table(binding, family) as table:
-        return {name.decode(): _digest(binding, table, name) for name in _names(binding, table)}
+    with _LIBRARY:
+        binding = _binding(family)
+        if isinstance(binding, str):
+            raise KernelRefusal(binding)
+        with _opened(binding, family, table, ownership) as opened:
+            return {name.decode(): _digest(opened, name) for name in _names(opened)}
 
 
 @cache
@@ -78,34 +93,35 @@ def _binding(family: Family) -> _Binding | str:
 
 
 @contextmanager
-def _table(binding: _Binding, family: Family) -> Iterator[object]:
+def _opened(binding: _Binding, family: Family, table: TableName, ownership: Ownership) -> Iterator[_Opened]:
     """The table as it is now, from one call of the kernel; its socket keeps the namespace until it is freed."""
-    table = binding.library.iptc_init(b"filter")
-    if not table:
-        raise KernelRefusal(f"libiptc cannot read the legacy filter table of IPv{family.value}")
+    handle = binding.library.iptc_init(table.value.encode())
+    if not handle:
+        raise KernelRefusal(f"libiptc cannot read the legacy {table.value} table of IPv{family.value}")
     try:
-        yield table
+        yield _Opened(binding, handle, _HOOKS[table], ownership)
     finally:
-        binding.library.iptc_free(table)
+        binding.library.iptc_free(handle)
 
 
-def _names(binding: _Binding, table: object) -> Iterator[bytes]:
-    name = binding.library.iptc_first_chain(table)
+def _names(table: _Opened) -> Iterator[bytes]:
+    library = table.binding.library
+    name = library.iptc_first_chain(table.handle)
     while name:
-        if (text := name.decode(errors="replace")) in _HOOKS or FIREWALL.is_ours(text):
+        if (text := name.decode(errors="replace")) in table.hooks or table.ownership.is_ours(text):
             yield name
-        name = binding.library.iptc_next_chain(table)
+        name = library.iptc_next_chain(table.handle)
 
 
-def _digest(binding: _Binding, table: object, chain: bytes) -> bytes:
-    library, passing, lasting = binding
-    is_hook = chain.decode() in _HOOKS
+def _digest(table: _Opened, chain: bytes) -> bytes:
+    library, passing, lasting = table.binding
+    is_hook = chain.decode() in table.hooks
     lasts: list[bytes] = []
     if not is_hook:
         references = ctypes.c_uint()
-        library.iptc_get_references(ctypes.byref(references), chain, table)
+        library.iptc_get_references(ctypes.byref(references), chain, table.handle)
         lasts.append(references.value.to_bytes(4))
-    for entry in _rules(binding, table, chain, only_first=is_hook):
+    for entry in _rules(table, chain, only_first=is_hook):
         head = entry[0]
         target = head.target_offset
         raw = ctypes.string_at(entry, head.next_offset)
@@ -117,21 +133,21 @@ def _digest(binding: _Binding, table: object, chain: bytes) -> bytes:
             _add_extension(lasts, raw, target)
         else:
             # A verdict, or a jump to the place of a chain, which moves when one before it grows.
-            lasts.append(library.iptc_get_target(entry, table) + b"\0")
+            lasts.append(library.iptc_get_target(entry, table.handle) + b"\0")
     return blake2b(b"".join(lasts), digest_size=_DIGEST_BYTES).digest()
 
 
-def _rules(binding: _Binding, table: object, chain: bytes, *, only_first: bool) -> Iterator[Any]:
+def _rules(table: _Opened, chain: bytes, *, only_first: bool) -> Iterator[Any]:
     """The chain's entries; or the first that leads to no neighbour's chain."""
-    library = binding.library
-    entry = library.iptc_first_rule(chain, table)
+    library, handle = table.binding.library, table.handle
+    entry = library.iptc_first_rule(chain, handle)
     while entry:
         if not only_first:
             yield entry
-        elif not FIREWALL.is_neighbours(library.iptc_get_target(entry, table).decode(errors="replace")):
+        elif not table.ownership.is_neighbours(library.iptc_get_target(entry, handle).decode(errors="replace")):
             yield entry
             return
-        entry = library.iptc_next_rule(entry, table)
+        entry = library.iptc_next_rule(entry, handle)
 
 
 def _add_extension(lasts: list[bytes], raw: bytes, offset: int) -> int:

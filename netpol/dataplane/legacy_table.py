@@ -1,4 +1,4 @@
-"""Which legacy tables there are, and how large the filter table is, asked of the kernel without a program.
+"""Which legacy tables there are, and how large each is, asked of the kernel without a program.
 
 Any rule more or less shows in its size.
 """
@@ -48,12 +48,12 @@ def table_exists(family: Family, table: TableName = TableName.FILTER) -> bool:
         return True  # whoever asks further is told who may
 
 
-def filter_size(family: Family) -> TableSize | None:
-    """The size of the filter table in the network namespace of this thread; None where there is none."""
-    if not table_exists(family):
+def table_size(family: Family, table: TableName = TableName.FILTER) -> TableSize | None:
+    """The size of a table in the network namespace of this thread; None where there is none."""
+    if not table_exists(family, table):
         return None
     domain, level = _LEVELS[family]
-    answer = ctypes.create_string_buffer(b"filter", _INFO.size)
+    answer = ctypes.create_string_buffer(table.value.encode(), _INFO.size)
     length = ctypes.c_uint32(_INFO.size)
     with socket.socket(domain, socket.SOCK_DGRAM) as any_socket:
         if _libc.getsockopt(any_socket.fileno(), level, _GET_INFO, answer, ctypes.byref(length)) != 0:
@@ -61,7 +61,7 @@ def filter_size(family: Family) -> TableSize | None:
             if number == errno.ENOENT:
                 return None
             raise KernelRefusal(
-                f"the legacy filter table of IPv{family.value} cannot be asked for: {os.strerror(number)}"
+                f"the legacy {table.value} table of IPv{family.value} cannot be asked for: {os.strerror(number)}"
             )
     *_, entries, size = _INFO.unpack(answer.raw)
     return TableSize(entries, size)

@@ -1,16 +1,17 @@
-"""What the kernel tells of each change to its nf_tables, as far as it concerns our chains and what leads to them."""
+"""What the kernel tells of each change to its nf_tables, as far as it concerns one writer of them."""
 
 from __future__ import annotations
 
 import re
 import socket
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from netpol.compiler.names import PREFIX
-from netpol.compiler.ruleset import FILTER_HOOKS
+from netpol.compiler.ruleset import TABLE_HOOKS, TableName
 from netpol.dataplane.netlink import NFTABLES, PREAMBLE_BYTES, attributes, elements, message_heads
-from netpol.dataplane.ownership import FIREWALL
+from netpol.dataplane.ownership import FIREWALL, Ownership
 from netpol.model.networks import Family
 
 _DELETE_TABLE, _NEW_CHAIN, _DELETE_CHAIN, _NEW_RULE, _DELETE_RULE = (NFTABLES | command for command in (2, 3, 5, 6, 8))
@@ -24,7 +25,8 @@ _WORDS = {
 _TABLE = 1
 _CHAIN = {_NEW_CHAIN: 3, _DELETE_CHAIN: 3, _NEW_RULE: 2, _DELETE_RULE: 2}
 _FAMILIES = {int(socket.AF_INET): Family.IPV4, int(socket.AF_INET6): Family.IPV6}
-_HOOKS = frozenset(hook.value for hook in FILTER_HOOKS)
+_TABLES = {f"{table.value}\0".encode(): table for table in TableName}
+_HOOKS = {table: frozenset(hook.value for hook in hooks) for table, hooks in TABLE_HOOKS.items()}
 
 # Of a rule: its expressions; of one that ends with a jump: its name and data, the verdict in them, its chain.
 _EXPRESSIONS = 4
@@ -33,7 +35,6 @@ _TO_CHAIN = (2, 2, 2, 2)
 
 # The names come first. Others rewrite chains by the thousand, and few are looked at any closer.
 _NAMES_BYTES = 128
-_CANDIDATE = re.compile(b"|".join([re.escape(PREFIX.encode()), *(hook.encode() + b"\0" for hook in sorted(_HOOKS))]))
 
 
 class Event(NamedTuple):
@@ -43,36 +44,45 @@ class Event(NamedTuple):
     writer: int
 
 
-def decode_events(datagram: bytes) -> Iterator[Event]:
-    """The firewall's: changes to its chains, to the hooks that lead to them, and the end of the table they are in.
+def decode_events(datagram: bytes, ownership: Ownership = FIREWALL) -> Iterator[Event]:
+    """The owner's: changes to its chains, to the hooks that lead to them, and the end of the tables they are in.
 
     What leads from a hook to a neighbour's chain may come and go.
     """
+    candidate = _candidate(ownership.tables)
     for offset, length, kind, _, _, writer in message_heads(datagram):
         if kind not in _WORDS or length < PREAMBLE_BYTES:
             continue
-        if kind == _DELETE_TABLE or _CANDIDATE.search(datagram, offset, offset + min(length, _NAMES_BYTES)):
-            words = _words(
-                kind, datagram[offset + PREAMBLE_BYTES - 4], datagram[offset + PREAMBLE_BYTES : offset + length]
-            )
+        if kind == _DELETE_TABLE or candidate.search(datagram, offset, offset + min(length, _NAMES_BYTES)):
+            protocol = datagram[offset + PREAMBLE_BYTES - 4]
+            words = _words(kind, protocol, datagram[offset + PREAMBLE_BYTES : offset + length], ownership)
             if words is not None:
                 yield Event(words, writer)
 
 
-def _words(kind: int, protocol: int, payload: bytes) -> str | None:
-    """What happened; None where it is nothing to us."""
+@cache
+def _candidate(tables: tuple[TableName, ...]) -> re.Pattern[bytes]:
+    """A name that begins as ours do, or that of a hook."""
+    hooks = sorted(frozenset[str]().union(*(_HOOKS[table] for table in tables)))
+    return re.compile(b"|".join([re.escape(PREFIX.encode()), *(hook.encode() + b"\0" for hook in hooks)]))
+
+
+def _words(kind: int, protocol: int, payload: bytes, ownership: Ownership) -> str | None:
+    """What happened; None where it is nothing to the owner."""
     family = _FAMILIES.get(protocol)
     fields = attributes(payload)
-    if family is None or fields.get(_TABLE) != b"filter\0":
+    table = _TABLES.get(fields.get(_TABLE, b""))
+    if family is None or table not in ownership.tables:
         return None
+    where = f"the {table.value} table of IPv{family.value}"
     if kind == _DELETE_TABLE:
-        return f"the filter table of IPv{family.value} was {_WORDS[kind]}"
+        return f"{where} was {_WORDS[kind]}"
     chain = fields.get(_CHAIN[kind], b"").rstrip(b"\0").decode(errors="replace")
     # What is told as a new built-in chain is a change of its policy, or the first rule of all.
-    if FIREWALL.is_ours(chain) or (
-        chain in _HOOKS and kind != _NEW_CHAIN and not FIREWALL.is_neighbours(_destination(fields))
+    if ownership.is_ours(chain) or (
+        chain in _HOOKS[table] and kind != _NEW_CHAIN and not ownership.is_neighbours(_destination(fields))
     ):
-        return f"chain {chain} of IPv{family.value} was {_WORDS[kind]}"
+        return f"chain {chain} of {where} was {_WORDS[kind]}"
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netpol.compiler import names
+from netpol.compiler.ruleset import TableName
 
 
 class Place(enum.Enum):
@@ -28,6 +29,7 @@ class Ownership:
     is_ours: Callable[[str], bool]
     is_neighbours: Callable[[str], bool]
     place: Place = Place.ANY
+    tables: tuple[TableName, ...] = (TableName.FILTER,)
 
 
 def _is_service_proxys(name: str) -> bool:

@@ -12,12 +12,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from netpol.compiler.ruleset import TableName
 from netpol.dataplane import foreign
 from netpol.dataplane.foreign import LEGACY_SECONDS, ForeignChanges
 from netpol.dataplane.iptables import IptablesTables, tool_name
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.settings import Variant
+from proxy.ownership import SERVICE_PROXY
 
 pytestmark = pytest.mark.kernel
 
@@ -167,6 +169,67 @@ def test_the_service_proxy_wakes_nobody(tables: IptablesTables, changes: Foreign
     assert changes.wait(SECONDS) is not None
 
 
+# --- for the service proxy, in its tables
+
+
+def restore_table(variant: Variant, table: TableName, *lines: str) -> None:
+    text = "\n".join((f"*{table.value}", *lines, "COMMIT", ""))
+    subprocess.run((tool_name(variant, Family.IPV4, "restore"), "--noflush"), input=text, text=True, check=True)
+
+
+HOOKS = {TableName.FILTER: "INPUT", TableName.NAT: "POSTROUTING", TableName.MANGLE: "PREROUTING"}
+
+
+def proxys_rules(table: TableName) -> tuple[str, ...]:
+    chain = f"NETPOL-SERVICE-{HOOKS[table]}"
+    return f":{chain} - [0:0]", f"-A {chain} -p tcp -j RETURN", f"-I {HOOKS[table]} 1 -j {chain}"
+
+
+@pytest.fixture(params=Variant, ids=lambda variant: variant.value)
+def variant(request: pytest.FixtureRequest, private_network: None) -> Variant:
+    """Rules of the proxy are in each of its tables, and those of the firewall before them."""
+    assert isinstance(request.param, Variant)
+    for table in TableName:
+        restore_table(request.param, table, *proxys_rules(table))
+    restore(request.param, Family.IPV4, *OURS)
+    return request.param
+
+
+@pytest.fixture
+def proxys_changes(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForeignChanges]:
+    """Whoever asks for changes to what is the proxy's, after a first look."""
+    monkeypatch.setattr(foreign, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(foreign, "LOOK_SHARE", 1.0)
+    with ForeignChanges(variant, IptablesTables(variant, ownership=SERVICE_PROXY), SERVICE_PROXY) as changes:
+        assert changes.wait(0) is None
+        yield changes
+
+
+@pytest.mark.parametrize("table", TableName)
+def test_damage_is_noticed_in_every_table_of_the_owner(
+    variant: Variant, proxys_changes: ForeignChanges, table: TableName
+) -> None:
+    hook = HOOKS[table]
+    for damage in (f"-F NETPOL-SERVICE-{hook}", f"-I {hook} 1 -j RETURN", f"-F {hook}"):
+        run(variant, Family.IPV4, f"-t {table.value} {damage}")
+        found = proxys_changes.wait(SECONDS)
+        assert found is not None
+        assert f"{hook} of the {table.value} table of IPv4 was " in found
+
+
+def test_neither_of_two_neighbours_is_alarmed_by_the_other(variant: Variant, proxys_changes: ForeignChanges) -> None:
+    with ForeignChanges(variant, IptablesTables(variant)) as changes:
+        assert changes.wait(0) is None
+        for table in TableName:
+            restore_table(variant, table, *proxys_rules(table)[:1], f"-A NETPOL-SERVICE-{HOOKS[table]} -j RETURN")
+        assert changes.wait(0 if variant is Variant.NFT else QUIET_SECONDS) is None
+        # The proxy itself was told that they are another's.
+        assert proxys_changes.wait(SECONDS) is not None
+        restore(variant, Family.IPV4, "-D INPUT -j NETPOL-INPUT", *OURS, "-F NETPOL-TCP")
+        assert proxys_changes.wait(0 if variant is Variant.NFT else QUIET_SECONDS) is None
+        assert changes.wait(SECONDS) is not None
+
+
 def test_tables_of_nft_with_our_names_are_others(private_network: None) -> None:
     with ForeignChanges(Variant.NFT, IptablesTables(Variant.NFT)) as changes:
         subprocess.run(("nft", "add", "table", "inet", "filter"), check=True)
@@ -186,7 +249,7 @@ def test_before_the_first_look_any_change_of_length_is_told(private_network: Non
 def test_a_table_is_looked_into_now_and_then_and_less_often_the_longer_that_takes(
     private_network: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def note(family: Family) -> dict[str, bytes]:
+    def note(family: Family, *_: object) -> dict[str, bytes]:
         looks.append(family)
         return {}
 
@@ -202,7 +265,7 @@ def test_a_table_is_looked_into_now_and_then_and_less_often_the_longer_that_take
 
 
 def test_without_the_library_the_size_is_what_is_told(private_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(family: Family) -> None:
+    def refuse(family: Family, *_: object) -> None:
         looks.append(family)
         raise KernelRefusal("no libiptc")
 

@@ -8,14 +8,18 @@ import os
 import socket
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from private_network import private_network as new_network
 
+from netpol.compiler.names import is_ours
+from netpol.compiler.ruleset import TableName
 from netpol.dataplane import legacy_chains as module
 from netpol.dataplane.iptables import tool_name
 from netpol.dataplane.legacy_chains import concerning
+from netpol.dataplane.ownership import Ownership
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.settings import Variant
@@ -97,6 +101,28 @@ def test_asking_makes_no_table(private_network: None) -> None:
         assert concerning(family) == {}
     for names in ("ip_tables_names", "ip6_tables_names"):
         assert Path("/proc/thread-self/net", names).read_text(encoding="ascii") == ""
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("family", Family)
+def test_of_another_table_the_owners_chains_and_its_own_hooks_count(private_network: None, family: Family) -> None:
+    proxys = Ownership(lambda name: name == "NETPOL-SERVICE-POSTROUTING", is_ours, tables=(TableName.NAT,))
+    lines = ":NETPOL-SERVICE-POSTROUTING - [0:0]", ":THEIRS - [0:0]", "-A POSTROUTING -j NETPOL-SERVICE-POSTROUTING"
+    text = "\n".join(("*nat", *lines, "COMMIT", ""))
+    subprocess.run((tool_name(Variant.LEGACY, family, "restore"),), input=text, text=True, check=True)
+    found = concerning(family, TableName.NAT, proxys)
+    assert found.keys() == {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING", "NETPOL-SERVICE-POSTROUTING"}
+    assert found["POSTROUTING"] != found["OUTPUT"]
+    assert concerning(family, TableName.FILTER, proxys) == {}
+
+
+@pytest.mark.kernel
+def test_several_threads_look_at_once(table: None) -> None:
+    expected = {family: concerning(family) for family in Family}
+    families = [*Family] * 200
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(concerning, families))
+    assert found == [expected[family] for family in families]
 
 
 @pytest.mark.kernel
@@ -200,7 +226,7 @@ def test_a_library_that_is_missing_is_a_refusal_and_looked_for_once(monkeypatch:
         raise AttributeError("'NoneType' object has no attribute 'throw_exception'")
 
     module._binding.cache_clear()
-    monkeypatch.setattr(module, "table_exists", lambda _: True)
+    monkeypatch.setattr(module, "table_exists", lambda *_: True)
     monkeypatch.setattr(importlib, "import_module", fail)
     try:
         for _ in range(2):

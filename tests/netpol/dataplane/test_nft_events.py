@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netpol.compiler.names import is_ours
+from netpol.compiler.ruleset import TableName
 from netpol.dataplane.netlink import NFTABLES, attribute, number_attribute, text_attribute
 from netpol.dataplane.nft_events import Event, decode_events
+from netpol.dataplane.ownership import Ownership, Place
 
 WRITER = 4711
 DELETE_TABLE, NEW_CHAIN, DELETE_CHAIN, NEW_RULE, DELETE_RULE, NEW_SET, NEW_GENERATION = 2, 3, 5, 6, 8, 9, 15
@@ -41,13 +44,13 @@ def message(
 @pytest.mark.parametrize(
     ("kind", "chain", "words"),
     [
-        (NEW_RULE, "NETPOL-INPUT", "chain NETPOL-INPUT of IPv4 was given a rule"),
-        (DELETE_RULE, "NETPOL-INPUT", "chain NETPOL-INPUT of IPv4 was bereft of a rule"),
-        (NEW_CHAIN, "NETPOL-TCP", "chain NETPOL-TCP of IPv4 was made"),
-        (DELETE_CHAIN, "NETPOL-TCP", "chain NETPOL-TCP of IPv4 was deleted"),
-        (NEW_RULE, "FORWARD", "chain FORWARD of IPv4 was given a rule"),
-        (DELETE_RULE, "OUTPUT", "chain OUTPUT of IPv4 was bereft of a rule"),
-        (DELETE_CHAIN, "INPUT", "chain INPUT of IPv4 was deleted"),
+        (NEW_RULE, "NETPOL-INPUT", "chain NETPOL-INPUT of the filter table of IPv4 was given a rule"),
+        (DELETE_RULE, "NETPOL-INPUT", "chain NETPOL-INPUT of the filter table of IPv4 was bereft of a rule"),
+        (NEW_CHAIN, "NETPOL-TCP", "chain NETPOL-TCP of the filter table of IPv4 was made"),
+        (DELETE_CHAIN, "NETPOL-TCP", "chain NETPOL-TCP of the filter table of IPv4 was deleted"),
+        (NEW_RULE, "FORWARD", "chain FORWARD of the filter table of IPv4 was given a rule"),
+        (DELETE_RULE, "OUTPUT", "chain OUTPUT of the filter table of IPv4 was bereft of a rule"),
+        (DELETE_CHAIN, "INPUT", "chain INPUT of the filter table of IPv4 was deleted"),
         (DELETE_TABLE, "", "the filter table of IPv4 was deleted"),
     ],
 )
@@ -81,18 +84,39 @@ def test_what_concerns_us(kind: int, chain: str, words: str) -> None:
 def test_what_does_not(other: bytes) -> None:
     assert list(decode_events(other)) == []
     beside = decode_events(other + message(NEW_RULE, "NETPOL-INPUT") + other)
-    assert [event.words for event in beside] == ["chain NETPOL-INPUT of IPv4 was given a rule"]
+    assert [event.words for event in beside] == ["chain NETPOL-INPUT of the filter table of IPv4 was given a rule"]
 
 
 @pytest.mark.parametrize("rule", [b"", jump("KUBE-FORWARD"), jump("NETPOL-INPUT"), jump("NETPOL-SERVICE-INPUT", "log")])
 def test_any_other_rule_behind_a_hook_may_come_before_ours(rule: bytes) -> None:
     (event,) = decode_events(message(NEW_RULE, "INPUT", rule=rule))
-    assert event.words == "chain INPUT of IPv4 was given a rule"
+    assert event.words == "chain INPUT of the filter table of IPv4 was given a rule"
 
 
 def test_a_neighbours_rule_in_a_chain_of_ours_concerns_us() -> None:
     (event,) = decode_events(message(NEW_RULE, "NETPOL-INPUT", rule=jump("NETPOL-SERVICE-INPUT")))
-    assert event.words == "chain NETPOL-INPUT of IPv4 was given a rule"
+    assert event.words == "chain NETPOL-INPUT of the filter table of IPv4 was given a rule"
+
+
+def test_of_another_writer_its_own_chains_and_tables_count() -> None:
+    proxys = Ownership(lambda name: name == "NETPOL-SERVICE-INPUT", is_ours, Place.BEHIND, (TableName.NAT,))
+    told = (
+        message(NEW_RULE, "NETPOL-SERVICE-INPUT", table="nat")
+        + message(NEW_RULE, "PREROUTING", table="nat")
+        + message(DELETE_TABLE, table="nat")
+    )
+    untold = (
+        message(NEW_RULE, "NETPOL-SERVICE-INPUT")
+        + message(NEW_RULE, "NETPOL-INPUT", table="nat")
+        + message(NEW_RULE, "FORWARD", table="nat")
+        + message(NEW_RULE, "INPUT", table="nat", rule=jump("NETPOL-INPUT"))
+        + message(DELETE_TABLE)
+    )
+    assert [event.words for event in decode_events(untold + told, proxys)] == [
+        "chain NETPOL-SERVICE-INPUT of the nat table of IPv4 was given a rule",
+        "chain PREROUTING of the nat table of IPv4 was given a rule",
+        "the nat table of IPv4 was deleted",
+    ]
 
 
 @given(st.binary(max_size=60), st.integers(0, 60), st.integers(0, 15))
