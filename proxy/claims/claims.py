@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from netpol.listing import listed
 from netpol.model.networks import Address
 from netpol.model.notices import Notice
 from netpol.model.objects import Node
-from netpol.model.ports import Protocol
 from netpol.model.services import Service, ServicePort
 from netpol.model.snapshot import ObjectName
 from netpol.settings import AddressRanges, ProxySettings
+from proxy.claims import refusals
 from proxy.claims.address_order import AddressOrder
 from proxy.claims.seniority import Rank, Seniority
 from proxy.claims.special_addresses import speciality
+from proxy.claims.stakes import (
+    AddressStake,
+    Claim,
+    Stake,
+    claims_of,
+    node_ports_of,
+    server_stake,
+    servers_at,
+    stakes_of,
+)
 from proxy.claims.territory import Territory
 from proxy.model import Origin, ServerAddress
-
-_MOST_RANGES = 3
-"""In a sentence."""
 
 
 class Grant(NamedTuple):
@@ -40,51 +46,17 @@ class Granted:
     notices: tuple[Notice, ...] = ()
 
 
-class _Claim(NamedTuple):
-    """An address that a service asks for, and the field that says so."""
-
-    origin: Origin
-    address: Address
-    field: str
-
-
-class _AddressStake(NamedTuple):
-    """To have an address, so that others are refused it."""
-
-    origin: Origin
-    address: Address
-
-
-class _ServerStake(NamedTuple):
-    """To have a virtual server: as an external one among the services of a namespace, else among all."""
-
-    origin: Origin
-    server: ServerAddress
-    namespace: str
-
-
-class _NodePortStake(NamedTuple):
-    """To have a node port."""
-
-    protocol: Protocol
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.protocol.value}"
-
-
 _Problem = tuple[str, str]
-"""A field, and what is wrong with it."""
-
-_Stake = _AddressStake | _ServerStake | _NodePortStake
+"""A field, and why what it asks for is refused."""
 
 _CONTESTABLE = (Origin.LOAD_BALANCER, Origin.EXTERNAL)
+"""What the API server has not given: such addresses may be anybody's."""
 _CONCERNED = {
     Origin.CLUSTER: (Origin.CLUSTER, *_CONTESTABLE),
     Origin.LOAD_BALANCER: (Origin.EXTERNAL,),
     Origin.EXTERNAL: (Origin.EXTERNAL,),
 }
-"""Whose claims to an address depend on who is the first that has it by origin."""
+"""Of which origins the claims to an address depend on who comes first there by this one."""
 
 
 class Claims:
@@ -114,7 +86,7 @@ class Claims:
         self._ranges = settings.ranges
         self._territory = Territory(settings.cluster_cidrs)
         self._services: dict[ObjectName, Service] = {}
-        self._stakes: Seniority[_Stake] = Seniority()
+        self._stakes: Seniority[Stake] = Seniority()
         self._contested = AddressOrder()
 
     # --- facts: each returns the services that may be granted something else from then on
@@ -126,31 +98,29 @@ class Claims:
             self._services[name] = service
         if service == former:
             return frozenset()
-        before, after = _stakes(former), _stakes(service)
+        before, after = stakes_of(former), stakes_of(service)
         if former is not None and service is not None and Rank.of(former) == Rank.of(service):
             before, after = before - after, after - before
         touched = {name}
         if former is not None:
-            touched.update(self._withdraw(before, Rank.of(former)))
+            touched.update(self._move(before, Rank.of(former), self._stakes.leave, self._contested.discard))
         if service is not None:
-            touched.update(self._enter(after, Rank.of(service)))
+            touched.update(self._move(after, Rank.of(service), self._stakes.join, self._contested.add))
         return frozenset(touched)
 
-    def _withdraw(self, stakes: Iterable[_Stake], rank: Rank) -> Iterator[ObjectName]:
-        """A service has these no more; whom it went before is concerned."""
+    def _move(
+        self,
+        stakes: Iterable[Stake],
+        rank: Rank,
+        enter_or_leave: Callable[[Stake, Rank], bool],
+        add_or_discard: Callable[[Address], None],
+    ) -> Iterator[ObjectName]:
+        """A service has these stakes from now on, or no more; returns who may be granted something else by that."""
         for stake in stakes:
-            if self._stakes.leave(stake, rank):
+            if enter_or_leave(stake, rank):
                 yield from self._concerned(stake)
-            if isinstance(stake, _AddressStake) and stake.origin in _CONTESTABLE:
-                self._contested.discard(stake.address)
-
-    def _enter(self, stakes: Iterable[_Stake], rank: Rank) -> Iterator[ObjectName]:
-        """A service has these too; whom it goes before is concerned."""
-        for stake in stakes:
-            if self._stakes.join(stake, rank):
-                yield from self._concerned(stake)
-            if isinstance(stake, _AddressStake) and stake.origin in _CONTESTABLE:
-                self._contested.add(stake.address)
+            if isinstance(stake, AddressStake) and stake.origin in _CONTESTABLE:
+                add_or_discard(stake.address)
 
     def place_node(self, name: str, node: Node | None) -> frozenset[ObjectName]:
         """The node is this, None being that there is none."""
@@ -161,17 +131,17 @@ class Claims:
         """These are this network namespace's, those aside that are there for services."""
         return self._claimants(self._territory.set_own_addresses(addresses))
 
-    def _concerned(self, stake: _Stake) -> Iterator[ObjectName]:
+    def _concerned(self, stake: Stake) -> Iterator[ObjectName]:
         """Who depends on which service is the first with this stake."""
-        if isinstance(stake, _AddressStake):
+        if isinstance(stake, AddressStake):
             for origin in _CONCERNED[stake.origin]:
-                yield from self._stakes.all(_AddressStake(origin, stake.address))
+                yield from self._stakes.all(AddressStake(origin, stake.address))
         else:
             yield from self._stakes.all(stake)
 
     def _claimants(self, addresses: Iterable[Address]) -> frozenset[ObjectName]:
         """The services that ask for one of the addresses, and were not given it by the API server."""
-        stakes = (_AddressStake(origin, address) for address in addresses for origin in _CONTESTABLE)
+        stakes = (AddressStake(origin, address) for address in addresses for origin in _CONTESTABLE)
         return frozenset(name for stake in stakes for name in self._stakes.all(stake))
 
     # --- judgement
@@ -183,23 +153,23 @@ class Claims:
             return Granted()
         servers: dict[ServerAddress, Grant] = {}
         problems: list[_Problem] = []
-        for claim in _claims(service):
+        for claim in claims_of(service):
             refusal = self._refusal(name, claim)
             if refusal is None:
                 self._judge_ports(service, claim, servers, problems)
             else:
-                problems.append((claim.field, f"{claim.address} is {refusal}"))
+                problems.append((claim.field, refusals.address_taken(claim.address, refusal)))
         node_ports = tuple(self._node_ports(service, problems))
-        notices = (Notice("Service", *name, at, f"{message}; it is not served") for at, message in problems)
+        notices = (Notice("Service", *name, at, refusals.unserved(reason)) for at, reason in problems)
         return Granted(servers, node_ports, tuple(notices))
 
-    def _refusal(self, name: ObjectName, claim: _Claim) -> str | None:
-        """What the address is that it is refused for; None where it is nothing of the kind."""
+    def _refusal(self, name: ObjectName, claim: Claim) -> str | None:
+        """What the address is to somebody else, and so refused; None where the service may have it."""
         origin, address, _ = claim
-        holder = self._ahead(name, _AddressStake(Origin.CLUSTER, address))
+        holder = self._ahead(name, AddressStake(Origin.CLUSTER, address))
         if holder is not None:
-            order = f", {_BEFORE}" if origin is Origin.CLUSTER else ""
-            return f"the cluster address of {_shown(holder)}{order}"
+            words = refusals.older_cluster_address if origin is Origin.CLUSTER else refusals.cluster_address
+            return words(holder)
         if origin is Origin.CLUSTER:
             return None
         return (
@@ -211,120 +181,57 @@ class Claims:
         )
 
     def _claimed_before(self, name: ObjectName, address: Address) -> str | None:
-        """What an external address is to another service whose claim goes before this one's, whatever the port."""
-        holder = self._ahead(name, _AddressStake(Origin.LOAD_BALANCER, address))
+        """What an external address is to another service that goes before this one, whatever the port."""
+        holder = self._ahead(name, AddressStake(Origin.LOAD_BALANCER, address))
         if holder is not None:
-            return f"the load balancer's address of {_shown(holder)}"
-        holder = self._ahead(name, _AddressStake(Origin.EXTERNAL, address))
+            return refusals.load_balancer_address(holder)
+        holder = self._ahead(name, AddressStake(Origin.EXTERNAL, address))
         if holder is not None and holder[0] != name[0]:
-            return f"an external address of {_shown(holder)}, {_BEFORE}"
+            return refusals.older_external_address(holder)
         return None
 
     def _judge_ports(
-        self, service: Service, claim: _Claim, servers: dict[ServerAddress, Grant], problems: list[_Problem]
+        self, service: Service, claim: Claim, servers: dict[ServerAddress, Grant], problems: list[_Problem]
     ) -> None:
         """Each port is served on an address that is not refused, or is a problem."""
-        for server, port in _servers(service, claim.address).items():
-            holder = self._ahead(_name(service), _server_stake(service, claim.origin, server))
+        for server, port in servers_at(service, claim.address).items():
+            holder = self._ahead(_name(service), server_stake(service, claim.origin, server))
             if holder is None:
                 servers[server] = Grant(claim.origin, port)
             else:
-                problems.append((claim.field, f"port {port} of {claim.address} is {_shown(holder)}'s, {_BEFORE}"))
+                problems.append((claim.field, refusals.port_taken(port, claim.address, holder)))
 
     def _node_ports(self, service: Service, problems: list[_Problem]) -> Iterator[ServicePort]:
         """The ports that may have their node ports; each other one is a problem."""
-        for stake, (at, port) in _with_node_ports(service).items():
+        for stake, (at, port) in node_ports_of(service).items():
             allowed = self._ranges.node_ports
             holder = self._ahead(_name(service), stake)
             if self._ranges.strict and stake.number not in allowed:
-                problems.append((at, f"{stake} is outside {allowed}, where node ports are"))
+                problems.append((at, refusals.node_port_outside(stake, allowed)))
             elif holder is not None:
-                problems.append((at, f"{stake} is the node port of {_shown(holder)}, {_BEFORE}"))
+                problems.append((at, refusals.node_port_taken(stake, holder)))
             else:
                 yield port
 
-    def _ahead(self, name: ObjectName, stake: _Stake) -> ObjectName | None:
+    def _ahead(self, name: ObjectName, stake: Stake) -> ObjectName | None:
         """Who has it before the service; None where nobody else comes first."""
         first = self._stakes.first(stake)
         return None if first == name else first
-
-
-# --- what a service claims
-
-
-def _claims(service: Service) -> Iterator[_Claim]:
-    """Every address the service asks for, once."""
-    told: set[Address] = set()
-    # Of a load balancer's entries some name a host, or are not for us: a position among addresses is none of theirs.
-    for origin, path, addresses in (
-        (Origin.CLUSTER, "spec.clusterIPs[{}]", service.cluster_addresses),
-        (Origin.LOAD_BALANCER, "status.loadBalancer.ingress", service.load_balancer_addresses),
-        (Origin.EXTERNAL, "spec.externalIPs[{}]", service.external_addresses),
-    ):
-        for index, address in enumerate(addresses if service.cluster_addresses else ()):
-            if address not in told:
-                told.add(address)
-                yield _Claim(origin, address, path.format(index))
-
-
-def _servers(service: Service, address: Address) -> dict[ServerAddress, ServicePort]:
-    """The virtual servers of the address, and the port that each serves: of equal ones the first."""
-    found: dict[ServerAddress, ServicePort] = {}
-    for port in service.ports:
-        found.setdefault(ServerAddress(address, port.protocol, port.number), port)
-    return found
-
-
-def _with_node_ports(service: Service) -> dict[_NodePortStake, tuple[str, ServicePort]]:
-    """Every node port, with the field that asks for it and the port that it leads to: of equal ones the first."""
-    found: dict[_NodePortStake, tuple[str, ServicePort]] = {}
-    for index, port in enumerate(service.ports if service.cluster_addresses else ()):
-        if port.node_port is not None:
-            found.setdefault(_NodePortStake(port.protocol, port.node_port), (f"spec.ports[{index}].nodePort", port))
-    return found
-
-
-def _server_stake(service: Service, origin: Origin, server: ServerAddress) -> _ServerStake:
-    return _ServerStake(origin, server, service.namespace if origin is Origin.EXTERNAL else "")
-
-
-def _stakes(service: Service | None) -> frozenset[_Stake]:
-    """All that the service wants and others could want too."""
-    if service is None:
-        return frozenset()
-    found: set[_Stake] = {*_with_node_ports(service)}
-    for origin, address, _ in _claims(service):
-        found.add(_AddressStake(origin, address))
-        # Who has a cluster address has all of it.
-        if origin is not Origin.CLUSTER:
-            found.update(_server_stake(service, origin, server) for server in _servers(service, address))
-    return frozenset(found)
 
 
 def _name(service: Service) -> ObjectName:
     return service.namespace, service.name
 
 
-# --- words
-
-
 def _reserved(address: Address, ranges: AddressRanges) -> str | None:
-    """Which range of cluster addresses it is in; None where it is in none, or nobody asks."""
+    """What the API server may make of it, for it is in a range of cluster addresses; None where it is not."""
     network = next((each for each in ranges.cluster if ranges.strict and address in each), None)
-    return None if network is None else f"in {network}, where cluster addresses are"
+    return None if network is None else refusals.in_cluster_range(network)
 
 
 def _misplaced(address: Address, origin: Origin, ranges: AddressRanges) -> str | None:
-    """Which ranges it should be in and is not; None where it is in one, or nobody asks."""
+    """Where it should be and is not; None where it is in a range of its kind, or nobody asks."""
     wanted = ranges.external if origin is Origin.EXTERNAL else ranges.load_balancer
     if not ranges.strict or not wanted or any(address in network for network in wanted):
         return None
-    return f"outside {listed(wanted, _MOST_RANGES)}, where {_PLURALS[origin]} are"
-
-
-_BEFORE = "which comes first"
-_PLURALS = {Origin.EXTERNAL: "external addresses", Origin.LOAD_BALANCER: "load balancers' addresses"}
-
-
-def _shown(name: ObjectName) -> str:
-    return f"service {'/'.join(name)}"
+    return refusals.outside_ranges(wanted, origin)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from netpol.model.networks import Address, Family, Network, family_of
 from netpol.model.objects import Node
+from proxy.claims import refusals
 
 _EVERY_NODE = ""
 """Whose the ranges are that the settings name: it goes before the name of any node."""
@@ -69,14 +70,13 @@ class Territory:
         Of several that have it the first by name is told, whoever came first.
         """
         if address in self._hosts:
-            return f"an address of node {min(self._hosts[address])}"
+            return refusals.node_address(min(self._hosts[address]))
         if address in self._own:
-            return "an address of this node"
+            return refusals.OWN_ADDRESS
         for length in sorted(self._lengths[family_of(address)]):
             network = ipaddress.ip_network((address, length), strict=False)
             if network in self._ranges:
-                node = min(self._ranges[network])
-                return f"in {network}, which is for {f'the pods of node {node}' if node else 'pods'}"
+                return refusals.in_pod_range(network, min(self._ranges[network]))
         return None
 
     def _give_range(self, network: Network, node: str) -> None:

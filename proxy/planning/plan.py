@@ -90,9 +90,9 @@ def plan(
     return Plan(
         (*(step for each in differences for step in each.steps()), *(RemoveServer(server.key) for server in gone)),
         conflicts,
-        frozenset(pair for each in differences for pair in each.draining()),
-        frozenset(chain((pair for each in differences for pair in each.stale()), *map(_datagrams_to, gone))),
-        frozenset(pair for each in differences for pair in each.older()),
+        frozenset(chain.from_iterable(each.draining() for each in differences)),
+        frozenset(chain(*(each.stale() for each in differences), *map(_datagrams_to, gone))),
+        frozenset(chain.from_iterable(each.older() for each in differences)),
     )
 
 

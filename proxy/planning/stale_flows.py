@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from netpol.dataplane.kernel import Flows
 from netpol.model.networks import family_of
-from proxy.model import ServerAddress, ServerDestination
+from proxy.model import Destination, ServerAddress, ServerDestination
 
 
 class StaleFlows:
@@ -18,25 +18,23 @@ class StaleFlows:
 
     def __init__(self, flows: Flows) -> None:
         self._flows = flows
-        self._routes: set[ServerDestination] = set()
+        self._stale: set[tuple[ServerAddress, Destination]] = set()
 
-    def add(self, routes: Iterable[ServerDestination]) -> None:
+    def add(self, pairs: Iterable[ServerDestination]) -> None:
         """What has the protocol of the server, and goes there, is to be forgotten when it is time to."""
-        self._routes.update(routes)
+        self._stale.update((key, destination) for key, destination in pairs if isinstance(key, ServerAddress))
 
     def forget(self) -> int:
         """How many were forgotten. Raises KernelRefusal; then they are to be forgotten still."""
-        asked = {route.key.address for route in self._routes if isinstance(route.key, ServerAddress)}
-        if not asked:
+        if not self._stale:
             return 0
-        reached = {
-            (route.key.protocol, *route.destination) for route in self._routes if isinstance(route.key, ServerAddress)
-        }
+        asked = {key.address for key, _ in self._stale}
+        reached = {(key.protocol, *destination) for key, destination in self._stale}
         families = sorted({family_of(each) for each in asked}, key=lambda each: each.value)
         flows = self._flows.read(*families, touching=asked)
         found = [each for each in flows if (each.protocol, each.destination, each.port) in reached]
         for family in families:
             if own := [each for each in found if family_of(each.destination) is family]:
                 self._flows.delete(family, own)
-        self._routes.clear()
+        self._stale.clear()
         return len(found)

@@ -12,7 +12,7 @@ from netpol.dataplane.memory.journal import Journal
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
-from proxy.model import ServerDestination
+from proxy.model import ServerDestination, ServerMark
 from proxy.planning.stale_flows import StaleFlows
 
 DNS, SIX = server("10.96.0.2:53/UDP"), server("[fd00::2]:53/UDP")
@@ -54,6 +54,15 @@ def test_connections_of_a_protocol_are_forgotten_with_a_server_of_it(flows: Memo
     forgetting = StaleFlows(flows)
     forgetting.add([ServerDestination(web, destination("10.96.0.2:80"))])
     assert forgetting.forget() == 1
+    assert flows.read(Family.IPV4) == (kept,)
+
+
+def test_what_is_told_by_a_mark_conntrack_does_not_translate(flows: MemoryFlows) -> None:
+    kept = flow("10.0.0.9", "10.0.0.1")
+    flows.open(Family.IPV4, kept, opened_to=DNS.address)
+    forgetting = StaleFlows(flows)
+    forgetting.add([ServerDestination(ServerMark(Family.IPV4, 0x4E000001), ONE)])
+    assert forgetting.forget() == 0
     assert flows.read(Family.IPV4) == (kept,)
 
 
