@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from netpol.trigger import Trigger
 
-PATIENCE_SECONDS = 20.0
-_LOOK_SECONDS = 0.01
+Answer = TypeVar("Answer")
+
+PATIENCE_SECONDS = 30.0
+_LOOK_SECONDS = 0.02
+
+
+class NotYet(AssertionError):
+    """What was waited for had not come true by its deadline."""
 
 
 def wait_until(
-    condition: Callable[[], object],
+    ask: Callable[[], Answer],
     what: str = "what was waited for",
     seconds: float = PATIENCE_SECONDS,
     *,
     trigger: Trigger | None = None,
-) -> None:
-    """Returns once the condition holds; it is an AssertionError where that takes too long.
+) -> Answer:
+    """The first answer that counts as true; AssertionError and OSError of `ask` count as an answer that does not.
 
-    It is looked at now and then, and whenever the trigger is pulled.
+    It is asked now and then, and whenever the trigger is pulled. NotYet, with the last answer or error, where none
+    counts within `seconds`.
     """
     deadline = time.monotonic() + seconds
     look_out = trigger or Trigger()
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
+    while True:
+        last: object
+        try:
+            answer = ask()
+            if answer:
+                return answer
+            last = answer
+        except (AssertionError, OSError) as refusal:
+            last = refusal
+        if time.monotonic() > deadline:
+            raise NotYet(f"{what}: not within {seconds:g} s: {last!r}")
         look_out.wait(_LOOK_SECONDS)

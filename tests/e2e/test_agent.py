@@ -9,7 +9,6 @@ from testbed.agent import Agent, netpol_command
 from testbed.live_cluster import LiveCluster
 from testbed.node_files import NODE
 from testbed.node_rules import own_state
-from testbed.waiting import wait_for
 from testbed.workloads import (
     ANNOTATION,
     CLOSED,
@@ -21,6 +20,7 @@ from testbed.workloads import (
     reaches_from,
     service,
 )
+from waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -97,7 +97,7 @@ def test_pods_that_come_and_go_leave_nothing(live_cluster: LiveCluster, agent: A
         seen.update(address for pod in namespace.pods_of("web") for address in pod.addresses)
     (left,) = namespace.pods_of("web")
     gone = re.compile("|".join(rf"[ ,]{re.escape(address)}\b" for address in seen.difference(left.addresses)))
-    wait_for("no rule and no set knows them", lambda: not any(map(gone.search, own_state(live_cluster))))
+    wait_until(lambda: not any(map(gone.search, own_state(live_cluster))), "no rule and no set knows them")
     assert any(left.addresses[0] in line for line in own_state(live_cluster))
     live_cluster.run(
         *netpol_command("verify", f"--kubeconfig={live_cluster.kubeconfig}", f"--hostname-override={NODE}")

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from record_schema import conforming
-from testbed.agent import METRICS_PORT, answer
+from testbed.agent import answer
+from testbed.running_agent import METRICS_PORT
 from testbed.daemonset import netpol
 from testbed.live_cluster import LiveCluster
 from testbed.node_files import OUTSIDE_V4
-from testbed.waiting import wait_for
 from testbed.workloads import (
     CLOSED,
     PORT,
@@ -26,6 +26,7 @@ from testbed.workloads import (
     policy,
     reaches_from,
 )
+from waiting import wait_until
 
 from netpol.audit.record import (
     ANNOTATION_KIND,
@@ -58,8 +59,8 @@ def records(cluster: LiveCluster, *flags: str) -> list[Record]:
 def first_record(about: LivePod, wanted: Callable[[Record], bool]) -> Record:
     """The first record about the pod that is wanted, once it is there."""
     flag = f"--pod={about}"
-    found = wait_for(
-        f"a record of {about.name}", lambda: [each for each in records(about.cluster, flag) if wanted(each)]
+    found = wait_until(
+        lambda: [each for each in records(about.cluster, flag) if wanted(each)], f"a record of {about.name}"
     )
     return found[0]
 
@@ -203,7 +204,7 @@ def test_what_a_rule_allows_is_recorded_and_who_is_refused_is_told_where_a_names
     (web,) = namespace.pods_of("web")
     (friend,) = namespace.pods_of("friend")
     for address in web.addresses:
-        wait_for(f"{other} is told that {address} is not for it", functools.partial(is_told, other, address))
+        wait_until(functools.partial(is_told, other, address), f"{other} is told that {address} is not for it")
     friend.until_it_reaches(web.addresses[0])
     allowed = first_record(friend, lambda each: each.action is Action.ALLOW)
     assert (allowed.subject, allowed.peer) == (party(web, "Deployment/web"), party(friend, "Deployment/friend"))
@@ -237,6 +238,6 @@ def test_pods_that_are_gone_are_still_named(
         flag = f"--pod={web}"
         return [each for each in records(live_cluster, flag) if each.reason is Cause.UNKNOWN_POD]
 
-    record = wait_for("a record of what was sent to it later", refused_as_unknown)[0]
+    record = wait_until(refused_as_unknown, "a record of what was sent to it later")[0]
     assert record.subject == msgspec.structs.replace(there, gone=True)
     assert record.peer == ExternalParty(OUTSIDE_V4)

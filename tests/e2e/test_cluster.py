@@ -13,8 +13,8 @@ from testbed.live_cluster import TESTS, LiveCluster, require
 from testbed.node_files import OUTSIDE_V4
 from testbed.pod_images import pod_images
 from testbed.processes import processes_naming
-from testbed.waiting import wait_for
 from testbed.workloads import LiveNamespace, LivePod, deployment, reaches_from, service
+from waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -36,7 +36,7 @@ def test_a_service_is_reached_from_pods_and_from_the_node(live_cluster: LiveClus
     namespace.apply(deployment("web", replicas=2), service("web"))
     one, _ = namespace.pods_of("web")
     address = namespace.kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
-    wait_for("kube-proxy knows the service", lambda: one.reaches(address, port=80, seconds=1))
+    wait_until(lambda: one.reaches(address, port=80, seconds=1), "kube-proxy knows the service")
     assert reaches_from(live_cluster.inside(), address, port=80)
 
 
@@ -54,10 +54,10 @@ def test_the_kubelet_probes(live_cluster: LiveCluster, namespace: LiveNamespace)
     rule = ("INPUT", "-p", "tcp", "--sport", "8080", "-s", pod.addresses[0], "-j", "DROP")
     live_cluster.run("iptables", "-I", *rule)
     try:
-        wait_for("the pod is not ready", lambda: not ready(pod))
+        wait_until(lambda: not ready(pod), "the pod is not ready")
     finally:
         live_cluster.run("iptables", "-D", *rule)
-    wait_for("the pod is ready again", lambda: ready(pod))
+    wait_until(lambda: ready(pod), "the pod is ready again")
 
 
 def test_the_machine_stays_as_it_is(tmp_path: Path) -> None:
@@ -80,10 +80,10 @@ def test_a_node_dies_with_a_starter_that_is_killed(tmp_path: Path) -> None:
     path = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
     log = tmp_path / "kube-apiserver.log"
     with subprocess.Popen([sys.executable, "-c", code, tmp_path], env=path) as starter:
-        wait_for("an API server has begun", lambda: log.exists() and log.stat().st_size > 0)
+        wait_until(lambda: log.exists() and log.stat().st_size > 0, "an API server has begun")
         assert processes_naming(tmp_path)
         starter.kill()
-    wait_for("nothing of the cluster runs", lambda: not processes_naming(tmp_path))
+    wait_until(lambda: not processes_naming(tmp_path), "nothing of the cluster runs")
     cgroups.remove_orphans()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from testbed.daemonset import agents, rollout_ends
 from testbed.live_cluster import LiveCluster
-from testbed.waiting import wait_for
 from testbed.workloads import (
     ANNOTATION,
     CLOSED,
@@ -16,6 +15,7 @@ from testbed.workloads import (
     policy,
     reaches_from,
 )
+from waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("firewall")]
 
@@ -59,7 +59,7 @@ def test_no_packet_goes_wrong_while_the_agent_is_updated_and_killed(
         (new,) = agents(live_cluster)
         assert old["name"] != new["name"]
         live_cluster.kubectl("-n", "kube-system", "delete", "pod", str(new["name"]), "--force", "--grace-period=0")
-        wait_for("another agent", lambda: [pod["name"] for pod in agents(live_cluster)] not in ([], [new["name"]]))
+        wait_until(lambda: [pod["name"] for pod in agents(live_cluster)] not in ([], [new["name"]]), "another agent")
         rollout_ends(live_cluster, "netpol")
     assert len(to_the_open) > 20
     assert set(to_the_open) == {"reached"}
@@ -70,9 +70,9 @@ def test_no_packet_goes_wrong_while_the_agent_is_updated_and_killed(
 def test_what_is_not_understood_is_an_event_on_its_object(live_cluster: LiveCluster, namespace: LiveNamespace) -> None:
     namespace.annotate(f"{ANNOTATION}={{broken")
     about = f"involvedObject.kind=Namespace,involvedObject.name={namespace}"
-    wait_for(
-        "an Event",
+    wait_until(
         lambda: live_cluster.kubectl("get", "events", "-A", f"--field-selector={about}", "-o", "name"),
+        "an Event",
     )
 
 

@@ -19,8 +19,8 @@ from testbed.contacts import measure, snapshot_of
 from testbed.guestbook import NAMESPACES, PORTS, pods_of_the_guestbook
 from testbed.live_cluster import TESTS, LiveCluster, require
 from testbed.processes import processes_naming
-from testbed.waiting import wait_for
 from testbed.workloads import CLOSED
+from waiting import wait_until
 
 from netpol.lab.prober import Outcome
 
@@ -81,7 +81,7 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
     with demo(tmp_path) as started:
         lines = started.stdout
         assert lines is not None
-        wait_for("the cluster is up", lambda: "is up" in lines.readline(), 180)
+        wait_until(lambda: "is up" in lines.readline(), "the cluster is up", 180)
         os.killpg(started.pid, signal.SIGINT)
         assert started.wait(60) == 130
     assert nothing_is_left(tmp_path, started.pid)

@@ -7,7 +7,6 @@ import ipaddress
 import pytest
 from testbed.agent import Agent
 from testbed.live_cluster import LiveCluster
-from testbed.waiting import wait_for
 from testbed.workloads import (
     ANNOTATION,
     CLOSED,
@@ -17,6 +16,7 @@ from testbed.workloads import (
     deployment,
     policy,
 )
+from waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -68,4 +68,4 @@ def asking_at_the_end(address: str) -> str:
 def until_established(cluster: LiveCluster, pod: LivePod) -> None:
     """The node knows of a connection to the pod that is open in both directions."""
     listing = ("conntrack", "-L", "-p", "tcp", "--orig-dst", pod.addresses[0], "--orig-port-dst", str(PORT))
-    wait_for("a connection", lambda: "ESTABLISHED" in cluster.run(*listing))
+    wait_until(lambda: "ESTABLISHED" in cluster.run(*listing), "a connection")

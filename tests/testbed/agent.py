@@ -9,10 +9,11 @@ from typing import Self
 
 from testbed.live_cluster import LiveCluster, NodeProcess
 from testbed.node_files import NODE
-from testbed.waiting import wait_for
+from testbed.running_agent import METRICS_PORT, metric_in
+from waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-HEALTH_PORT, METRICS_PORT = 20244, 20245
+HEALTH_PORT = 20244
 READY_SECONDS = 30
 
 _GET = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode())"
@@ -42,7 +43,7 @@ class Agent:
             process.must_run()
             return answer(self._cluster, HEALTH_PORT, "readyz") is not None
 
-        wait_for("netpol is ready", ready, READY_SECONDS)
+        wait_until(ready, "netpol is ready", READY_SECONDS)
 
     def stop(self) -> int | None:
         """What it ended with once it was asked to."""
@@ -62,8 +63,7 @@ class Agent:
         """The sum of a metric over its labels."""
         text = answer(self._cluster, METRICS_PORT, "metrics")
         assert text is not None
-        lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
-        return sum(float(value) for _, value in lines)
+        return metric_in(text, name)
 
     def __enter__(self) -> Self:
         self.start()

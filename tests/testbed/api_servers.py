@@ -80,9 +80,9 @@ class ApiServer:
         log = self._directory / "kube-apiserver.log"
         self._process = Process(f"kube-apiserver {self.release.name}", [self._program, *command, *flags], log)
         client = self.client()
-        self._process.wait_until("healthy", lambda: client.text(self.release.health) == "ok", READY_SECONDS)
+        self._process.until("healthy", lambda: client.text(self.release.health) == "ok", READY_SECONDS)
         # Made a moment after the server calls itself ready.
-        self._process.wait_until("namespace default", lambda: client.get("/api/v1/namespaces/default"))
+        self._process.until("namespace default", lambda: client.get("/api/v1/namespaces/default"))
 
     def stop(self) -> None:
         """It was asked to end and has; etcd goes on."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from testbed.waiting import wait_for
+from waiting import wait_until
 
 MOUNTS = Path("/sys/fs/cgroup")
 PREFIX = "netpol-testbed-"
@@ -42,7 +42,7 @@ def remove(group: str) -> None:
             _try_to_remove(place)
         return not places(group)
 
-    wait_for(f"the control groups {group} are gone", gone, seconds=10)
+    wait_until(gone, f"the control groups {group} are gone", seconds=10)
 
 
 def remove_orphans() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from testbed.live_cluster import LiveCluster
 from testbed.node_files import NODE_V4
 from testbed.node_rules import kube_rules, own_state
-from testbed.waiting import wait_for
+from waiting import wait_until
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 FIREWALL, CLEANUP = str(MANIFESTS / "netpol-firewall.yaml"), str(MANIFESTS / "netpol-cleanup.yaml")
@@ -28,7 +28,7 @@ def rolled_out(cluster: LiveCluster) -> Iterator[None]:
     rollout_ends(cluster, "netpol")
     yield
     cluster.kubectl("delete", "-f", FIREWALL, "--wait")
-    wait_for("the agent has ended", lambda: not agents(cluster))
+    wait_until(lambda: not agents(cluster), "the agent has ended")
     assert own_state(cluster)
     cluster.kubectl("apply", "-f", CLEANUP)
     rollout_ends(cluster, "netpol-cleanup")
@@ -45,7 +45,7 @@ def both_rolled_out(cluster: LiveCluster) -> Iterator[None]:
     rollout_ends(cluster, "netpol")
     yield
     cluster.kubectl("delete", "-f", "-", "--wait", given=manifest)
-    wait_for("the agent has ended", lambda: not agents(cluster))
+    wait_until(lambda: not agents(cluster), "the agent has ended")
     assert "kube-dummy-if" in cluster.run("ip", "-brief", "link")
     cluster.kubectl("apply", "-f", CLEANUP)
     rollout_ends(cluster, "netpol-cleanup")

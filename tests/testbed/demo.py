@@ -27,8 +27,8 @@ from testbed.live_cluster import LiveCluster
 from testbed.node_rules import own_state
 from testbed.pod_images import pod_images
 from testbed.processes import Ended
-from testbed.waiting import wait_for
 from testbed.workloads import CLOSED
+from waiting import wait_until
 
 from netpol.command.look import Look, Paint, look_of
 from netpol.command.story import compare, say
@@ -148,7 +148,7 @@ class Story:
             text = self.cluster.kubectl(*log)
             return text if all(f" name={name} " in text for name in awaited) else ""
 
-        self._answer(("kubectl", *log), wait_for("the agent's log speaks of it", written))
+        self._answer(("kubectl", *log), wait_until(written, "the agent's log speaks of it"))
 
     def _probe(self, *, enforced: bool = True) -> None:
         """Every connection was tried, and is in the table."""

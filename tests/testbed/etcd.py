@@ -43,7 +43,7 @@ class Etcd:
         if program is None:
             missing("no etcd on this machine (Debian: etcd-server)")
         self.process = Process("etcd", self._command(program), self._directory / "etcd.log")
-        self.process.wait_until("healthy", lambda: self._answer("GET", "/health").get("health") == "true")
+        self.process.until("healthy", lambda: self._answer("GET", "/health").get("health") == "true")
 
     def stop(self) -> None:
         """It has ended; what it holds is kept."""

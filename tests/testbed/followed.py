@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from prometheus_client import CollectorRegistry
-from testbed.waiting import wait_for
+from waiting import wait_until
 
 from netpol.bus import Bus
 from netpol.model.facts import FIREWALL_KINDS, Fact, Key, Kind
@@ -67,7 +67,7 @@ class Followed:
 
     def until(self, what: str, condition: Callable[[], object]) -> None:
         """The condition holds."""
-        wait_for(what, condition)
+        wait_until(condition, what)
 
     def lists(self, kind: Kind) -> float:
         """How often the kind was listed completely."""

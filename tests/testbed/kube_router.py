@@ -11,7 +11,7 @@ import yaml
 from testbed.agent import netpol_command
 from testbed.live_cluster import LiveCluster
 from testbed.node_rules import own_state
-from testbed.waiting import wait_for
+from waiting import wait_until
 
 ROLLOUT_SECONDS = 300
 CNI_FILE = "/etc/cni/net.d/10-kuberouter.conflist"
@@ -99,9 +99,9 @@ def rolled_out(cluster: LiveCluster, image: str, arguments: Sequence[str]) -> It
     kubectl("-n", "kube-system", "rollout", "status", "daemonset/kube-router", f"--timeout={ROLLOUT_SECONDS}s")
     yield
     kubectl("-n", "kube-system", "delete", "daemonset/kube-router", "configmap/kube-router-cfg", "--wait")
-    wait_for(
-        "the agent has ended",
+    wait_until(
         lambda: "kube-router" not in kubectl("-n", "kube-system", "get", "pods", "-o", "name"),
+        "the agent has ended",
     )
     cluster.run(*netpol_command("cleanup"))
     assert not own_state(cluster)

@@ -25,7 +25,7 @@ from testbed.kubectl import Kubectl
 from testbed.node import OUTSIDE
 from testbed.node_files import NodeFiles, ServiceProxy
 from testbed.processes import Process
-from testbed.waiting import NotYet, wait_for
+from waiting import NotYet, wait_until
 
 from netpol.model.networks import Family
 
@@ -127,7 +127,7 @@ class LiveCluster:
         if self._unshare is not None:
             # The kernel kills the node's first process with it, and all of the node with that.
             self._unshare.kill()
-            wait_for("the node has ended", lambda: not Path("/proc", str(self.pid)).exists())
+            wait_until(lambda: not Path("/proc", str(self.pid)).exists(), "the node has ended")
         cgroups.remove(self._files.cgroup)
         for path in self.directory.iterdir():
             if path.is_dir():
@@ -152,7 +152,7 @@ class LiveCluster:
         command = [*path, *apart, sys.executable, "-m", "testbed.node", *map(str, told)]
         self._unshare = Process("the node", command, self.directory / "node.log")
         self.pid = self._unshare.only_child()
-        self._unshare.wait_until("up", (self.directory / "up").exists, UP_SECONDS)
+        self._unshare.until("up", (self.directory / "up").exists, UP_SECONDS)
 
 
 class NodeProcess(Process):
@@ -167,7 +167,7 @@ class NodeProcess(Process):
         if self.status() is None:
             self.signal(SIGTERM)
             with suppress(NotYet):
-                wait_for(f"{self.name} ends", lambda: self.status() is not None, patience)
+                wait_until(lambda: self.status() is not None, f"{self.name} ends", patience)
         self.kill()
 
     def kill(self) -> None:

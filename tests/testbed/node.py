@@ -79,21 +79,21 @@ class Node:
         etcd.start()
         api_server = self._start("kube-apiserver", self.files.kube_apiserver(etcd.url))
         # Images are read in while the API server starts.
-        containerd.wait_until("answers", _containerd_answers)
+        containerd.until("answers", _containerd_answers)
         for image in images:
             import_image(image)
         self.say("images")
-        api_server.wait_until("ready", lambda: self._api.text("/readyz") == "ok", UP_SECONDS)
+        api_server.until("ready", lambda: self._api.text("/readyz") == "ok", UP_SECONDS)
         self.say("API server")
         self._start("kube-controller-manager", self.files.kube_controller_manager())
         self._start("kube-scheduler", self.files.kube_scheduler())
         kubelet = self._start("kubelet", self.files.kubelet())
         if self.files.proxy is not ServiceProxy.NONE:
             kube_proxy = self._start("kube-proxy", self.files.kube_proxy())
-            kube_proxy.wait_until("serves the API server's address", self._serves_the_api_server)
-        kubelet.wait_until("node ready", self._ready, UP_SECONDS)
+            kube_proxy.until("serves the API server's address", self._serves_the_api_server)
+        kubelet.until("node ready", self._ready, UP_SECONDS)
         account = "/api/v1/namespaces/default/serviceaccounts/default"
-        api_server.wait_until("the default service account is there", lambda: self._api.get(account))
+        api_server.until("the default service account is there", lambda: self._api.get(account))
         self.say("up")
         (directory / "up").touch()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from testbed.waiting import wait_for
+from waiting import wait_until
 
 LAST_WORDS = 2000
 
@@ -58,7 +58,7 @@ class Process:
             self.must_run()
             return children.read_text()
 
-        return int(wait_for(f"{self.name} has a child", child))
+        return int(wait_until(child, f"{self.name} has a child"))
 
     def status(self) -> int | None:
         """What it ended with; None while it runs."""
@@ -70,14 +70,14 @@ class Process:
         if status is not None:
             raise Ended(f"{self.name} ended with {status}: {self.last_words()}")
 
-    def wait_until(self, what: str, ask: Callable[[], object], seconds: float = 60) -> None:
+    def until(self, what: str, ask: Callable[[], object], seconds: float = 60) -> None:
         """`ask` has answered true; Ended where the program ends first."""
 
         def ask_while_it_runs() -> object:
             self.must_run()
             return ask()
 
-        wait_for(f"{self.name}: {what}", ask_while_it_runs, seconds)
+        wait_until(ask_while_it_runs, f"{self.name}: {what}", seconds)
 
     def last_words(self) -> str:
         """The end of what it wrote."""

@@ -10,7 +10,7 @@ import pytest
 from testbed import demo
 from testbed.contacts import ALLOWED_SECONDS, REFUSED_SECONDS, End, Question
 from testbed.guestbook import PORTS, pods_of_the_guestbook, policies_of_the_guestbook
-from testbed.waiting import NotYet
+from waiting import NotYet
 
 from netpol.lab.prober import Outcome
 

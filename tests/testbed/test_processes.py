@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from testbed.processes import Ended, Process
-from testbed.waiting import NotYet, wait_for
+from waiting import wait_until
 
 TESTS = Path(__file__).parents[1]
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
@@ -24,7 +24,7 @@ def test_it_ends_when_asked_to(tmp_path: Path) -> None:
 
 def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     process = Process("deaf", [sys.executable, "-c", DEAF], tmp_path / "log")
-    process.wait_until("deaf", lambda: "deaf" in process.last_words())
+    process.until("deaf", lambda: "deaf" in process.last_words())
     process.stop(patience=0.1)
     assert process.status() == -signal.SIGKILL
 
@@ -32,7 +32,7 @@ def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
 def test_one_that_ended_is_not_waited_for(tmp_path: Path) -> None:
     process = Process("false", ["sh", "-c", "echo no such luck; exit 3"], tmp_path / "log")
     with pytest.raises(Ended, match=r"false ended with 3: no such luck"):
-        process.wait_until("true", lambda: False, seconds=10)
+        process.until("true", lambda: False, seconds=10)
 
 
 def test_it_dies_with_its_starter(tmp_path: Path) -> None:
@@ -43,23 +43,9 @@ def test_it_dies_with_its_starter(tmp_path: Path) -> None:
     with subprocess.Popen(command, env=path, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
         started = int(starter.stdout.readline())
-        wait_for("it sleeps", lambda: runs(started))
+        wait_until(lambda: runs(started), "it sleeps")
         starter.kill()
-    wait_for("it is gone", lambda: not runs(started))
-
-
-def test_waiting_ends_with_the_last_answer() -> None:
-    answers = iter([0, OSError("not there"), "yes"])
-
-    def ask() -> object:
-        answer = next(answers)
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
-
-    assert wait_for("yes", ask, seconds=10) == "yes"
-    with pytest.raises(NotYet, match=r"never: not within 0 s: 0"):
-        wait_for("never", lambda: 0, seconds=0)
+    wait_until(lambda: not runs(started), "it is gone")
 
 
 def runs(pid: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from testbed.binaries import program
 from testbed.live_cluster import LiveCluster
 from testbed.pod_images import AGNHOST
-from testbed.waiting import wait_for
+from waiting import wait_until
 
 PORT = 8080
 READY_SECONDS = 180
@@ -82,12 +82,12 @@ class LivePod:
 
     def until_it_reaches(self, address: str, port: int = PORT) -> None:
         """A connection has opened."""
-        wait_for(f"{self.name} reaches {address}", lambda: self.reaches(address, port, seconds=0.5), SOON_SECONDS)
+        wait_until(lambda: self.reaches(address, port, seconds=0.5), f"{self.name} reaches {address}", SOON_SECONDS)
 
     def until_it_meets_silence(self, address: str, port: int = PORT) -> None:
         """A connection was met with silence."""
         unreached = f"{self.name} does not reach {address}"
-        wait_for(unreached, lambda: not self.reaches(address, port, seconds=0.5), SOON_SECONDS)
+        wait_until(lambda: not self.reaches(address, port, seconds=0.5), unreached, SOON_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class LiveNamespace:
         """The pods of a Deployment once all of them are ready."""
         self.kubectl("rollout", "status", f"deployment/{deployed}", f"--timeout={READY_SECONDS}s")
         # A rollout is over before the pods that it has replaced are gone.
-        return wait_for(f"only pods of today's {deployed}", lambda: self._ready_pods(deployed))
+        return wait_until(lambda: self._ready_pods(deployed), f"only pods of today's {deployed}")
 
     def _ready_pods(self, deployed: str) -> list[LivePod]:
         pods = json.loads(self.kubectl("get", "pods", "-l", f"deployment={deployed}", "-o", "json"))["items"]

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from vm.guest import LOOK_SECONDS, MEMORY_MB, Guest
-from vm.processor import NoGuest
+from vm.host_cpu import NoGuest
 
 
 def main() -> int:

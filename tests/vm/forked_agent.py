@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from testbed.processes import LAST_WORDS, Ended
-from testbed.waiting import wait_for
+from waiting import wait_until
 
 from netpol.cli import command, main
 from netpol.lab.namespace import CLONE_NEWNET, Namespace
@@ -57,7 +57,7 @@ class ForkedProcess:
                 self._status = os.waitstatus_to_exitcode(status)
         return self._status
 
-    def wait_until(self, what: str, ask: Callable[[], object], seconds: float) -> None:
+    def until(self, what: str, ask: Callable[[], object], seconds: float) -> None:
         """`ask` has answered true; Ended where the process ends first."""
 
         def ask_while_it_runs() -> object:
@@ -66,7 +66,7 @@ class ForkedProcess:
                 raise Ended(f"netpol ended with {status}: {self._log.read_text(errors='replace')[-LAST_WORDS:]}")
             return ask()
 
-        wait_for(f"netpol: {what}", ask_while_it_runs, seconds)
+        wait_until(ask_while_it_runs, f"netpol: {what}", seconds)
 
     def stop(self, patience_seconds: float = 10) -> None:
         """It has ended: asked to with SIGTERM, and killed where it would not in time."""

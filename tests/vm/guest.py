@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from testbed.processes import Process
-from vm.processor import NoGuest, idlest, preloaded
+from vm.host_cpu import NoGuest, idlest, preloaded
 
 TOOLS = {"linux.uml": "user-mode-linux", "modprobe": "kmod", "busybox": "busybox-static"}
 """What a guest needs of the machine, and the Debian package of each."""

@@ -17,7 +17,7 @@ import pytest
 from private_network import EVERYTHING_REQUIRED
 from testbed.level_images import made_for_a_guest
 from vm.guest import DIED, IN_GUEST, LOOK_SECONDS, MEMORY_MB, TIMED_OUT, Guest
-from vm.processor import NoGuest
+from vm.host_cpu import NoGuest
 from vm.reports import Reader, Report, Writer
 
 TESTS = Path(__file__).parents[1]

@@ -12,12 +12,17 @@ from typing import Any
 import builders
 import pytest
 from builders import EGRESS, pods, policy, rule
+from testbed.running_agent import SOON_SECONDS
+from vm.both_controllers import BothControllers, told
 from vm.conversation import Conversation
+from vm.directory_agent import DirectoryAgent
 from vm.forked_agent import ForkedProcess
-from vm.policed import SLICE_PORTS, Asked, Line, Policed, Watcher, both, told, ways
-from vm.proxied import NODE, SOON_SECONDS, endpoint, endpoint_slice, service
+from vm.line import Line
 from vm.servers import Reply, Servers
 from vm.service_lab import NODE_ADDRESSES, OUTSIDE, PORT, ServiceLab
+from vm.service_manifests import NODE, SLICE_PORTS, endpoint, endpoint_slice, of_either_protocol, service
+from vm.watcher import Watcher
+from vm.ways import outcomes, ways
 from waiting import wait_until
 
 from netpol.lab.listeners import AF, Place
@@ -29,7 +34,7 @@ from netpol.model.ports import Protocol
 pytestmark = pytest.mark.vm
 
 CLUSTER = "10.96.0.10", "fd00:96::10"
-ONE = both("x/one", *CLUSTER)
+ONE = of_either_protocol("x/one", *CLUSTER)
 TO_WEB = policy("x/client", "app=client", egress=[rule([pods("app=web")], ["8080/TCP", "8080/UDP"])], directions=EGRESS)
 NOWHERE = policy("x/client", "app=client", directions=EGRESS)
 REACHED, SILENT = {"x/web-0"}, {"silent"}
@@ -39,17 +44,17 @@ TRANSPARENT = {Family.IPV4: (socket.SOL_IP, 19), Family.IPV6: (socket.IPPROTO_IP
 """The options by which a socket sends under any address."""
 
 
-def with_one(agent: Asked) -> None:
+def with_one(agent: DirectoryAgent) -> None:
     """`x/one` leads to `x/web-0`, and pods are labelled for policies."""
     labels = {"x/client": "app=client", "x/web-0": "app=web", "x/web-1": "app=guest", "x/web-2": "app=guest"}
-    agent.put(*(agent.label(name, each) for name, each in labels.items()))
+    agent.put(*(agent.labelled(name, each) for name, each in labels.items()))
     agent.put(ONE, *agent.slices("x/one", ["x/web-0"], ports=SLICE_PORTS))
 
 
 @pytest.fixture(scope="module")
-def policed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Policed]:
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothControllers]:
     with ServiceLab() as lab:
-        agent = Policed(lab, tmp_path_factory.mktemp("policed"), "--iptables-sync-period=2s", "--masquerade-all")
+        agent = BothControllers(lab, tmp_path_factory.mktemp("agent"), "--iptables-sync-period=2s", "--masquerade-all")
         with_one(agent)
         with agent:
             yield agent
@@ -71,13 +76,13 @@ def written(lab: ServiceLab) -> str:
 # --- side by side
 
 
-def test_neither_rewrites_what_the_other_wrote(policed: Policed) -> None:
-    lab = policed.lab
+def test_neither_rewrites_what_the_other_wrote(agent: BothControllers) -> None:
+    lab = agent.lab
     assert entrances(lab) == [OURS, PROXYS, OURS, PROXYS]
-    before, said = written(lab), len(policed.said)
+    before, said = written(lab), len(agent.said)
     time.sleep(3)
     assert written(lab) == before
-    assert "somebody else" not in policed.said[said:]
+    assert "somebody else" not in agent.said[said:]
     for tool in TOOLS:
         lab.run(tool, "-F", "INPUT")
         lab.run(tool, "-I", "INPUT", "-s", "198.18.0.1" if tool == "iptables" else "2001:2::1", "-j", "ACCEPT")
@@ -89,17 +94,17 @@ def test_neither_rewrites_what_the_other_wrote(policed: Policed) -> None:
         lab.run(tool, "-D", "INPUT", "3")
 
 
-def test_a_killed_agent_leaves_nothing_open_and_the_next_one_opens_nothing(policed: Policed) -> None:
-    lab = policed.lab
+def test_a_killed_agent_leaves_nothing_open_and_the_next_one_opens_nothing(agent: BothControllers) -> None:
+    lab = agent.lab
     asked = ways(*CLUSTER)
-    guests = policed.slices("x/one", ["x/web-1"], ports=SLICE_PORTS)
-    with policed.having(*told(TO_WEB)), Watcher(lab, ["x/client"], asked, ["x/web-1", "x/web-2"]) as watcher:
-        policed.kill()
+    guests = agent.slices("x/one", ["x/web-1"], ports=SLICE_PORTS)
+    with agent.having(*told(TO_WEB)), Watcher(lab, ["x/client"], asked, ["x/web-1", "x/web-2"]) as watcher:
+        agent.kill()
         watcher.go_on()
-        policed.put(*guests)
-        policed.start()
+        agent.put(*guests)
+        agent.start()
         watcher.go_on()
-        policed.put(*policed.slices("x/one", ["x/web-0"], ports=SLICE_PORTS))
+        agent.put(*agent.slices("x/one", ["x/web-0"], ports=SLICE_PORTS))
         watcher.go_on()
         assert (watcher.heard, watcher.seen()) == (REACHED, 0)
 
@@ -107,10 +112,10 @@ def test_a_killed_agent_leaves_nothing_open_and_the_next_one_opens_nothing(polic
 # --- attacks
 
 
-def test_nobody_asks_under_the_nodes_own_address(policed: Policed) -> None:
+def test_nobody_asks_under_the_nodes_own_address(agent: BothControllers) -> None:
     """G8: be it one of the node's services."""
-    lab = policed.lab
-    with policed.having(*told(policy("x/web", "app=web"))), Watcher(lab, [], [], ["x/web-0"]) as watcher:
+    lab = agent.lab
+    with agent.having(*told(policy("x/web", "app=web"))), Watcher(lab, [], [], ["x/web-0"]) as watcher:
         for name in ("x/client", "outside/near"):
             for family, own, vip in zip(Family, NODE_ADDRESSES["one"], CLUSTER, strict=True):
                 with lab.lab.namespace(name).entered():
@@ -123,10 +128,10 @@ def test_nobody_asks_under_the_nodes_own_address(policed: Policed) -> None:
         assert watcher.seen() == 0
 
 
-def test_an_endpoint_at_a_services_address_leads_to_no_listener_of_the_node(policed: Policed) -> None:
+def test_an_endpoint_at_a_services_address_leads_to_no_listener_of_the_node(agent: BothControllers) -> None:
     """X5: the address is on the node, where IPVS would hand the packet up past every rule."""
-    lab = policed.lab
-    trap = both("x/trap", "10.96.0.66", "fd00:96::66")
+    lab = agent.lab
+    trap = of_either_protocol("x/trap", "10.96.0.66", "fd00:96::66")
     slices = [
         endpoint_slice(f"x/trap-{number}", "x/trap", endpoint(each), ports="t=7443/TCP u=7443/UDP")
         for number, each in enumerate(CLUSTER)
@@ -135,19 +140,19 @@ def test_an_endpoint_at_a_services_address_leads_to_no_listener_of_the_node(poli
         Place(Endpoint("node/one", lab.node, builders.address("::")), protocol, 7443)
         for protocol in (Protocol.TCP, Protocol.UDP)
     ]
-    with Servers(everywhere), policed.having(trap, *slices, *told(NOWHERE)):
-        found = policed.outcomes(ways("10.96.0.66", "fd00:96::66"), "x/client", "outside/near")
-        direct = policed.outcomes(ways(*CLUSTER, ports={Protocol.TCP: 7443}), "x/web-1", "outside/near")
+    with Servers(everywhere), agent.having(trap, *slices, *told(NOWHERE)):
+        found = outcomes(agent.lab, ways("10.96.0.66", "fd00:96::66"), "x/client", "outside/near")
+        direct = outcomes(agent.lab, ways(*CLUSTER, ports={Protocol.TCP: 7443}), "x/web-1", "outside/near")
     assert all(each <= {"silent", "refused"} for each in (*found.values(), *direct.values())), (found, direct)
-    assert "10.96.0.10 is a service's own address: nothing is sent on from one to another" in policed.said
+    assert "10.96.0.10 is a service's own address: nothing is sent on from one to another" in agent.said
 
 
-def test_fragments_and_ports_used_again_are_no_way_past(policed: Policed) -> None:
+def test_fragments_and_ports_used_again_are_no_way_past(agent: BothControllers) -> None:
     """IPVS itself sends on no fragments of IPv6 that came through a bridge with br_netfilter."""
-    lab = policed.lab
+    lab = agent.lab
     (four, six), web = CLUSTER, ways(*CLUSTER)
     client = lab.endpoint("x/client")
-    with policed.having(*told(TO_WEB)), Watcher(lab, [], [], ["x/web-1", "x/web-2"]) as watcher:
+    with agent.having(*told(TO_WEB)), Watcher(lab, [], [], ["x/web-1", "x/web-2"]) as watcher:
         with Conversation(client, builders.address(four), 53, Protocol.UDP, dialect=_at_length) as long:
             assert getattr(long.ask(), "name", None) == "x/web-0"
         with Conversation(client, builders.address(four), 80, own_port=5000) as first:
@@ -155,13 +160,13 @@ def test_fragments_and_ports_used_again_are_no_way_past(policed: Policed) -> Non
             guest = lab.endpoint("x/web-1").address
             with Conversation(client, guest, PORT, own_port=5000, seconds=0.5) as again:
                 assert again.opening is Outcome.SILENT
-        policed.put(*policed.slices("x/one", ["x/web-1"], ports=SLICE_PORTS))
+        agent.put(*agent.slices("x/one", ["x/web-1"], ports=SLICE_PORTS))
         for family, vip in zip(Family, (four, six), strict=True):
             asked = lab.endpoint("x/client", family), builders.address(vip), 53, Protocol.UDP
             with Conversation(*asked, dialect=_at_length, seconds=0.5) as long:
                 assert isinstance(long.ask(), Outcome)
-        policed.put(*policed.slices("x/one", ["x/web-0"], ports=SLICE_PORTS))
-        assert (policed.outcomes(web, "x/client")["x/client"], watcher.seen()) == (REACHED, 0)
+        agent.put(*agent.slices("x/one", ["x/web-0"], ports=SLICE_PORTS))
+        assert (outcomes(agent.lab, web, "x/client")["x/client"], watcher.seen()) == (REACHED, 0)
 
 
 def _at_length(opened: socket.socket) -> Reply:
@@ -170,71 +175,71 @@ def _at_length(opened: socket.socket) -> Reply:
     return Reply(*opened.recv(100).decode().split())
 
 
-def test_an_address_that_no_known_pod_has_reaches_no_service(policed: Policed) -> None:
+def test_an_address_that_no_known_pod_has_reaches_no_service(agent: BothControllers) -> None:
     """G12."""
-    lab = policed.lab
+    lab = agent.lab
     stranger = builders.pod("x/stranger", "10.1.0.77", "fd01::77", node=NODE)
     lab.lab.plug(stranger)
     try:
-        unknown = policed.outcomes(ways(*CLUSTER), "x/stranger")["x/stranger"]
-        with policed.having(*told(stranger)):
-            known = policed.outcomes(ways(*CLUSTER), "x/stranger")["x/stranger"]
+        unknown = outcomes(agent.lab, ways(*CLUSTER), "x/stranger")["x/stranger"]
+        with agent.having(*told(stranger)):
+            known = outcomes(agent.lab, ways(*CLUSTER), "x/stranger")["x/stranger"]
     finally:
         lab.lab.unplug("x/stranger")
     assert (unknown, known) == (SILENT, REACHED)
 
 
-def test_forgotten_connections_are_not_picked_up_where_they_are_denied(policed: Policed) -> None:
+def test_forgotten_connections_are_not_picked_up_where_they_are_denied(agent: BothControllers) -> None:
     """G11: IPVS remembers them when conntrack does not."""
-    lab = policed.lab
+    lab = agent.lab
     spoken = service("x/spoken", "10.96.0.40", "fd00:96::40", ports="t=81/TCP u=81/UDP")
-    slices = policed.slices("x/spoken", ["x/web-0"], ports="t=9000/TCP u=9000/UDP")
+    slices = agent.slices("x/spoken", ["x/web-0"], ports="t=9000/TCP u=9000/UDP")
     asked = ways("10.96.0.40", "fd00:96::40", ports={Protocol.TCP: 81, Protocol.UDP: 81})
-    with policed.having(spoken, *slices):
+    with agent.having(spoken, *slices):
         lines = [
             Line(lab.endpoint("outside/near", way.family), lab.endpoint("x/web-0", way.family), 9000, way)
             for way in asked
         ]
         lab.run("conntrack", "-F")
         assert all(line.client_speaks() and line.server_speaks() for line in lines)
-        policed.put(*told(policy("x/web", "app=web")))
+        agent.put(*told(policy("x/web", "app=web")))
         lab.run("conntrack", "-F")
         heard = [line.client_speaks() for line in lines]
         lab.run("conntrack", "-F")
         heard += [line.server_speaks() for line in lines if line.way.protocol is Protocol.TCP]
-        policed.remove(*told(policy("x/web", "app=web")))
+        agent.remove(*told(policy("x/web", "app=web")))
         for line in lines:
             line.close()
     assert heard == [False] * 6
 
 
-def test_a_flow_that_is_older_than_a_service_does_not_become_one_of_its(policed: Policed) -> None:
+def test_a_flow_that_is_older_than_a_service_does_not_become_one_of_its(agent: BothControllers) -> None:
     """X5: conntrack takes it for judged, and where it leads from now on nobody was asked."""
-    lab = policed.lab
+    lab = agent.lab
     taken = "203.0.113.77"
     lab.run("ip", "addr", "add", f"{taken}/32", "dev", "lo", on="outside/far")
     lab.run("ip", "route", "add", taken, *_way_to_far(lab))
     client = lab.endpoint("x/client")
     allowed = policy("x/client", "app=client", egress=[rule([IPBlock(parse_network(f"{taken}/32"))])])
     edge = service("x/edge", "10.96.0.50", ports=f"u={PORT}/UDP", externalIPs=[taken])
-    slices = policed.slices("x/edge", ["x/web-1"], ports=f"u={PORT}/UDP")[:1]
+    slices = agent.slices("x/edge", ["x/web-1"], ports=f"u={PORT}/UDP")[:1]
     far = Endpoint("outside/far", lab.lab.namespace("outside/far"), builders.address(taken))
     with (
         Servers([Place(far, Protocol.UDP, PORT)]),
-        policed.having(*told(allowed)),
+        agent.having(*told(allowed)),
         Watcher(lab, [], [], ["x/web-1"]) as watcher,
         Conversation(client, builders.address(taken), PORT, Protocol.UDP, seconds=0.05) as flow,
     ):
         assert getattr(flow.ask(), "name", None) == "outside/far"
-        policed.say(edge, *slices)
+        agent.say(edge, *slices)
         until = time.monotonic() + SOON_SECONDS
-        while f"{taken}:{PORT}" not in policed.virtual_servers():
+        while f"{taken}:{PORT}" not in agent.virtual_servers():
             assert time.monotonic() < until
             for _ in range(20):
                 flow.ask()
         assert all(isinstance(flow.ask(), Outcome) for _ in range(20))
         seen = watcher.seen()
-    policed.remove(edge, *slices)
+    agent.remove(edge, *slices)
     lab.run("ip", "route", "del", taken)
     lab.run("ip", "addr", "del", f"{taken}/32", "dev", "lo", on="outside/far")
     assert seen == 0
@@ -256,25 +261,23 @@ def _peer(record: dict[str, Any]) -> str:
     return "outside/near" if peer["ip"] in OUTSIDE["near"] else f"{peer.get('namespace')}/{peer.get('name')}"
 
 
-def test_a_refusal_names_the_client_and_the_endpoint(policed: Policed) -> None:
+def test_a_refusal_names_the_client_and_the_endpoint(agent: BothControllers) -> None:
     """Not the node that would have masqueraded, and not the service."""
     closed = policy("x/web", "app=web", ingress=[rule([pods("app=nobody")], ["8080/TCP"])])
     clients = "x/client", "outside/near"
     asked = {"action": "deny", "reason": "implicit-isolation", "dst_port": PORT}
-    with policed.having(*told(closed)):
-        before = len(policed.records())
-        assert policed.outcomes(ways(*CLUSTER), *clients) == dict.fromkeys(clients, SILENT)
-        record = policed.until_recorded(before, **asked, direction="ingress", protocol="TCP")
-        wait_until(
-            lambda: {_peer(each) for each in policed.records()[before:]} >= {*clients}, "records of both clients"
-        )
+    with agent.having(*told(closed)):
+        before = len(agent.records())
+        assert outcomes(agent.lab, ways(*CLUSTER), *clients) == dict.fromkeys(clients, SILENT)
+        record = agent.until_recorded(before, **asked, direction="ingress", protocol="TCP")
+        wait_until(lambda: {_peer(each) for each in agent.records()[before:]} >= {*clients}, "records of both clients")
     assert (record["subject"]["namespace"], record["subject"]["name"]) == ("x", "web-0")
     assert [each["name"] for each in record["isolating"]] == ["web"]
     assert record["nearest_miss"]["name"] == "web"
-    with policed.having(*told(NOWHERE)):
-        before = len(policed.records())
-        policed.outcomes(ways(*CLUSTER), "x/client")
-        record = policed.until_recorded(before, **asked, direction="egress", protocol="UDP")
+    with agent.having(*told(NOWHERE)):
+        before = len(agent.records())
+        outcomes(agent.lab, ways(*CLUSTER), "x/client")
+        record = agent.until_recorded(before, **asked, direction="egress", protocol="UDP")
     assert (record["subject"]["name"], record["peer"]["name"]) == ("client", "web-0")
 
 
@@ -284,31 +287,31 @@ def test_a_refusal_names_the_client_and_the_endpoint(policed: Policed) -> None:
 def test_two_processes_keep_what_one_would(service_lab: ServiceLab, tmp_path: Path) -> None:
     lab = service_lab
     lab.serve(["node/one"])
-    api = both("x/api", "10.96.0.1", "fd00:96::1")
+    api = of_either_protocol("x/api", "10.96.0.1", "fd00:96::1")
     slices = [
         endpoint_slice(f"x/api-{number}", "x/api", endpoint(each), ports=SLICE_PORTS)
         for number, each in enumerate(NODE_ADDRESSES["one"])
     ]
     asked = [*ways(*CLUSTER), *ways("10.96.0.1", "fd00:96::1")]
-    proxy = Asked(lab, tmp_path, "--cleanup-on-exit")
+    proxy = DirectoryAgent(lab, tmp_path, "--cleanup-on-exit")
     with_one(proxy)
     proxy.put(api, *slices, *told(NOWHERE))
     with proxy:
         with _firewall(lab, tmp_path, "--cleanup-on-exit"):
             assert entrances(lab) == [OURS, PROXYS] * 2
-            assert proxy.outcomes(asked, "x/client")["x/client"] == SILENT
-            assert proxy.outcomes(asked, "outside/near")["outside/near"] == {"x/web-0", "node/one"}
+            assert outcomes(proxy.lab, asked, "x/client")["x/client"] == SILENT
+            assert outcomes(proxy.lab, asked, "outside/near")["outside/near"] == {"x/web-0", "node/one"}
         assert entrances(lab) == [PROXYS] * 2
-        assert proxy.outcomes(asked, "x/client")["x/client"] == {"x/web-0", "node/one"}
+        assert outcomes(proxy.lab, asked, "x/client")["x/client"] == {"x/web-0", "node/one"}
         with _firewall(lab, tmp_path, "--metrics-port=20300") as firewall:
             assert entrances(lab) == [OURS, PROXYS] * 2
-            assert proxy.outcomes(asked, "x/client")["x/client"] == SILENT
+            assert outcomes(proxy.lab, asked, "x/client")["x/client"] == SILENT
             firewall.kill()
             proxy.kill()
-            assert proxy.outcomes(asked, "x/client")["x/client"] == SILENT
-            assert proxy.outcomes(asked, "outside/near")["outside/near"] == {"x/web-0", "node/one"}
+            assert outcomes(proxy.lab, asked, "x/client")["x/client"] == SILENT
+            assert outcomes(proxy.lab, asked, "outside/near")["outside/near"] == {"x/web-0", "node/one"}
             proxy.start()
-            assert proxy.outcomes(asked, "x/client")["x/client"] == SILENT
+            assert outcomes(proxy.lab, asked, "x/client")["x/client"] == SILENT
     assert entrances(lab) == [OURS] * 2
     assert lab.run("ipset", "list", "-n").count("NETPOL-SERVICE-") == 0
     assert "add " not in lab.run("ipset", "save", "NETPOL-SERVICES-4")
@@ -322,7 +325,7 @@ def _firewall(lab: ServiceLab, directory: Path, *flags: str) -> Iterator[ForkedP
     own = f"--source={directory / 'manifests'}", f"--hostname-override={NODE}", "--iptables-variant=legacy"
     ports = "--health-port=0", "--metrics-addr=127.0.0.1", "--metrics-port=20300", "--audit-log-path="
     process = ForkedProcess(lab.node, ["run", *own, *ports, *flags], log)
-    process.wait_until("programs the kernel", lambda: "kernel programmed" in log.read_text(), 60)
+    process.until("programs the kernel", lambda: "kernel programmed" in log.read_text(), 60)
     yield process
     if process.status() is None:
         process.stop(SOON_SECONDS)

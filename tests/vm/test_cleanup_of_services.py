@@ -11,10 +11,11 @@ import builders
 import pytest
 from forked import Command
 from vm.conversation import Conversation
+from vm.directory_agent import DirectoryAgent
 from vm.kernel_lines import kernel_lines, make_tables
-from vm.proxied import Proxied, service
 from vm.servers import Reply
 from vm.service_lab import PORT, ServiceLab
+from vm.service_manifests import service
 
 pytestmark = pytest.mark.vm
 
@@ -59,9 +60,9 @@ def netpol(lab: ServiceLab, *arguments: str) -> str:
     return answer.stdout
 
 
-def serving(lab: ServiceLab, directory: Path, *flags: str) -> Proxied:
+def serving(lab: ServiceLab, directory: Path, *flags: str) -> DirectoryAgent:
     """The agent, with services of every kind."""
-    agent = Proxied(lab, directory, *flags)
+    agent = DirectoryAgent(lab, directory, *flags)
     slices = [each for name in ("x/web", "x/keeping", "x/direct") for each in agent.slices(name)]
     agent.put(WEB, KEEPING, DIRECT, EMPTY, *slices)
     return agent

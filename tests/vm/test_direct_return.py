@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import builders
 import pytest
-from testbed.waiting import wait_for
 from vm.conversation import ask
-from vm.proxied import Manifest, Proxied, service
+from vm.directory_agent import DirectoryAgent
 from vm.servers import Reply, Servers
 from vm.service_lab import PORT, ServiceLab
+from vm.service_manifests import service
 from vm.shown_namespaces import ShownNamespaces
+from waiting import wait_until
+from world_manifests import Manifest
 
 from netpol.lab.listeners import Place
 from netpol.model.networks import Family
@@ -31,13 +33,13 @@ OUTSIDE = ("outside/near", "outside/far", "node/two")
 
 
 @pytest.fixture(scope="module")
-def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
     """Two pods of this node are behind the service, and listen on its external addresses."""
-    directory = tmp_path_factory.mktemp("proxied")
-    with ServiceLab() as lab, ShownNamespaces(lab, lab.web), Proxied(lab, directory) as proxied:
+    directory = tmp_path_factory.mktemp("agent")
+    with ServiceLab() as lab, ShownNamespaces(lab, lab.web), DirectoryAgent(lab, directory) as agent:
         # As on any node: what arrives from an address that no route leads back to is dropped.
         lab.run("ip", "route", "replace", "default", "via", str(lab.endpoint("node/two").address))
-        proxied.put(web(DIRECTLY), *proxied.slices("x/web", PODS, SLICE_PORTS))
+        agent.put(web(DIRECTLY), *agent.slices("x/web", PODS, SLICE_PORTS))
         served = [
             Place(replace(lab.endpoint(pod, family), address=builders.address(EXTERNAL[family])), protocol, PORT)
             for pod in PODS
@@ -45,7 +47,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
             for protocol in (Protocol.TCP, Protocol.UDP)
         ]
         with Servers(served):
-            yield proxied
+            yield agent
 
 
 def web(annotations: dict[str, str]) -> Manifest:
@@ -61,39 +63,39 @@ def web(annotations: dict[str, str]) -> Manifest:
 @FAMILIES
 @pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.UDP], ids=lambda protocol: protocol.value)
 def test_a_client_outside_is_answered_by_the_pods_and_seen_as_itself(
-    proxied: Proxied, protocol: Protocol, family: Family
+    agent: DirectoryAgent, protocol: Protocol, family: Family
 ) -> None:
     vip = builders.address(EXTERNAL[family])
     for name in OUTSIDE:
-        client = proxied.lab.endpoint(name, family)
+        client = agent.lab.endpoint(name, family)
         replies = [ask(client, vip, PORT, protocol) for _ in range(4)]
         assert set(replies) == {Reply(pod, str(client.address)) for pod in PODS}
 
 
 @FAMILIES
-def test_at_its_cluster_address_the_service_is_translated_as_ever(proxied: Proxied, family: Family) -> None:
-    client, vip = proxied.lab.endpoint("outside/near", family), builders.address(CLUSTER[family])
+def test_at_its_cluster_address_the_service_is_translated_as_ever(agent: DirectoryAgent, family: Family) -> None:
+    client, vip = agent.lab.endpoint("outside/near", family), builders.address(CLUSTER[family])
     assert {ask(client, vip, PORT) for _ in range(4)} == {Reply(pod, GATEWAY[family]) for pod in PODS}
 
 
-def test_a_pod_that_is_not_found_is_told_of(proxied: Proxied) -> None:
-    with ShownNamespaces(proxied.lab, ()) as shown:
+def test_a_pod_that_is_not_found_is_told_of(agent: DirectoryAgent) -> None:
+    with ShownNamespaces(agent.lab, ()) as shown:
         shown.hide("x/web-2")
-        proxied.put(*proxied.slices("x/web", [*PODS, "x/web-2"], SLICE_PORTS))
+        agent.put(*agent.slices("x/web", [*PODS, "x/web-2"], SLICE_PORTS))
         for family in Family:
-            pod = proxied.lab.endpoint("x/web-2", family).address
-            proxied.until_said(f"no tunnel can be opened in pod {pod}")
-        wait_for("it is counted", lambda: proxied.metric("netpol_notices", kind="Service") == 2)
-        proxied.put(*proxied.slices("x/web", PODS, SLICE_PORTS))
-        wait_for("nothing is to be told", lambda: proxied.metric("netpol_notices", kind="Service") == 0)
+            pod = agent.lab.endpoint("x/web-2", family).address
+            agent.until_said(f"no tunnel can be opened in pod {pod}")
+        wait_until(lambda: agent.metric("netpol_notices", kind="Service") == 2, "it is counted")
+        agent.put(*agent.slices("x/web", PODS, SLICE_PORTS))
+        wait_until(lambda: agent.metric("netpol_notices", kind="Service") == 0, "nothing is to be told")
         shown.show("x/web-2")
 
 
-def test_without_the_annotation_the_node_translates_again(proxied: Proxied) -> None:
-    proxied.put(web({}))
+def test_without_the_annotation_the_node_translates_again(agent: DirectoryAgent) -> None:
+    agent.put(web({}))
     for family in Family:
-        client, vip = proxied.lab.endpoint("outside/near", family), builders.address(EXTERNAL[family])
+        client, vip = agent.lab.endpoint("outside/near", family), builders.address(EXTERNAL[family])
         assert {ask(client, vip, PORT) for _ in range(4)} == {Reply(pod, GATEWAY[family]) for pod in PODS}
-        assert "kube-tunnel" not in proxied.lab.run("ip", "-br", "link", on=PODS[0])
-    assert "-A -f " not in proxied.virtual_servers()
-    proxied.put(web(DIRECTLY))
+        assert "kube-tunnel" not in agent.lab.run("ip", "-br", "link", on=PODS[0])
+    assert "-A -f " not in agent.virtual_servers()
+    agent.put(web(DIRECTLY))

@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import builders
 import pytest
-from testbed.waiting import wait_for
 from vm.conversation import Conversation, answering, ask
-from vm.proxied import Manifest, Proxied, endpoint_slice, service
+from vm.directory_agent import DirectoryAgent
 from vm.servers import Reply
 from vm.service_lab import NODE_ADDRESSES, ServiceLab
+from vm.service_manifests import endpoint_slice, service
+from waiting import wait_until
+from world_manifests import Manifest
 
 from netpol.lab.prober import Outcome
 from netpol.model.networks import Family
@@ -30,8 +32,8 @@ SLICE_PORTS = "t=8080/TCP u=8080/UDP"
 
 
 @pytest.fixture(scope="module")
-def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
-    with ServiceLab() as lab, Proxied(lab, tmp_path_factory.mktemp("proxied")) as proxied:
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
+    with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent")) as agent:
         # The kernel tells one host of six refusals at once, and then of one a second.
         lab.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
         # A client may use its port again at once: nothing of its own remembers the connection.
@@ -43,55 +45,55 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
             type="NodePort",
             externalIPs=[*EXTERNAL.values()],
         )
-        proxied.put(web)
-        yield proxied
+        agent.put(web)
+        yield agent
 
 
-def slices(proxied: Proxied, pods: Iterable[str]) -> tuple[Manifest, ...]:
+def slices(agent: DirectoryAgent, pods: Iterable[str]) -> tuple[Manifest, ...]:
     """The service's slices, with these pods alone."""
     named = list(pods)
     if named:
-        return proxied.slices("x/web", named, SLICE_PORTS)
+        return agent.slices("x/web", named, SLICE_PORTS)
     return tuple(endpoint_slice(f"x/web-{family.value}", "x/web", ports=SLICE_PORTS) for family in Family)
 
 
-def repeated(proxied: Proxied) -> int:
+def repeated(agent: DirectoryAgent) -> int:
     """How many segments the client has sent again, which it does after a second without an answer."""
-    lines = proxied.lab.run("cat", "/proc/net/snmp", on="outside/near").splitlines()
+    lines = agent.lab.run("cat", "/proc/net/snmp", on="outside/near").splitlines()
     names, values = (line.split() for line in lines if line.startswith("Tcp:"))
     return int(dict(zip(names, values, strict=True))["RetransSegs"])
 
 
 @FAMILIES
-def test_a_client_that_uses_its_port_again_does_not_wait(proxied: Proxied, family: Family) -> None:
-    proxied.put(*slices(proxied, proxied.lab.web))
-    client, before = proxied.lab.endpoint("outside/near", family), repeated(proxied)
+def test_a_client_that_uses_its_port_again_does_not_wait(agent: DirectoryAgent, family: Family) -> None:
+    agent.put(*slices(agent, agent.lab.web))
+    client, before = agent.lab.endpoint("outside/near", family), repeated(agent)
     for address, port in ((CLUSTER[family], 80), (PRIMARY[family], NODE_PORT)):
         for _ in range(20):
             with Conversation(client, builders.address(address), port, own_port=OWN_PORT) as asked:
                 assert isinstance(asked.ask(), Reply)
                 asked.finish()
-    assert repeated(proxied) == before
+    assert repeated(agent) == before
 
 
 @FAMILIES
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.value)
 def test_a_client_that_uses_its_port_again_comes_to_no_endpoint_that_is_gone(
-    proxied: Proxied, protocol: Protocol, family: Family
+    agent: DirectoryAgent, protocol: Protocol, family: Family
 ) -> None:
-    proxied.put(*slices(proxied, proxied.lab.web))
-    client, vip = proxied.lab.endpoint("outside/near", family), builders.address(CLUSTER[family])
-    before, left = repeated(proxied), list(proxied.lab.web)
+    agent.put(*slices(agent, agent.lab.web))
+    client, vip = agent.lab.endpoint("outside/near", family), builders.address(CLUSTER[family])
+    before, left = repeated(agent), list(agent.lab.web)
     while len(left) > 1:
         with Conversation(client, vip, 80, protocol, own_port=OWN_PORT + 1) as asked:
             reply = asked.ask()
             assert isinstance(reply, Reply)
             assert reply.name in left
         left.remove(reply.name)
-        proxied.put(*slices(proxied, left))
+        agent.put(*slices(agent, left))
     with Conversation(client, vip, 80, protocol, own_port=OWN_PORT + 1) as asked:
         assert asked.ask() == Reply(left[0], asked_from(family))
-    assert repeated(proxied) == before
+    assert repeated(agent) == before
 
 
 def asked_from(family: Family) -> str:
@@ -100,15 +102,15 @@ def asked_from(family: Family) -> str:
 
 
 @FAMILIES
-def test_after_the_last_endpoint_everybody_is_refused(proxied: Proxied, family: Family) -> None:
-    proxied.put(*slices(proxied, proxied.lab.web))
+def test_after_the_last_endpoint_everybody_is_refused(agent: DirectoryAgent, family: Family) -> None:
+    agent.put(*slices(agent, agent.lab.web))
     ways = (CLUSTER[family], 80), (EXTERNAL[family], 80), (PRIMARY[family], NODE_PORT)
-    near = proxied.lab.endpoint("outside/near", family)
+    near = agent.lab.endpoint("outside/near", family)
     with Conversation(near, builders.address(CLUSTER[family]), 80, Protocol.UDP, seconds=0.5) as held:
         assert isinstance(held.ask(), Reply)
-        proxied.put(*slices(proxied, ()))
+        agent.put(*slices(agent, ()))
         questions = [
-            (proxied.lab.endpoint(name, family), builders.address(address), port, protocol)
+            (agent.lab.endpoint(name, family), builders.address(address), port, protocol)
             for name in CLIENTS
             for address, port in ways
             for protocol in PROTOCOLS
@@ -118,7 +120,7 @@ def test_after_the_last_endpoint_everybody_is_refused(proxied: Proxied, family: 
         with ThreadPoolExecutor(len(questions)) as pool:
             answers = list(pool.map(lambda question: ask(*question), questions))
         assert answers == [Outcome.REFUSED] * len(questions), list(zip(questions, answers, strict=True))
-        wait_for("what was served is refused too", lambda: held.ask() is Outcome.REFUSED)
-    proxied.put(*slices(proxied, ["x/web-2"]))
+        wait_until(lambda: held.ask() is Outcome.REFUSED, "what was served is refused too")
+    agent.put(*slices(agent, ["x/web-2"]))
     for protocol in PROTOCOLS:
         assert answering(near, builders.address(CLUSTER[family]), 80, protocol, times=2) == {"x/web-2": 2}

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from private_network import missing
 from testbed.processes import processes_naming
-from testbed.waiting import wait_for
 from vm.guest import DIED, TIMED_OUT, Guest, require
+from vm.host_cpu import NoGuest
 from vm.plugin import TESTS
-from vm.processor import NoGuest
+from waiting import wait_until
 
 pytestmark = [pytest.mark.vm, pytest.mark.on_host]
 
@@ -67,10 +67,10 @@ def test_a_guest_whose_kernel_ends_has_died(tmp_path: Path) -> None:
 
 def test_a_guest_that_takes_too_long_is_ended_with_all_of_it(tmp_path: Path) -> None:
     with Guest(tmp_path / "run", ["sh", "-c", "echo begun; sleep 600"]) as guest:
-        wait_for("the command has begun", lambda: guest.console == "begun\n", SOON_SECONDS)
+        wait_until(lambda: guest.console == "begun\n", "the command has begun", SOON_SECONDS)
         assert processes_naming(guest.directory)
         assert guest.wait(0) == TIMED_OUT
-    wait_for("nothing of it runs", lambda: not processes_naming(guest.directory))
+    wait_until(lambda: not processes_naming(guest.directory), "nothing of it runs")
 
 
 def test_every_outcome_comes_out_of_the_guest(tmp_path: Path) -> None:

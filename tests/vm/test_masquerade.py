@@ -8,9 +8,11 @@ from contextlib import contextmanager
 import builders
 import pytest
 from vm.conversation import answering, ask
-from vm.proxied import Manifest, Proxied, service
+from vm.directory_agent import DirectoryAgent
 from vm.servers import Reply
 from vm.service_lab import NODE_ADDRESSES, PORT, ServiceLab
+from vm.service_manifests import service
+from world_manifests import Manifest
 
 from netpol.lab.prober import Outcome
 from netpol.model.networks import Family
@@ -32,15 +34,15 @@ TOOLS = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
 
 
 @pytest.fixture(scope="module")
-def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
     """Behind one service is a pod of this node, behind another one of node two."""
-    with ServiceLab() as lab, Proxied(lab, tmp_path_factory.mktemp("proxied")) as proxied:
+    with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent")) as agent:
         lab.serve(["x/far"])
         away = service("x/away", *AWAY.values(), ports="t=80/TCP u=80/UDP")
-        proxied.put(web(), away)
-        proxied.put(*proxied.slices("x/web", ["x/web-0"], "t=8080/TCP u=8080/UDP"))
-        proxied.put(*proxied.slices("x/away", ["x/far"], "t=8080/TCP u=8080/UDP"))
-        yield proxied
+        agent.put(web(), away)
+        agent.put(*agent.slices("x/web", ["x/web-0"], "t=8080/TCP u=8080/UDP"))
+        agent.put(*agent.slices("x/away", ["x/far"], "t=8080/TCP u=8080/UDP"))
+        yield agent
 
 
 def web(**annotations: str) -> Manifest:
@@ -54,13 +56,13 @@ def web(**annotations: str) -> Manifest:
     )
 
 
-def seen(proxied: Proxied, addresses: dict[Family, str], port: int = 80) -> dict[str, bool]:
+def seen(agent: DirectoryAgent, addresses: dict[Family, str], port: int = 80) -> dict[str, bool]:
     """Whether each client is seen as itself, by either protocol and family; AssertionError where these differ."""
     found = {}
     for name in CLIENTS:
         as_itself = set()
         for family in Family:
-            client, vip = proxied.lab.endpoint(name, family), builders.address(addresses[family])
+            client, vip = agent.lab.endpoint(name, family), builders.address(addresses[family])
             for protocol in PROTOCOLS:
                 reply = ask(client, vip, port, protocol)
                 assert isinstance(reply, Reply), (name, family, protocol, reply)
@@ -74,54 +76,54 @@ def only(*names: str) -> dict[str, bool]:
     return {name: name in names for name in CLIENTS}
 
 
-def test_of_no_other_range_the_nodes_own_pods_are_seen_as_themselves(proxied: Proxied) -> None:
-    proxied.run_with()
-    assert seen(proxied, CLUSTER) == only("x/client")
-    assert seen(proxied, EXTERNAL) == only("x/client")
-    assert seen(proxied, PRIMARY, NODE_PORT) == only("x/client")
+def test_of_no_other_range_the_nodes_own_pods_are_seen_as_themselves(agent: DirectoryAgent) -> None:
+    agent.run_with()
+    assert seen(agent, CLUSTER) == only("x/client")
+    assert seen(agent, EXTERNAL) == only("x/client")
+    assert seen(agent, PRIMARY, NODE_PORT) == only("x/client")
     # What the node sends to another has the address that is told there.
-    assert seen(proxied, AWAY) == only("x/client", "node/one")
+    assert seen(agent, AWAY) == only("x/client", "node/one")
 
 
-def test_a_pod_reaches_itself_where_its_service_says_so(proxied: Proxied) -> None:
-    proxied.run_with()
+def test_a_pod_reaches_itself_where_its_service_says_so(agent: DirectoryAgent) -> None:
+    agent.run_with()
     for family in Family:
-        itself, vip = proxied.lab.endpoint("x/web-0", family), builders.address(CLUSTER[family])
+        itself, vip = agent.lab.endpoint("x/web-0", family), builders.address(CLUSTER[family])
         assert ask(itself, vip, 80, seconds=SOON) is Outcome.SILENT
-    with changed(proxied, web(hairpin="")):
-        assert_it_reaches_itself(proxied)
-        assert seen(proxied, CLUSTER) == only("x/client")
+    with changed(agent, web(hairpin="")):
+        assert_it_reaches_itself(agent)
+        assert seen(agent, CLUSTER) == only("x/client")
 
 
-def assert_it_reaches_itself(proxied: Proxied) -> None:
+def assert_it_reaches_itself(agent: DirectoryAgent) -> None:
     """By every address, and is seen as the node."""
     for family in Family:
-        itself = proxied.lab.endpoint("x/web-0", family)
+        itself = agent.lab.endpoint("x/web-0", family)
         for address, port in ((CLUSTER[family], 80), (EXTERNAL[family], 80), (PRIMARY[family], NODE_PORT)):
             for protocol in PROTOCOLS:
                 assert ask(itself, builders.address(address), port, protocol) == Reply("x/web-0", GATEWAY[family])
 
 
 @contextmanager
-def changed(proxied: Proxied, other: Manifest) -> Iterator[None]:
+def changed(agent: DirectoryAgent, other: Manifest) -> Iterator[None]:
     """The service is another inside the `with`."""
-    proxied.put(other)
+    agent.put(other)
     yield
-    proxied.put(web())
+    agent.put(web())
 
 
-def test_what_is_served_is_let_in_whatever_others_refuse(proxied: Proxied) -> None:
-    proxied.run_with()
-    with closed_input(proxied):
+def test_what_is_served_is_let_in_whatever_others_refuse(agent: DirectoryAgent) -> None:
+    agent.run_with()
+    with closed_input(agent):
         for addresses, port in ((CLUSTER, 80), (EXTERNAL, 80), (PRIMARY, NODE_PORT)):
-            assert seen(proxied, addresses, port) == only("x/client")
+            assert seen(agent, addresses, port) == only("x/client")
         for family in Family:
-            near = proxied.lab.endpoint("outside/near", family)
+            near = agent.lab.endpoint("outside/near", family)
             assert ask(near, builders.address(PRIMARY[family]), PORT, seconds=SOON) is Outcome.SILENT
 
 
 @contextmanager
-def closed_input(proxied: Proxied) -> Iterator[None]:
+def closed_input(agent: DirectoryAgent) -> Iterator[None]:
     """The node takes nothing but answers, and what keeps IPv6 alive."""
     accepted = (
         "-A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
@@ -130,35 +132,37 @@ def closed_input(proxied: Proxied) -> Iterator[None]:
     )
     for tool in TOOLS.values():
         for rule in accepted if tool == "ip6tables" else accepted[:2]:
-            proxied.lab.run(tool, *rule.split())
-        proxied.lab.run(tool, "-P", "INPUT", "DROP")
+            agent.lab.run(tool, *rule.split())
+        agent.lab.run(tool, "-P", "INPUT", "DROP")
     try:
         yield
     finally:
         for tool in TOOLS.values():
-            proxied.lab.run(tool, "-P", "INPUT", "ACCEPT")
+            agent.lab.run(tool, "-P", "INPUT", "ACCEPT")
             for rule in accepted if tool == "ip6tables" else accepted[:2]:
-                proxied.lab.run(tool, *rule.replace("-A", "-D", 1).split())
+                agent.lab.run(tool, *rule.replace("-A", "-D", 1).split())
 
 
-def test_all_pods_of_the_cluster_are_seen_as_themselves_and_all_services_hairpin_where_told(proxied: Proxied) -> None:
-    proxied.run_with("--cluster-cidr=10.1.0.0/16,10.2.0.0/16,fd01::/64,fd02::/64", "--hairpin-mode")
-    assert seen(proxied, CLUSTER) == only("x/client", "x/far")
-    assert seen(proxied, EXTERNAL) == only("x/client", "x/far")
-    assert_it_reaches_itself(proxied)
+def test_all_pods_of_the_cluster_are_seen_as_themselves_and_all_services_hairpin_where_told(
+    agent: DirectoryAgent,
+) -> None:
+    agent.run_with("--cluster-cidr=10.1.0.0/16,10.2.0.0/16,fd01::/64,fd02::/64", "--hairpin-mode")
+    assert seen(agent, CLUSTER) == only("x/client", "x/far")
+    assert seen(agent, EXTERNAL) == only("x/client", "x/far")
+    assert_it_reaches_itself(agent)
 
 
-def test_everybody_is_hidden_where_told_and_rules_of_others_decide(proxied: Proxied) -> None:
-    proxied.run_with("--masquerade-all", "--ipvs-permit-all=false", "--cluster-cidr=10.1.0.0/16,fd01::/64")
+def test_everybody_is_hidden_where_told_and_rules_of_others_decide(agent: DirectoryAgent) -> None:
+    agent.run_with("--masquerade-all", "--ipvs-permit-all=false", "--cluster-cidr=10.1.0.0/16,fd01::/64")
     for addresses, port in ((CLUSTER, 80), (EXTERNAL, 80), (PRIMARY, NODE_PORT)):
-        assert seen(proxied, addresses, port) == only()
-    with closed_input(proxied):
+        assert seen(agent, addresses, port) == only()
+    with closed_input(agent):
         for family in Family:
-            near, one = (proxied.lab.endpoint(name, family) for name in ("outside/near", "node/one"))
+            near, one = (agent.lab.endpoint(name, family) for name in ("outside/near", "node/one"))
             vip = builders.address(CLUSTER[family])
             assert ask(near, vip, 80, seconds=SOON) is Outcome.SILENT
             assert answering(one, vip, 80, times=1) == {"x/web-0": 1}
             rule = "INPUT", "-d", CLUSTER[family], "-j", "ACCEPT"
-            proxied.lab.run(TOOLS[family], "-A", *rule)
+            agent.lab.run(TOOLS[family], "-A", *rule)
             assert answering(near, vip, 80, times=1) == {"x/web-0": 1}
-            proxied.lab.run(TOOLS[family], "-D", *rule)
+            agent.lab.run(TOOLS[family], "-D", *rule)

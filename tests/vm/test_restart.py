@@ -9,11 +9,13 @@ from subprocess import PIPE, Popen
 import builders
 import pytest
 from vm.conversation import Conversation
+from vm.directory_agent import DirectoryAgent
 from vm.kernel_lines import kernel_lines, what_is_counted
-from vm.proxied import Manifest, Proxied, service
 from vm.servers import Reply
 from vm.service_lab import ServiceLab
-from vm.steady import Question, SteadyClients
+from vm.service_manifests import service
+from vm.steady_clients import Question, SteadyClients
+from world_manifests import Manifest
 
 from netpol.model.networks import Family
 
@@ -32,9 +34,9 @@ SCHEDULERS = ("rr", "lc", "sh", "dh")
 
 
 @pytest.fixture(scope="module")
-def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
     with ServiceLab() as lab:
-        agent = Proxied(lab, tmp_path_factory.mktemp("agent"), "--ipvs-graceful-period=1s")
+        agent = DirectoryAgent(lab, tmp_path_factory.mktemp("agent"), "--ipvs-graceful-period=1s")
         agent.put(WEB, *agent.slices("x/web"))
         with agent:
             yield agent
@@ -63,65 +65,65 @@ def some(chance: random.Random, pods: Sequence[str]) -> list[str]:
     return chance.sample(pods, chance.randint(1, len(pods)))
 
 
-def test_a_restart_with_nothing_changed_writes_nothing(proxied: Proxied) -> None:
-    lab = proxied.lab
+def test_a_restart_with_nothing_changed_writes_nothing(agent: DirectoryAgent) -> None:
+    lab = agent.lab
     client = lab.endpoint("outside/near")
     with Conversation(client, builders.address(VIPS[Family.IPV4]), 80) as held:
         reply = held.ask()
         before, counted = kernel_lines(lab), what_is_counted(lab)
         assert any("10.96.0.10:80" in line for line in counted)
-        said = len(proxied.said)
+        said = len(agent.said)
         with lab.node.entered():
             monitor = Popen(["ip", "monitor", "link", "address", "route", "rule"], stdout=PIPE, text=True)
-        proxied.restart()
+        agent.restart()
         assert (kernel_lines(lab), what_is_counted(lab)) == (before, counted)
         monitor.terminate()
         heard, _ = monitor.communicate()
         assert heard == ""
-        assert ' services programmed done="nothing to change" ' in proxied.said[said:]
+        assert ' services programmed done="nothing to change" ' in agent.said[said:]
         assert isinstance(reply, Reply)
         assert held.ask() == reply
 
 
-def test_no_request_fails_while_the_agent_is_stopped_and_killed(proxied: Proxied) -> None:
-    lab, chance = proxied.lab, random.Random(SEED)
+def test_no_request_fails_while_the_agent_is_stopped_and_killed(agent: DirectoryAgent) -> None:
+    lab, chance = agent.lab, random.Random(SEED)
     with steady(lab) as clients:
         for number in range(ENDS):
-            proxied.say(scheduled(chance.choice(SCHEDULERS)), *proxied.slices("x/web", some(chance, lab.web)))
+            agent.say(scheduled(chance.choice(SCHEDULERS)), *agent.slices("x/web", some(chance, lab.web)))
             clients.go_on(chance.randint(1, MOST_ANSWERS))
             if number % 2:
-                proxied.stop()
+                agent.stop()
             else:
-                proxied.kill()
+                agent.kill()
             clients.go_on(2)
-            proxied.start()
+            agent.start()
             clients.go_on(2)
-        proxied.put(WEB, *proxied.slices("x/web"))
+        agent.put(WEB, *agent.slices("x/web"))
         clients.go_on(3)
     assert clients.unanswered == []
     assert clients.answerers == set(lab.web)
 
 
-def test_what_services_carry_is_told(proxied: Proxied) -> None:
-    proxied.put(SPARE, *proxied.slices("x/spare"))
-    client = proxied.lab.endpoint("outside/far", Family.IPV6)
-    before = carried(proxied)
+def test_what_services_carry_is_told(agent: DirectoryAgent) -> None:
+    agent.put(SPARE, *agent.slices("x/spare"))
+    client = agent.lab.endpoint("outside/far", Family.IPV6)
+    before = carried(agent)
     with Conversation(client, builders.address(SPARE_VIP), 80) as asking:
         assert [isinstance(asking.ask(), Reply) for _ in range(3)] == [True] * 3
     # IPVS adds up what it has counted every two seconds.
-    proxied.until("it is counted", lambda: carried(proxied)["packets_in"] >= before["packets_in"] + 6)
-    more = {name: number - before[name] for name, number in carried(proxied).items()}
+    agent.until("it is counted", lambda: carried(agent)["packets_in"] >= before["packets_in"] + 6)
+    more = {name: number - before[name] for name, number in carried(agent).items()}
     assert more["total_connections"] == 1
     assert more["packets_in"] >= 6
     assert more["packets_out"] >= 5
     assert more["bytes_in"] > 6 * 40
     assert more["bytes_out"] > 5 * 40
-    syncs = proxied.metric("kubeproxy_sync_proxy_rules_duration_seconds_count")
-    proxied.put(*proxied.slices("x/spare", ["x/web-1"]))
-    assert proxied.metric("kubeproxy_sync_proxy_rules_duration_seconds_count") > syncs
+    syncs = agent.metric("kubeproxy_sync_proxy_rules_duration_seconds_count")
+    agent.put(*agent.slices("x/spare", ["x/web-1"]))
+    assert agent.metric("kubeproxy_sync_proxy_rules_duration_seconds_count") > syncs
 
 
-def carried(proxied: Proxied) -> dict[str, float]:
+def carried(agent: DirectoryAgent) -> dict[str, float]:
     """What the spare service has carried."""
     labels = {"svc_namespace": "x", "service_name": "spare", "service_vip": SPARE_VIP}
-    return {name: proxied.metric(f"kube_router_service_{name}", **labels) for name in CARRIED}
+    return {name: agent.metric(f"kube_router_service_{name}", **labels) for name in CARRIED}

@@ -13,7 +13,7 @@ from proxy_builders import endpoint, endpoint_slice, service
 from vm.servers import Servers
 from vm.service_lab import ServiceLab
 from vm.service_node import ServiceNode
-from vm.steady import Question, SteadyClients
+from vm.steady_clients import Question, SteadyClients
 
 from netpol.lab.listeners import Place
 from netpol.model.networks import Address, Family

@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import builders
 import pytest
-from testbed.waiting import wait_for
 from vm.conversation import Conversation, answering
-from vm.proxied import Manifest, Proxied, service
+from vm.directory_agent import DirectoryAgent
 from vm.servers import Reply
 from vm.service_lab import ServiceLab
+from vm.service_manifests import service
+from waiting import wait_until
+from world_manifests import Manifest
 
 from netpol.lab.topology import Endpoint
 from netpol.model.networks import Family, family_of
@@ -31,15 +33,15 @@ SCHEDULER, FLAGS = "kube-router.io/service.scheduler", "kube-router.io/service.s
 
 
 @pytest.fixture(scope="module")
-def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
-    with ServiceLab() as lab, Proxied(lab, tmp_path_factory.mktemp("proxied")) as proxied:
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
+    with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent")) as agent:
         for family, network in CLIENTS.items():
             way = str(lab.endpoint("outside/near", family).address)
             lab.run("ip", "route", "add", network, "via", way)
-            for client in clients(proxied, family):
+            for client in clients(agent, family):
                 lab.run("ip", "addr", "add", f"{client.address}/{family.bits}", "dev", "eth0", on="outside/near")
-        proxied.put(*proxied.slices("x/web"))
-        yield proxied
+        agent.put(*agent.slices("x/web"))
+        yield agent
 
 
 def web(scheduler: str = "", flags: str = "") -> Manifest:
@@ -49,15 +51,15 @@ def web(scheduler: str = "", flags: str = "") -> Manifest:
     return service("x/web", *VIP.values(), annotations=named, externalIPs=external)
 
 
-def clients(proxied: Proxied, family: Family) -> list[Endpoint]:
+def clients(agent: DirectoryAgent, family: Family) -> list[Endpoint]:
     """Some that differ in their addresses alone."""
     first = builders.address(CLIENTS[family].partition("/")[0])
-    return [replace(proxied.lab.endpoint("outside/near", family), address=first + number) for number in range(MANY)]
+    return [replace(agent.lab.endpoint("outside/near", family), address=first + number) for number in range(MANY)]
 
 
-def scheduled(proxied: Proxied, address: str) -> str:
+def scheduled(agent: DirectoryAgent, address: str) -> str:
     """What IPVS says of the virtual server at this address."""
-    (line,) = [line for line in proxied.virtual_servers().splitlines() if line.startswith(f"-A -t {address}:80 ")]
+    (line,) = [line for line in agent.virtual_servers().splitlines() if line.startswith(f"-A -t {address}:80 ")]
     return line.partition(":80 ")[2].strip()
 
 
@@ -67,27 +69,27 @@ def ask_once(client: Endpoint, address: str) -> str:
 
 
 @pytest.mark.parametrize("scheduler", ["", "rr", "wrr"], ids=["unsaid", "rr", "wrr"])
-def test_everybody_in_turn(proxied: Proxied, scheduler: str) -> None:
-    proxied.put(web(scheduler))
-    assert scheduled(proxied, VIP[Family.IPV4]) == f"-s {scheduler or 'rr'}"
+def test_everybody_in_turn(agent: DirectoryAgent, scheduler: str) -> None:
+    agent.put(web(scheduler))
+    assert scheduled(agent, VIP[Family.IPV4]) == f"-s {scheduler or 'rr'}"
     for family in Family:
-        client = proxied.lab.endpoint("outside/near", family)
-        assert answering(client, builders.address(VIP[family]), 80, times=9) == dict.fromkeys(proxied.lab.web, 3)
+        client = agent.lab.endpoint("outside/near", family)
+        assert answering(client, builders.address(VIP[family]), 80, times=9) == dict.fromkeys(agent.lab.web, 3)
 
 
 @FAMILIES
 @pytest.mark.parametrize("scheduler", ["lc", "wlc", "sed", "nq"])
-def test_whoever_has_the_fewest_connections(proxied: Proxied, scheduler: str, family: Family) -> None:
-    proxied.put(web(scheduler))
-    assert scheduled(proxied, VIP[Family.IPV4]) == f"-s {scheduler}"
-    client, vip = proxied.lab.endpoint("outside/near", family), builders.address(VIP[family])
+def test_whoever_has_the_fewest_connections(agent: DirectoryAgent, scheduler: str, family: Family) -> None:
+    agent.put(web(scheduler))
+    assert scheduled(agent, VIP[Family.IPV4]) == f"-s {scheduler}"
+    client, vip = agent.lab.endpoint("outside/near", family), builders.address(VIP[family])
     with ExitStack() as until_told:
         held = [until_told.enter_context(Conversation(client, vip, 80)) for _ in range(9)]
-        assert Counter(map(name_of, held)) == dict.fromkeys(proxied.lab.web, 3)
+        assert Counter(map(name_of, held)) == dict.fromkeys(agent.lab.web, 3)
         for each in held:
             if name_of(each) == "x/web-1":
                 each.close()
-        wait_for("its connections have ended", lambda: active(proxied, "x/web-1", family) == 0)
+        wait_until(lambda: active(agent, "x/web-1", family) == 0, "its connections have ended")
         later = [until_told.enter_context(Conversation(client, vip, 80)) for _ in range(3)]
         assert [name_of(each) for each in later] == ["x/web-1"] * 3
 
@@ -98,75 +100,75 @@ def name_of(conversation: Conversation) -> str:
     return reply.name
 
 
-def active(proxied: Proxied, pod: str, family: Family) -> int:
+def active(agent: DirectoryAgent, pod: str, family: Family) -> int:
     """How many connections IPVS counts for the pod that are open."""
-    address = proxied.lab.endpoint(pod, family).address
+    address = agent.lab.endpoint(pod, family).address
     host = f"[{address}]" if family is Family.IPV6 else str(address)
-    lines = [line.split() for line in proxied.lab.run("ipvsadm", "-Ln").splitlines()]
+    lines = [line.split() for line in agent.lab.run("ipvsadm", "-Ln").splitlines()]
     return sum(int(words[4]) for words in lines if words[:2] == ["->", f"{host}:8080"])
 
 
 @FAMILIES
 @pytest.mark.parametrize("scheduler", ["sh", "mh"])
-def test_a_client_always_comes_to_the_same_pod(proxied: Proxied, scheduler: str, family: Family) -> None:
-    proxied.put(web(scheduler))
-    assert scheduled(proxied, VIP[Family.IPV4]) == f"-s {scheduler}"
-    found = [answering(client, builders.address(VIP[family]), 80, times=4) for client in clients(proxied, family)]
+def test_a_client_always_comes_to_the_same_pod(agent: DirectoryAgent, scheduler: str, family: Family) -> None:
+    agent.put(web(scheduler))
+    assert scheduled(agent, VIP[Family.IPV4]) == f"-s {scheduler}"
+    found = [answering(client, builders.address(VIP[family]), 80, times=4) for client in clients(agent, family)]
     assert [len(each) for each in found] == [1] * MANY
     assert len({name for each in found for name in each}) > 1
 
 
 @FAMILIES
-def test_an_address_is_always_answered_by_the_same_pod(proxied: Proxied, family: Family) -> None:
-    proxied.put(web("dh"))
-    assert scheduled(proxied, VIP[Family.IPV4]) == "-s dh"
+def test_an_address_is_always_answered_by_the_same_pod(agent: DirectoryAgent, family: Family) -> None:
+    agent.put(web("dh"))
+    assert scheduled(agent, VIP[Family.IPV4]) == "-s dh"
     by_address = [
-        Counter(
-            ask_once(client, str(builders.address(EXTERNAL[family]) + number)) for client in clients(proxied, family)
-        )
+        Counter(ask_once(client, str(builders.address(EXTERNAL[family]) + number)) for client in clients(agent, family))
         for number in range(MANY)
     ]
     assert [len(each) for each in by_address] == [1] * MANY
     assert len({name for each in by_address for name in each}) > 1
 
 
-def test_flags_are_the_schedulers_and_do_what_they_say(proxied: Proxied) -> None:
-    proxied.put(web("sh", "sh-port, sh-fallback"))
-    assert scheduled(proxied, VIP[Family.IPV4]) == "-s sh -b sh-fallback,sh-port"
+def test_flags_are_the_schedulers_and_do_what_they_say(agent: DirectoryAgent) -> None:
+    agent.put(web("sh", "sh-port, sh-fallback"))
+    assert scheduled(agent, VIP[Family.IPV4]) == "-s sh -b sh-fallback,sh-port"
     for family in Family:
         # With its port a client is as many as it has connections.
-        client = proxied.lab.endpoint("outside/near", family)
+        client = agent.lab.endpoint("outside/near", family)
         assert len(answering(client, builders.address(VIP[family]), 80, times=20)) > 1
-    proxied.put(web("mh", "flag-2"))
-    assert scheduled(proxied, VIP[Family.IPV4]) == "-s mh -b mh-port"
-    proxied.put(web("mh"))
-    assert scheduled(proxied, VIP[Family.IPV4]) == "-s mh"
+    agent.put(web("mh", "flag-2"))
+    assert scheduled(agent, VIP[Family.IPV4]) == "-s mh -b mh-port"
+    agent.put(web("mh"))
+    assert scheduled(agent, VIP[Family.IPV4]) == "-s mh"
 
 
-def test_connections_stay_where_they_are_when_the_scheduler_is_switched(proxied: Proxied) -> None:
-    proxied.put(web())
+def test_connections_stay_where_they_are_when_the_scheduler_is_switched(agent: DirectoryAgent) -> None:
+    agent.put(web())
     with ExitStack() as until_told:
         held = [
             until_told.enter_context(Conversation(client, builders.address(VIP[family_of(client.address)]), 80))
             for family in Family
-            for client in clients(proxied, family)[:6]
+            for client in clients(agent, family)[:6]
         ]
         first = [name_of(each) for each in held]
-        assert Counter(first) == dict.fromkeys(proxied.lab.web, 4)
+        assert Counter(first) == dict.fromkeys(agent.lab.web, 4)
         for scheduler in ("lc", "sh", "dh", "rr"):
-            proxied.put(web(scheduler))
+            agent.put(web(scheduler))
             for address in ("10.96.0.10", "[fd00:96::10]"):
-                assert scheduled(proxied, address) == f"-s {scheduler}"
+                assert scheduled(agent, address) == f"-s {scheduler}"
             assert [name_of(each) for each in held] == first
 
 
-def test_instead_of_a_scheduler_that_the_kernel_lacks_everybody_in_turn_and_a_word_about_it(proxied: Proxied) -> None:
-    proxied.put(web("fastest"))
-    assert scheduled(proxied, VIP[Family.IPV4]) == "-s rr"
-    client = proxied.lab.endpoint("outside/near")
-    assert answering(client, builders.address(VIP[Family.IPV4]), 80, times=3) == dict.fromkeys(proxied.lab.web, 1)
-    proxied.until_said("the kernel has no scheduler 'fastest': rr is used instead")
-    assert proxied.metric("netpol_notices", kind="Service") == 1
-    proxied.put(web("lc"))
-    assert scheduled(proxied, VIP[Family.IPV4]) == "-s lc"
-    wait_for("nothing is to be told", lambda: proxied.metric("netpol_notices", kind="Service") == 0)
+def test_instead_of_a_scheduler_that_the_kernel_lacks_everybody_in_turn_and_a_word_about_it(
+    agent: DirectoryAgent,
+) -> None:
+    agent.put(web("fastest"))
+    assert scheduled(agent, VIP[Family.IPV4]) == "-s rr"
+    client = agent.lab.endpoint("outside/near")
+    assert answering(client, builders.address(VIP[Family.IPV4]), 80, times=3) == dict.fromkeys(agent.lab.web, 1)
+    agent.until_said("the kernel has no scheduler 'fastest': rr is used instead")
+    assert agent.metric("netpol_notices", kind="Service") == 1
+    agent.put(web("lc"))
+    assert scheduled(agent, VIP[Family.IPV4]) == "-s lc"
+    wait_until(lambda: agent.metric("netpol_notices", kind="Service") == 0, "nothing is to be told")

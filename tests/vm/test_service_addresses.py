@@ -8,11 +8,13 @@ from functools import partial
 
 import builders
 import pytest
-from testbed.waiting import wait_for
 from vm.conversation import answering, ask
-from vm.proxied import Manifest, Proxied, service
+from vm.directory_agent import DirectoryAgent
 from vm.servers import Reply, Servers
 from vm.service_lab import NODE_ADDRESSES, ServiceLab
+from vm.service_manifests import service
+from waiting import wait_until
+from world_manifests import Manifest
 
 from netpol.lab.listeners import Place
 from netpol.lab.prober import Outcome, Probe, probe
@@ -32,17 +34,17 @@ SSH = 22
 
 
 @pytest.fixture(scope="module")
-def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
     """A service, and a program that listens on all of the node's addresses."""
     flags = "--service-external-ip-range=203.0.113.0/28,2001:db8:113::/112", "--cluster-cidr=10.1.0.0/16,10.2.0.0/16"
-    with ServiceLab() as lab, Proxied(lab, tmp_path_factory.mktemp("proxied"), *flags) as proxied:
+    with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent"), *flags) as agent:
         # The kernel tells one host of six refusals at once, and then of one a second.
         lab.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
-        proxied.put(web(), *proxied.slices("x/web"))
+        agent.put(web(), *agent.slices("x/web"))
         anywhere = replace(lab.endpoint("node/one", Family.IPV6), address=builders.address(ANYWHERE))
         listening = [Place(anywhere, protocol, SSH) for protocol in (Protocol.TCP, Protocol.UDP)]
         with Servers(listening):
-            yield proxied
+            yield agent
 
 
 def web() -> Manifest:
@@ -50,9 +52,9 @@ def web() -> Manifest:
 
 
 @FAMILIES
-def test_a_listener_of_the_node_is_not_reached_by_a_services_address(proxied: Proxied, family: Family) -> None:
+def test_a_listener_of_the_node_is_not_reached_by_a_services_address(agent: DirectoryAgent, family: Family) -> None:
     for name in CLIENTS:
-        client = proxied.lab.endpoint(name, family)
+        client = agent.lab.endpoint(name, family)
         assert isinstance(ask(client, builders.address(PRIMARY[family]), SSH), Reply)
         for address in (CLUSTER[family], EXTERNAL[family]):
             for protocol in (Protocol.TCP, Protocol.UDP):
@@ -62,23 +64,23 @@ def test_a_listener_of_the_node_is_not_reached_by_a_services_address(proxied: Pr
 
 
 @FAMILIES
-def test_pings_to_a_services_address_are_answered(proxied: Proxied, family: Family) -> None:
+def test_pings_to_a_services_address_are_answered(agent: DirectoryAgent, family: Family) -> None:
     questions = [
-        Probe(proxied.lab.endpoint(name, family), Place(at(proxied, address), Protocol.ICMP, None))
+        Probe(agent.lab.endpoint(name, family), Place(at(agent, address), Protocol.ICMP, None))
         for name in CLIENTS
         for address in (CLUSTER[family], EXTERNAL[family])
     ]
     assert set(probe(questions, expected=questions).values()) == {Outcome.REACHED}
 
 
-def at(proxied: Proxied, address: str) -> Endpoint:
+def at(agent: DirectoryAgent, address: str) -> Endpoint:
     """The service's address on the node."""
-    return Endpoint(address, proxied.lab.node, builders.address(address))
+    return Endpoint(address, agent.lab.node, builders.address(address))
 
 
 @FAMILIES
-def test_nobody_says_that_a_services_address_is_his(proxied: Proxied, family: Family) -> None:
-    lab, near = proxied.lab, proxied.lab.endpoint("outside/near", family)
+def test_nobody_says_that_a_services_address_is_his(agent: DirectoryAgent, family: Family) -> None:
+    lab, near = agent.lab, agent.lab.endpoint("outside/near", family)
     version = {Family.IPV4: "ipv4", Family.IPV6: "ipv6"}[family]
     quick = [f"net.{version}.neigh.eth0.{name}" for name in ("mcast_solicit=1", "retrans_time_ms=300")]
     lab.run("sysctl", "-qw", *quick, on="outside/near")
@@ -87,13 +89,13 @@ def test_nobody_says_that_a_services_address_is_his(proxied: Proxied, family: Fa
         lab.run("ip", "neigh", "flush", "to", address, on="outside/near")
         lab.run("ip", "route", "add", *way, on="outside/near")
         ask(near, builders.address(address), 80, Protocol.UDP, seconds=0.05)
-        wait_for(f"{address} is {state}", partial(is_neighbour, proxied, address, state))
+        wait_until(partial(is_neighbour, agent, address, state), f"{address} is {state}")
         lab.run("ip", "route", "del", *way, on="outside/near")
 
 
-def is_neighbour(proxied: Proxied, address: str, state: str) -> bool:
+def is_neighbour(agent: DirectoryAgent, address: str, state: str) -> bool:
     """True where the host outside knows so much of whoever has the address on its own link."""
-    return state in proxied.lab.run("ip", "neigh", "show", "to", address, "dev", "eth0", on="outside/near")
+    return state in agent.lab.run("ip", "neigh", "show", "to", address, "dev", "eth0", on="outside/near")
 
 
 # --- what is not granted
@@ -119,16 +121,16 @@ REFUSED = {
 """Why a service does not get these that asks for them."""
 
 
-def test_an_address_of_somebody_else_is_not_bound_and_that_is_said(proxied: Proxied) -> None:
-    lab = proxied.lab
+def test_an_address_of_somebody_else_is_not_bound_and_that_is_said(agent: DirectoryAgent) -> None:
+    lab = agent.lab
     lab.serve(["node/two"], 80)
     greedy = external("x/greedy", "10.96.0.20", "203.0.113.11", *REFUSED)
-    with proxied.having(greedy, *proxied.slices("x/greedy")):
+    with agent.having(greedy, *agent.slices("x/greedy")):
         bound = {word.partition("/")[0] for word in lab.run("ip", "-o", "addr", "show", "dev", "kube-dummy-if").split()}
         for address, reason in REFUSED.items():
             assert (address in bound) is (address == CLUSTER[Family.IPV4])
-            proxied.until_said(f"{address} is {reason}")
-        assert proxied.metric("netpol_notices", kind="Service") == len(REFUSED)
+            agent.until_said(f"{address} is {reason}")
+        assert agent.metric("netpol_notices", kind="Service") == len(REFUSED)
         for family in Family:
             for name in ("x/client", "node/one", "outside/near"):
                 client, two = lab.endpoint(name, family), lab.endpoint("node/two", family)
@@ -136,23 +138,23 @@ def test_an_address_of_somebody_else_is_not_bound_and_that_is_said(proxied: Prox
         near = lab.endpoint("outside/near")
         assert answering(near, builders.address("203.0.113.11"), 80, times=3) == dict.fromkeys(lab.web, 1)
         assert answering(near, builders.address("10.96.0.20"), 80, times=3) == dict.fromkeys(lab.web, 1)
-    wait_for("nothing is to be told", lambda: proxied.metric("netpol_notices", kind="Service") == 0)
+    wait_until(lambda: agent.metric("netpol_notices", kind="Service") == 0, "nothing is to be told")
 
 
-def test_an_older_services_address_is_not_taken_from_it(proxied: Proxied) -> None:
-    lab, shared = proxied.lab, "203.0.113.12"
+def test_an_older_services_address_is_not_taken_from_it(agent: DirectoryAgent) -> None:
+    lab, shared = agent.lab, "203.0.113.12"
     older = external("x/older", "10.96.0.21", shared, created="2024-01-01T00:00:00Z")
     taker = external("y/taker", "10.96.0.22", shared)
     near = lab.endpoint("outside/near")
-    with proxied.having(taker, *taken(proxied)):
+    with agent.having(taker, *taken(agent)):
         assert answering(near, builders.address(shared), 80, times=2) == {"x/web-0": 2}
-        with proxied.having(older, *proxied.slices("x/older", ["x/web-1"])):
+        with agent.having(older, *agent.slices("x/older", ["x/web-1"])):
             assert answering(near, builders.address(shared), 80, times=2) == {"x/web-1": 2}
-            proxied.until_said(f"{shared} is an external address of service x/older, which comes first")
-            assert proxied.metric("netpol_notices", kind="Service") == 1
+            agent.until_said(f"{shared} is an external address of service x/older, which comes first")
+            assert agent.metric("netpol_notices", kind="Service") == 1
         assert answering(near, builders.address(shared), 80, times=2) == {"x/web-0": 2}
 
 
-def taken(proxied: Proxied) -> tuple[Manifest, ...]:
+def taken(agent: DirectoryAgent) -> tuple[Manifest, ...]:
     """The slices of the service in the other namespace."""
-    return proxied.slices("y/taker", ["x/web-0"])
+    return agent.slices("y/taker", ["x/web-0"])

@@ -15,9 +15,9 @@ from testbed.cluster_fixtures import fresh_namespace
 from testbed.daemonset import both_rolled_out, netpol
 from testbed.live_cluster import LiveCluster
 from testbed.node_files import NODE_V4, OUTSIDE_V4
-from testbed.waiting import wait_for
 from testbed.workloads import CLOSED, LiveNamespace, deployment
 from vm.servers import Reply
+from waiting import wait_until
 
 from netpol.audit.record import Action, ExternalParty, PodParty, Record, decode
 from netpol.lab.prober import Outcome
@@ -108,7 +108,7 @@ def reaches(caller: Caller, at: str, port: int) -> bool:
 
 def becomes(caller: Caller, at: str, port: int, *, reached: bool) -> None:
     """A connection was answered, or met silence, as it should be from now on."""
-    wait_for(f"{at}:{port} reached: {reached}", partial(_is, caller, at, port, reached=reached))
+    wait_until(partial(_is, caller, at, port, reached=reached), f"{at}:{port} reached: {reached}")
 
 
 def _is(caller: Caller, at: str, port: int, *, reached: bool) -> bool:
@@ -148,7 +148,7 @@ def test_the_guestbook_is_closed_and_opened_for_whom_its_policies_name(guestbook
 
 def _refusals_name_who_they_are_about(here: Guestbook) -> None:
     """The pods themselves, and the client outside by its own address, which is hidden only later (G5, X5)."""
-    refused = wait_for("both refusals", partial(_refused_at_backend, here))
+    refused = wait_until(partial(_refused_at_backend, here), "both refusals")
     peers = [record.peer for record in refused]
     assert any(isinstance(peer, PodParty) and peer.name.startswith("client-") for peer in peers)
     assert {peer.ip for peer in peers if isinstance(peer, ExternalParty)} == {OUTSIDE_V4}

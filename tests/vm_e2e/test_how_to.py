@@ -15,9 +15,9 @@ from testbed.cluster_fixtures import fresh_namespace
 from testbed.kube_router import CNI, CNI_FILE, rolled_out
 from testbed.live_cluster import LiveCluster
 from testbed.node_files import NODE_V4, OUTSIDE_V4
-from testbed.waiting import wait_for
 from testbed.workloads import PORT, LiveNamespace, deployment
 from vm.servers import Reply
+from waiting import wait_until
 
 from netpol.lab.prober import Outcome
 
@@ -58,7 +58,7 @@ class Shop:
         """As the how-to has it; every virtual server of the service is scheduled so."""
         wanted = {"metadata": {"annotations": {"kube-router.io/service.scheduler": scheduler}}}
         self.namespace.kubectl("patch", "svc", NAME, "-p", json.dumps(wanted))
-        wait_for(f"{scheduler} everywhere", lambda: set(self.schedulers()) == {scheduler})
+        wait_until(lambda: set(self.schedulers()) == {scheduler}, f"{scheduler} everywhere")
 
     def schedulers(self, service: str = NAME) -> list[str]:
         """Those of a service's virtual servers, as `netpol services` says."""
@@ -84,7 +84,7 @@ def _shop(live_cluster: LiveCluster, own_image: str) -> Iterator[Shop]:
         spec = json.loads(namespace.kubectl("get", "svc", NAME, "-o", "json"))["spec"]
         callers = Callers(live_cluster, stack)
         shop = Shop(namespace, spec["clusterIP"], spec["ports"][0]["nodePort"], callers, callers.pod(client))
-        wait_for("three endpoints", lambda: shop.client.answering(shop.cluster_ip, times=REPLICAS) == _each(shop, 1))
+        wait_until(lambda: shop.client.answering(shop.cluster_ip, times=REPLICAS) == _each(shop, 1), "three endpoints")
         yield shop
 
 
@@ -116,13 +116,13 @@ def test_a_service_starts_with_round_robin(shop: Shop) -> None:
     plain = {**_service(), "metadata": {"name": "plain"}}
     plain["spec"] = {"selector": {"deployment": NAME}, "ports": [{"port": 80, "targetPort": PORT}]}
     shop.namespace.apply(plain)
-    wait_for("a virtual server", lambda: shop.schedulers("plain") == ["rr"])
+    wait_until(lambda: shop.schedulers("plain") == ["rr"], "a virtual server")
 
 
 def test_round_robin_is_even_wherever_it_is_asked(shop: Shop) -> None:
     shop.schedule("rr")
     for caller, address, port in shop.doors():
-        wait_for(f"{caller.namespace.name} at {address}:{port}", partial(_is_even, shop, caller, address, port))
+        wait_until(partial(_is_even, shop, caller, address, port), f"{caller.namespace.name} at {address}:{port}")
 
 
 def test_whoever_asks_is_masqueraded(shop: Shop) -> None:
@@ -179,10 +179,10 @@ def test_a_service_without_endpoints_is_refused_at_once_and_comes_back(shop: Sho
     kubectl, callers = shop.namespace.kubectl, (shop.client, shop.callers.node(), shop.callers.outside())
     kubectl("scale", f"deployment/{NAME}", "--replicas=0")
     for caller in callers:
-        wait_for("a refusal", partial(_is_refused, caller, shop.cluster_ip))
+        wait_until(partial(_is_refused, caller, shop.cluster_ip), "a refusal")
     kubectl("scale", f"deployment/{NAME}", f"--replicas={REPLICAS}")
     names = {pod.name for pod in shop.namespace.pods_of(NAME)}
-    wait_for("all of them", lambda: set(shop.client.answering(shop.cluster_ip, times=REPLICAS)) == names)
+    wait_until(lambda: set(shop.client.answering(shop.cluster_ip, times=REPLICAS)) == names, "all of them")
 
 
 def test_the_mounted_configuration_is_left_as_it_is(shop: Shop) -> None:

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
-import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import builders
+from testbed.running_agent import METRICS_PORT, STARTING_SECONDS, RunningAgent
 from vm.forked_agent import ForkedProcess
 from vm.service_lab import ServiceLab
-from world_manifests import manifests
+from vm.service_manifests import NODE, endpoint, endpoint_slice, service
+from world_manifests import Manifest, manifests
 
 from netpol.model.networks import Family
-
-Manifest = dict[str, Any]
-
-NODE = "one"
-METRICS_PORT = 20245
-STARTING_SECONDS = 60
-SOON_SECONDS = 20
-"""How long a guest on a busy machine may take for what takes milliseconds."""
 
 TURN = "turn"
 FIRST_TURN_PORT = 9100
@@ -34,7 +24,7 @@ LISTENING = "0A"
 """The state of a socket in /proc/net/tcp."""
 
 
-class Proxied:
+class DirectoryAgent(RunningAgent):
     """`netpol run --run-service-proxy` on the lab's node one; it knows the lab's nodes, pods and their namespaces.
 
     What else there is, is put. Policies are enforced where a flag says `--run-firewall`. Stopped or killed, it leaves
@@ -42,15 +32,14 @@ class Proxied:
     """
 
     def __init__(self, lab: ServiceLab, directory: Path, *flags: str) -> None:
+        super().__init__(lab.node, directory / "log")
         self.lab = lab
         self.flags = flags
-        self._log = directory / "log"
         self._source = directory / "manifests"
         self._source.mkdir()
         self._objects: dict[tuple[str, str, str], Manifest] = {}
         self._turn = 0
         self._given: tuple[str, ...] = ()
-        self._process: ForkedProcess | None = None
         pods = lab.lab.pods.values()
         places = [builders.namespace(name) for name in sorted({pod.namespace for pod in pods})]
         self._note(manifests(builders.world(*places, *lab.lab.nodes.values(), *pods)))
@@ -100,6 +89,14 @@ class Proxied:
             for family in Family
         )
 
+    def labelled(self, pod: str, labels: str, ports: str = "") -> Manifest:
+        """The pod of the lab, with these labels and container ports."""
+        found = self.lab.lab.pods[pod]
+        (manifest,) = manifests(
+            builders.world(builders.pod(pod, *map(str, found.addresses), labels=labels, ports=ports, node=found.node))
+        )
+        return manifest
+
     # --- the process
 
     def start(self, *flags: str) -> None:
@@ -136,65 +133,9 @@ class Proxied:
         if flags != self._given:
             self.restart(*flags)
 
-    def stop(self) -> None:
-        """It has ended as it was asked to, without a word of a bug."""
-        process, self._process = self._process, None
-        assert process is not None
-        process.stop(SOON_SECONDS)
-        assert process.status() == 0, self.said
-        assert "Traceback" not in self.said, self.said
-
-    def kill(self) -> None:
-        """It was killed where it was."""
-        process, self._process = self._process, None
-        assert process is not None
-        process.kill()
-
-    def until(self, what: str, ask: Callable[[], object], seconds: float = SOON_SECONDS) -> None:
-        """The answer is yes, while it runs."""
-        assert self._process is not None
-        try:
-            self._process.wait_until(what, ask, seconds)
-        except AssertionError as late:
-            raise AssertionError(f"{late}\n{self.said}") from late
-
-    # --- what it says
-
-    @property
-    def said(self) -> str:
-        """What it has logged so far."""
-        return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
-
-    def until_said(self, words: str, seconds: float = SOON_SECONDS, after: int = 0) -> None:
-        """It has logged these words, `after` so many characters of its log."""
-        self.until(f"says {words!r}", lambda: words in self.said[after:], seconds)
-
-    def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric over all labels that are not given."""
-        with self.lab.node.entered():
-            opened = urllib.request.urlopen(f"http://127.0.0.1:{METRICS_PORT}/metrics", timeout=10)
-        with opened as answer:
-            lines = answer.read().decode().splitlines()
-        wanted = [f'{key}="{value}"' for key, value in labels.items()]
-        own = [line for line in lines if re.match(rf"{name}[ {{]", line)]
-        return sum(float(line.rpartition(" ")[2]) for line in own if all(label in line for label in wanted))
-
     def virtual_servers(self) -> str:
         """IPVS of the node, as `ipvsadm --save` writes it."""
         return self.lab.run("ipvsadm", "-S", "-n")
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._process is not None:
-            if error is None:
-                self.stop()
-            else:
-                self._process.stop()
 
     # --- turns
 
@@ -237,67 +178,6 @@ class Proxied:
             lines = Path("/proc/thread-self/net/tcp6").read_text(encoding="ascii").splitlines()[1:]
         sockets = [line.split()[1:4] for line in lines]
         return any(own.endswith(port) and state == LISTENING for own, _, state in sockets)
-
-
-def service(
-    name: str,
-    *cluster: str,
-    ports: str = "80/TCP",
-    annotations: Mapping[str, str] | None = None,
-    ingress: Sequence[str] = (),
-    **spec: object,
-) -> Manifest:
-    """A Service `namespace/name` with these cluster addresses; ports such as `"http=80:30080/TCP dns=53/UDP"`.
-
-    `ingress` are addresses of its load balancer.
-    """
-    namespace, _, own = name.partition("/")
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"namespace": namespace, "name": own, "annotations": dict(annotations or {})},
-        "spec": {"clusterIPs": list(cluster), "ports": [_service_port(each) for each in ports.split()], **spec},
-        "status": {"loadBalancer": {"ingress": [{"ip": each} for each in ingress]}},
-    }
-
-
-def endpoint_slice(name: str, service: str, *endpoints: Manifest, ports: str = "8080/TCP") -> Manifest:
-    """A slice `namespace/name` of the service `namespace/...`; ports such as `"http=8080/TCP"`."""
-    namespace, _, own = name.partition("/")
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "namespace": namespace,
-            "name": own,
-            "labels": {"kubernetes.io/service-name": service.rpartition("/")[2]},
-        },
-        "addressType": "IPv6" if any(":" in each["addresses"][0] for each in endpoints) else "IPv4",
-        "endpoints": list(endpoints),
-        "ports": [
-            {"name": name, "port": int(number), "protocol": protocol} for name, number, protocol in _parts(ports)
-        ],
-    }
-
-
-def endpoint(address: str, node: str = NODE, hints: Manifest | None = None, **conditions: bool) -> Manifest:
-    """An endpoint of a slice, ready unless said otherwise."""
-    stated: Manifest = {"addresses": [address], "nodeName": node, "conditions": {"ready": True, **conditions}}
-    return stated if hints is None else {**stated, "hints": hints}
-
-
-def _service_port(text: str) -> Manifest:
-    ((name, numbers, protocol),) = _parts(text)
-    number, _, node_port = numbers.partition(":")
-    stated: Manifest = {"name": name, "port": int(number), "protocol": protocol}
-    return {**stated, "nodePort": int(node_port)} if node_port else stated
-
-
-def _parts(text: str) -> Iterator[tuple[str, str, str]]:
-    for each in text.split():
-        name, _, rest = each.rpartition("=")
-        numbers, _, protocol = rest.partition("/")
-        yield name, numbers, protocol
 
 
 def _identity(manifest: Manifest) -> tuple[str, str, str]:
