@@ -28,6 +28,9 @@ OUTSIDE = {"near": ("198.51.100.7", "2001:db8:7::7"), "far": ("198.51.100.8", "2
 SERVICE_NETWORKS = tuple(map(parse_network, ("10.96.0.0/16", "fd00:96::/112", "203.0.113.0/24", "2001:db8:113::/112")))
 """Whoever is not on node one sends what is meant for these to it: cluster addresses, and external ones."""
 
+CLIENTS = ("x/client", "x/far", "node/one", "node/two", "outside/near")
+"""One in every place."""
+
 PORT = 8080
 SERVED = (Protocol.TCP, Protocol.UDP)
 
@@ -72,6 +75,10 @@ class ServiceLab:
             for protocol in protocols
         ]
         self._open.enter_context(Servers(places))
+
+    def refuse_everybody(self) -> None:
+        """Whoever node one refuses is told so; else it tells one host of six refusals at once, then of one a second."""
+        self.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
 
     def run(self, *command: str, on: str = "node/one", given: str | None = None) -> str:
         """What the command wrote there; AssertionError where it failed."""

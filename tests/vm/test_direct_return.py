@@ -9,9 +9,10 @@ import builders
 import pytest
 from vm.conversation import ask
 from vm.directory_agent import DirectoryAgent
+from vm.families import CLUSTER, EXTERNAL, FAMILIES, GATEWAY
 from vm.servers import Reply, Servers
 from vm.service_lab import PORT, ServiceLab
-from vm.service_manifests import service
+from vm.service_manifests import SLICE_PORTS, service
 from vm.shown_namespaces import ShownNamespaces
 from waiting import wait_until
 from world_manifests import Manifest
@@ -22,11 +23,6 @@ from netpol.model.ports import Protocol
 
 pytestmark = pytest.mark.vm
 
-FAMILIES = pytest.mark.parametrize("family", list(Family), ids=lambda family: f"IPv{family.value}")
-CLUSTER = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
-EXTERNAL = {Family.IPV4: "203.0.113.10", Family.IPV6: "2001:db8:113::10"}
-GATEWAY = {Family.IPV4: "10.1.0.1", Family.IPV6: "fd01::1"}
-SLICE_PORTS = "t=8080/TCP u=8080/UDP"
 PODS = ("x/web-0", "x/web-1")
 DIRECTLY = {"kube-router.io/service.dsr": "tunnel"}
 OUTSIDE = ("outside/near", "outside/far", "node/two")

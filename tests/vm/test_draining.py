@@ -10,6 +10,7 @@ import builders
 import pytest
 from proxy_builders import endpoint, endpoint_slice, service
 from vm.conversation import Conversation, answering
+from vm.families import CLUSTER, FAMILIES
 from vm.servers import Reply
 from vm.service_lab import PORT, ServiceLab
 from vm.service_node import ServiceNode
@@ -22,10 +23,8 @@ from netpol.settings import ProxySettings
 
 pytestmark = pytest.mark.vm
 
-FAMILIES = pytest.mark.parametrize("family", list(Family), ids=lambda family: f"IPv{family.value}")
-VIPS = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
 KEYS = {Family.IPV4: "10.96.0.10:80", Family.IPV6: "[fd00:96::10]:80"}
-SERVICE = service("x/web", " ".join(VIPS.values()), ports="http=80/TCP dns=80/UDP")
+SERVICE = service("x/web", " ".join(CLUSTER.values()), ports="http=80/TCP dns=80/UDP")
 OTHER = service("x/other", "10.96.0.20")
 NAMES = {Family.IPV4: "ipv4", Family.IPV6: "ipv6"}
 GRACE_SECONDS = 2.0
@@ -76,7 +75,7 @@ def places(lab: ServiceLab, family: Family, *weights: int) -> dict[str, int]:
 
 def open_to(lab: ServiceLab, pod: str, family: Family) -> Conversation:
     """A connection of a host outside, through the service, that this pod answers."""
-    client, vip = lab.endpoint("outside/near", family), builders.address(VIPS[family])
+    client, vip = lab.endpoint("outside/near", family), builders.address(CLUSTER[family])
     for _ in lab.web:
         opened = Conversation(client, vip, 80)
         reply = opened.ask()
@@ -103,7 +102,7 @@ def test_a_held_connection_goes_on_and_no_other_comes(lab: ServiceLab, node: Ser
     with open_to(lab, "x/web-0", family) as held:
         node.put(slice_of(lab, lab.web[1:]))
         node.until_weights(key, places(lab, family, 0, 1, 1))
-        answers = answering(client, builders.address(VIPS[family]), 80, times=6)
+        answers = answering(client, builders.address(CLUSTER[family]), 80, times=6)
         assert answers == {"x/web-1": 3, "x/web-2": 3}
         assert node.metric(DRAINING) >= 1
         reply = held.ask()
@@ -125,7 +124,7 @@ def test_what_has_no_connection_is_gone_soon(lab: ServiceLab, node: ServiceNode)
 def test_datagrams_of_a_client_that_keeps_its_port_go_to_a_living_endpoint(
     lab: ServiceLab, node: ServiceNode, family: Family
 ) -> None:
-    client, vip = lab.endpoint("outside/near", family), builders.address(VIPS[family])
+    client, vip = lab.endpoint("outside/near", family), builders.address(CLUSTER[family])
     with Conversation(client, vip, 80, Protocol.UDP, own_port=OWN_PORT) as asking:
         ready = set(lab.web)
         while len(ready) > 1:
@@ -164,7 +163,7 @@ def test_an_endpoint_that_comes_back_takes_its_connections_up_again(
         node.put(slice_of(lab, lab.web))
         node.until_weights(key, places(lab, family, 1, 1, 1))
         over = time.monotonic() + GRACE_SECONDS
-        assert answering(client, builders.address(VIPS[family]), 80, times=6) == dict.fromkeys(lab.web, 2)
+        assert answering(client, builders.address(CLUSTER[family]), 80, times=6) == dict.fromkeys(lab.web, 2)
         node.until(partial(is_past, over), "the grace that it had is over")
         assert isinstance(held.ask(), Reply)
         assert node.weights(key) == places(lab, family, 1, 1, 1)

@@ -9,9 +9,10 @@ import builders
 import pytest
 from vm.conversation import Conversation, answering, ask
 from vm.directory_agent import DirectoryAgent
+from vm.families import CLUSTER, EXTERNAL, FAMILIES, NODE_PORT, PRIMARY
 from vm.servers import Reply
-from vm.service_lab import NODE_ADDRESSES, ServiceLab
-from vm.service_manifests import endpoint_slice, service
+from vm.service_lab import CLIENTS, SERVED, ServiceLab
+from vm.service_manifests import SLICE_PORTS, endpoint_slice, service
 from waiting import wait_until
 from world_manifests import Manifest
 
@@ -21,21 +22,13 @@ from netpol.model.ports import Protocol
 
 pytestmark = pytest.mark.vm
 
-FAMILIES = pytest.mark.parametrize("family", list(Family), ids=lambda family: f"IPv{family.value}")
-PROTOCOLS = (Protocol.TCP, Protocol.UDP)
-CLIENTS = ("x/client", "x/far", "node/one", "node/two", "outside/near")
-CLUSTER = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
-EXTERNAL = {Family.IPV4: "203.0.113.10", Family.IPV6: "2001:db8:113::10"}
-PRIMARY = dict(zip(Family, NODE_ADDRESSES["one"], strict=True))
-NODE_PORT, OWN_PORT = 30080, 40000
-SLICE_PORTS = "t=8080/TCP u=8080/UDP"
+OWN_PORT = 40000
 
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
     with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent")) as agent:
-        # The kernel tells one host of six refusals at once, and then of one a second.
-        lab.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
+        lab.refuse_everybody()
         # A client may use its port again at once: nothing of its own remembers the connection.
         lab.run("sysctl", "-qw", "net.ipv4.tcp_max_tw_buckets=0", on="outside/near")
         web = service(
@@ -77,7 +70,7 @@ def test_a_client_that_uses_its_port_again_does_not_wait(agent: DirectoryAgent, 
 
 
 @FAMILIES
-@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.value)
+@pytest.mark.parametrize("protocol", SERVED, ids=lambda protocol: protocol.value)
 def test_a_client_that_uses_its_port_again_comes_to_no_endpoint_that_is_gone(
     agent: DirectoryAgent, protocol: Protocol, family: Family
 ) -> None:
@@ -113,7 +106,7 @@ def test_after_the_last_endpoint_everybody_is_refused(agent: DirectoryAgent, fam
             (agent.lab.endpoint(name, family), builders.address(address), port, protocol)
             for name in CLIENTS
             for address, port in ways
-            for protocol in PROTOCOLS
+            for protocol in SERVED
         ]
         # A client that the refusal reaches while it is still in connect(), as it may where all is one machine, hears
         # only of the next one, a second later.
@@ -122,5 +115,5 @@ def test_after_the_last_endpoint_everybody_is_refused(agent: DirectoryAgent, fam
         assert answers == [Outcome.REFUSED] * len(questions), list(zip(questions, answers, strict=True))
         wait_until(lambda: held.ask() is Outcome.REFUSED, "what was served is refused too")
     agent.put(*slices(agent, ["x/web-2"]))
-    for protocol in PROTOCOLS:
+    for protocol in SERVED:
         assert answering(near, builders.address(CLUSTER[family]), 80, protocol, times=2) == {"x/web-2": 2}

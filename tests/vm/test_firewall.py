@@ -10,6 +10,7 @@ import pytest
 import rule_forms
 from rule_forms import CHAIN
 from vm.conversation import ask
+from vm.families import CLUSTER, EXTERNAL, FAMILIES, host_of
 from vm.servers import Reply
 from vm.service_lab import NODE_ADDRESSES, POD_CIDRS, PORT, ServiceLab
 
@@ -31,12 +32,8 @@ from netpol.settings import NodeOptions, Variant
 
 pytestmark = pytest.mark.vm
 
-FAMILIES = pytest.mark.parametrize("family", list(Family), ids=lambda family: f"IPv{family.value}")
-VIP = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
-DIRECT = {Family.IPV4: "203.0.113.10", Family.IPV6: "2001:db8:113::10"}
 SECONDS = 1.5
 """Nobody needs longer to answer here."""
-BITS = {Family.IPV4: 32, Family.IPV6: 128}
 
 
 @FAMILIES
@@ -74,22 +71,22 @@ class Enforced:
 
     def serve(self, *members: AddressPort) -> None:
         """The service address has a virtual server, and the proxy's set these members."""
-        vip, at = VIP[self.family], f"-t {_host(VIP[self.family])}:80"
+        vip, at = CLUSTER[self.family], f"-t {host_of(CLUSTER[self.family])}:80"
         for command in (
             "sysctl -qw net.ipv4.vs.conntrack=1",
             "ip link add kube-dummy-if type dummy",
-            f"ip addr add {vip}/{BITS[self.family]} dev kube-dummy-if",
+            f"ip addr add {vip}/{self.family.bits} dev kube-dummy-if",
             "ip link set kube-dummy-if up",
         ):
             self.lab.run(*command.split())
-        self.lab.run("ipvsadm", "-R", given=f"-A {at} -s rr\n-a {at} -r {_host(str(self.web))}:{PORT} -m\n")
+        self.lab.run("ipvsadm", "-R", given=f"-A {at} -s rr\n-a {at} -r {host_of(self.web)}:{PORT} -m\n")
         services = compile_ruleset(Snapshot.of([], [], [], []), NodeOptions("one")).sets[services_set(self.family)]
         with self.lab.node.entered():
             self.sets.add(services, members)
 
     def ask(self, client: str) -> Reply | Outcome:
         """What the client is told at the service address."""
-        return ask(self.lab.endpoint(client, self.family), builders.address(VIP[self.family]), 80, seconds=SECONDS)
+        return ask(self.lab.endpoint(client, self.family), builders.address(CLUSTER[self.family]), 80, seconds=SECONDS)
 
     def close(self) -> None:
         self._open.close()
@@ -103,17 +100,13 @@ def enforced(request: pytest.FixtureRequest, service_lab: ServiceLab) -> Iterato
     made.close()
 
 
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
-
-
 CLIENTS, PORTS = builders.pods("app=client"), ["8080/TCP"]
 TO_WEB = builders.rule([builders.pods("app=web")], PORTS)
 
 
 def test_a_client_is_judged_by_its_own_address_and_the_endpoints(enforced: Enforced) -> None:
     """X5: the sides of either pod, by the port that the endpoint serves on."""
-    enforced.serve(AddressPort(builders.address(VIP[enforced.family]).packed, Protocol.TCP, 80))
+    enforced.serve(AddressPort(builders.address(CLUSTER[enforced.family]).packed, Protocol.TCP, 80))
     client = str(enforced.lab.endpoint("x/client", enforced.family).address)
     answered = Reply("x/web-0", client)
     assert enforced.ask("x/client") == answered
@@ -143,7 +136,7 @@ def test_a_tunnel_of_the_node_ends_at_no_isolated_pod(service_lab: ServiceLab, f
     service_lab.run("ipvsadm", "-R", given=_marked(enforced.web, family))
     service_lab.run("ip", version, "rule", "add", "fwmark", "7", "table", "77")
     service_lab.run("ip", version, "route", "add", "local", "default", "dev", "lo", "table", "77")
-    mark = ("-t", "mangle", "-A", "PREROUTING", "-d", DIRECT[family], "-j", "MARK", "--set-mark", "7")
+    mark = ("-t", "mangle", "-A", "PREROUTING", "-d", EXTERNAL[family], "-j", "MARK", "--set-mark", "7")
     service_lab.run(tool, *mark)
     service_lab.run(tool, "-A", "INPUT", "-p", str(number), "-j", "ACCEPT", on="x/web-0")
 
@@ -151,7 +144,7 @@ def test_a_tunnel_of_the_node_ends_at_no_isolated_pod(service_lab: ServiceLab, f
         """True where the pod was sent a tunnelled packet, once a client outside has asked."""
         service_lab.run(tool, "-Z", on="x/web-0")
         outside = service_lab.endpoint("outside/near", family)
-        ask(outside, builders.address(DIRECT[family]), 80, seconds=SECONDS)
+        ask(outside, builders.address(EXTERNAL[family]), 80, seconds=SECONDS)
         counted = service_lab.run(f"{tool}-save", "-c", "-t", "filter", on="x/web-0")
         (line,) = (line for line in counted.split("\n") if "-A INPUT" in line)
         return not line.startswith("[0:0]")
@@ -169,4 +162,4 @@ def test_a_tunnel_of_the_node_ends_at_no_isolated_pod(service_lab: ServiceLab, f
 
 def _marked(web: object, family: Family) -> str:
     at = "-f 7 -6" if family is Family.IPV6 else "-f 7"
-    return f"-A {at} -s rr\n-a {at} -r {_host(str(web))}:0 -i\n"
+    return f"-A {at} -s rr\n-a {at} -r {host_of(web)}:0 -i\n"

@@ -9,28 +9,19 @@ import builders
 import pytest
 from vm.conversation import answering, ask
 from vm.directory_agent import DirectoryAgent
+from vm.families import CLUSTER, EXTERNAL, GATEWAY, IPTABLES, NODE_PORT, PRIMARY
 from vm.servers import Reply
-from vm.service_lab import NODE_ADDRESSES, PORT, ServiceLab
-from vm.service_manifests import service
+from vm.service_lab import CLIENTS, PORT, SERVED, ServiceLab
+from vm.service_manifests import SLICE_PORTS, service
 from world_manifests import Manifest
 
 from netpol.lab.prober import Outcome
 from netpol.model.networks import Family
-from netpol.model.ports import Protocol
 
 pytestmark = pytest.mark.vm
 
-PROTOCOLS = (Protocol.TCP, Protocol.UDP)
-CLIENTS = ("x/client", "x/far", "node/one", "node/two", "outside/near")
-CLUSTER = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
-EXTERNAL = {Family.IPV4: "203.0.113.10", Family.IPV6: "2001:db8:113::10"}
 AWAY = {Family.IPV4: "10.96.0.11", Family.IPV6: "fd00:96::11"}
-PRIMARY = dict(zip(Family, NODE_ADDRESSES["one"], strict=True))
-GATEWAY = {Family.IPV4: "10.1.0.1", Family.IPV6: "fd01::1"}
-"""What node one is to its pods."""
-NODE_PORT = 30080
 SOON = 0.5
-TOOLS = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +31,8 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
         lab.serve(["x/far"])
         away = service("x/away", *AWAY.values(), ports="t=80/TCP u=80/UDP")
         agent.put(web(), away)
-        agent.put(*agent.slices("x/web", ["x/web-0"], "t=8080/TCP u=8080/UDP"))
-        agent.put(*agent.slices("x/away", ["x/far"], "t=8080/TCP u=8080/UDP"))
+        agent.put(*agent.slices("x/web", ["x/web-0"], SLICE_PORTS))
+        agent.put(*agent.slices("x/away", ["x/far"], SLICE_PORTS))
         yield agent
 
 
@@ -63,7 +54,7 @@ def seen(agent: DirectoryAgent, addresses: dict[Family, str], port: int = 80) ->
         as_itself = set()
         for family in Family:
             client, vip = agent.lab.endpoint(name, family), builders.address(addresses[family])
-            for protocol in PROTOCOLS:
+            for protocol in SERVED:
                 reply = ask(client, vip, port, protocol)
                 assert isinstance(reply, Reply), (name, family, protocol, reply)
                 assert reply.peer in {str(client.address), GATEWAY[family], PRIMARY[family]}
@@ -100,7 +91,7 @@ def assert_it_reaches_itself(agent: DirectoryAgent) -> None:
     for family in Family:
         itself = agent.lab.endpoint("x/web-0", family)
         for address, port in ((CLUSTER[family], 80), (EXTERNAL[family], 80), (PRIMARY[family], NODE_PORT)):
-            for protocol in PROTOCOLS:
+            for protocol in SERVED:
                 assert ask(itself, builders.address(address), port, protocol) == Reply("x/web-0", GATEWAY[family])
 
 
@@ -130,14 +121,14 @@ def closed_input(agent: DirectoryAgent) -> Iterator[None]:
         "-A INPUT -i lo -j ACCEPT",
         "-A INPUT -p icmpv6 -j ACCEPT",
     )
-    for tool in TOOLS.values():
+    for tool in IPTABLES.values():
         for rule in accepted if tool == "ip6tables" else accepted[:2]:
             agent.lab.run(tool, *rule.split())
         agent.lab.run(tool, "-P", "INPUT", "DROP")
     try:
         yield
     finally:
-        for tool in TOOLS.values():
+        for tool in IPTABLES.values():
             agent.lab.run(tool, "-P", "INPUT", "ACCEPT")
             for rule in accepted if tool == "ip6tables" else accepted[:2]:
                 agent.lab.run(tool, *rule.replace("-A", "-D", 1).split())
@@ -163,6 +154,6 @@ def test_everybody_is_hidden_where_told_and_rules_of_others_decide(agent: Direct
             assert ask(near, vip, 80, seconds=SOON) is Outcome.SILENT
             assert answering(one, vip, 80, times=1) == {"x/web-0": 1}
             rule = "INPUT", "-d", CLUSTER[family], "-j", "ACCEPT"
-            agent.lab.run(TOOLS[family], "-A", *rule)
+            agent.lab.run(IPTABLES[family], "-A", *rule)
             assert answering(near, vip, 80, times=1) == {"x/web-0": 1}
-            agent.lab.run(TOOLS[family], "-D", *rule)
+            agent.lab.run(IPTABLES[family], "-D", *rule)

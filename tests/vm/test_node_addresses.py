@@ -11,7 +11,7 @@ from ipaddress import ip_address
 import pytest
 
 from proxy.kernel.links import DummyLink
-from proxy.kernel.node_addresses import AddressChanges, NetlinkAddresses
+from proxy.kernel.node_addresses import AddressChanges, LinkNews, NetlinkAddresses
 from proxy.names import LINK
 
 pytestmark = pytest.mark.vm
@@ -65,7 +65,7 @@ def test_this_end_of_a_link_to_one_peer_is_the_nodes(addresses: NetlinkAddresses
 @pytest.mark.parametrize("address", [f"{FOUR}/24", f"{SIX}/64"])
 def test_an_address_that_comes_or_goes_is_told(changes: AddressChanges, address: str) -> None:
     ip("addr", "add", address, "dev", "uplink")
-    assert changes.wait(10)
+    assert changes.wait(10) == LinkNews(has_moved=True)
     # Whether nobody else has an IPv6 address is found out after it was told.
     while changes.wait(2):
         pass
@@ -79,7 +79,8 @@ def test_what_is_no_address_of_the_nodes_is_not_told(changes: AddressChanges) ->
     with DummyLink() as link:
         link.ensure()
         link.bind(ip_address("10.96.0.1") + number for number in range(500))
-        link.unbind(ip_address("10.96.0.1") + number for number in range(499))
+        link.bind(ip_address("fd00:96::1") + number for number in range(500))
+        link.ensure()
     ip("link", "add", "veth0", "type", "veth", "peer", "name", "veth1")
     for name in ("veth0", "veth1"):
         ip("link", "set", name, "up")
@@ -89,12 +90,50 @@ def test_what_is_no_address_of_the_nodes_is_not_told(changes: AddressChanges) ->
     assert changes.wait(10)
 
 
+SERVICE_FOUR, SERVICE_SIX = ip_address("10.96.0.1"), ip_address("fd00:96::1")
+
+
+@pytest.fixture
+def link(changes: AddressChanges) -> Iterator[DummyLink]:
+    """The service link, with an address of either family, of which everything was told that is."""
+    with DummyLink() as link:
+        link.ensure()
+        link.bind([SERVICE_FOUR, SERVICE_SIX])
+        assert changes.wait(0) == LinkNews()
+        yield link
+
+
+@pytest.mark.usefixtures("link")
+def test_what_the_service_link_loses_is_told(changes: AddressChanges) -> None:
+    ip("addr", "del", f"{SERVICE_FOUR}/32", "dev", LINK)
+    assert changes.wait(10) == LinkNews(unbound=frozenset({SERVICE_FOUR}))
+    ip("addr", "del", f"{SERVICE_SIX}/128", "dev", LINK)
+    assert changes.wait(10) == LinkNews(unbound=frozenset({SERVICE_SIX}))
+
+
+@pytest.mark.parametrize(
+    ("command", "lost"),
+    [
+        (f"link del {LINK}", {SERVICE_FOUR, SERVICE_SIX}),
+        (f"link set {LINK} down", {SERVICE_SIX}),
+        (f"link set {LINK} arp on", set()),
+    ],
+)
+def test_a_service_link_that_is_not_as_it_should_be_is_told(
+    changes: AddressChanges, link: DummyLink, command: str, lost: set[object]
+) -> None:
+    ip(*command.split())
+    assert changes.wait(10) == LinkNews(unbound=frozenset(each for each in lost), is_link_down=True)
+    link.ensure()
+    assert changes.wait(1) == LinkNews()
+
+
 def test_what_the_kernel_could_not_tell_may_have_been_a_change(changes: AddressChanges) -> None:
     changes._socket.setsockopt(1, 33, 0)
     with DummyLink() as link:
         link.ensure()
         link.bind(ip_address("10.96.0.1") + number for number in range(500))
-    assert changes.wait(10)
+    assert changes.wait(10) == LinkNews(has_moved=True, is_link_down=True)
 
 
 def test_whoever_waits_is_let_go(changes: AddressChanges) -> None:

@@ -10,6 +10,7 @@ import builders
 import pytest
 from vm.conversation import Conversation
 from vm.directory_agent import DirectoryAgent
+from vm.families import CLUSTER
 from vm.kernel_lines import kernel_lines, what_is_counted
 from vm.servers import Reply
 from vm.service_lab import ServiceLab
@@ -21,8 +22,7 @@ from netpol.model.networks import Family
 
 pytestmark = pytest.mark.vm
 
-VIPS = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
-WEB = service("x/web", *VIPS.values(), ports="80:30080/TCP", externalIPs=["203.0.113.10"])
+WEB = service("x/web", *CLUSTER.values(), ports="80:30080/TCP", externalIPs=["203.0.113.10"])
 SPARE_VIP = "fd00:96::20"
 SPARE = service("x/spare", SPARE_VIP)
 CARRIED = ("total_connections", "packets_in", "packets_out", "bytes_in", "bytes_out")
@@ -44,7 +44,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
 
 def steady(lab: ServiceLab) -> SteadyClients:
     """A pod, the node and hosts outside ask without end, in either family."""
-    four, six = (builders.address(vip) for vip in VIPS.values())
+    four, six = (builders.address(vip) for vip in CLUSTER.values())
     asked = (
         Question(lab.endpoint("x/client"), four, 80),
         Question(lab.endpoint("node/one", Family.IPV6), six, 80),
@@ -68,7 +68,7 @@ def some(chance: random.Random, pods: Sequence[str]) -> list[str]:
 def test_a_restart_with_nothing_changed_writes_nothing(agent: DirectoryAgent) -> None:
     lab = agent.lab
     client = lab.endpoint("outside/near")
-    with Conversation(client, builders.address(VIPS[Family.IPV4]), 80) as held:
+    with Conversation(client, builders.address(CLUSTER[Family.IPV4]), 80) as held:
         reply = held.ask()
         before, counted = kernel_lines(lab), what_is_counted(lab)
         assert any("10.96.0.10:80" in line for line in counted)

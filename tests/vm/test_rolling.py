@@ -10,6 +10,7 @@ from functools import partial
 import builders
 import pytest
 from proxy_builders import endpoint, endpoint_slice, service
+from vm.families import CLUSTER, EXTERNAL, NODE_PORT
 from vm.servers import Servers
 from vm.service_lab import ServiceLab
 from vm.service_node import ServiceNode
@@ -24,9 +25,6 @@ from proxy.model import HeldDestination
 
 pytestmark = pytest.mark.vm
 
-CLUSTER = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
-EXTERNAL = {Family.IPV4: "203.0.113.10", Family.IPV6: "2001:db8:113::10"}
-NODE_PORT = 30080
 PORT = 9090
 SERVICE = service(
     "x/web", " ".join(CLUSTER.values()), ports=f"80:{NODE_PORT}/TCP", external=" ".join(EXTERNAL.values())

@@ -11,6 +11,7 @@ import builders
 import pytest
 from vm.conversation import Conversation, answering
 from vm.directory_agent import DirectoryAgent
+from vm.families import CLUSTER, FAMILIES
 from vm.servers import Reply
 from vm.service_lab import ServiceLab
 from vm.service_manifests import service
@@ -22,8 +23,6 @@ from netpol.model.networks import Family, family_of
 
 pytestmark = pytest.mark.vm
 
-FAMILIES = pytest.mark.parametrize("family", list(Family), ids=lambda family: f"IPv{family.value}")
-VIP = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
 EXTERNAL = {Family.IPV4: "203.0.113.32", Family.IPV6: "2001:db8:113::20"}
 """The first of some addresses."""
 CLIENTS = {Family.IPV4: "198.51.100.64/27", Family.IPV6: "2001:db8:7::40/123"}
@@ -48,7 +47,7 @@ def web(scheduler: str = "", flags: str = "") -> Manifest:
     """The service, with external addresses of either family, which asks for this scheduler."""
     named = {name: word for name, word in ((SCHEDULER, scheduler), (FLAGS, flags)) if word}
     external = [str(builders.address(first) + number) for first in EXTERNAL.values() for number in range(MANY)]
-    return service("x/web", *VIP.values(), annotations=named, externalIPs=external)
+    return service("x/web", *CLUSTER.values(), annotations=named, externalIPs=external)
 
 
 def clients(agent: DirectoryAgent, family: Family) -> list[Endpoint]:
@@ -71,18 +70,18 @@ def ask_once(client: Endpoint, address: str) -> str:
 @pytest.mark.parametrize("scheduler", ["", "rr", "wrr"], ids=["unsaid", "rr", "wrr"])
 def test_everybody_in_turn(agent: DirectoryAgent, scheduler: str) -> None:
     agent.put(web(scheduler))
-    assert scheduled(agent, VIP[Family.IPV4]) == f"-s {scheduler or 'rr'}"
+    assert scheduled(agent, CLUSTER[Family.IPV4]) == f"-s {scheduler or 'rr'}"
     for family in Family:
         client = agent.lab.endpoint("outside/near", family)
-        assert answering(client, builders.address(VIP[family]), 80, times=9) == dict.fromkeys(agent.lab.web, 3)
+        assert answering(client, builders.address(CLUSTER[family]), 80, times=9) == dict.fromkeys(agent.lab.web, 3)
 
 
 @FAMILIES
 @pytest.mark.parametrize("scheduler", ["lc", "wlc", "sed", "nq"])
 def test_whoever_has_the_fewest_connections(agent: DirectoryAgent, scheduler: str, family: Family) -> None:
     agent.put(web(scheduler))
-    assert scheduled(agent, VIP[Family.IPV4]) == f"-s {scheduler}"
-    client, vip = agent.lab.endpoint("outside/near", family), builders.address(VIP[family])
+    assert scheduled(agent, CLUSTER[Family.IPV4]) == f"-s {scheduler}"
+    client, vip = agent.lab.endpoint("outside/near", family), builders.address(CLUSTER[family])
     with ExitStack() as until_told:
         held = [until_told.enter_context(Conversation(client, vip, 80)) for _ in range(9)]
         assert Counter(map(name_of, held)) == dict.fromkeys(agent.lab.web, 3)
@@ -112,8 +111,8 @@ def active(agent: DirectoryAgent, pod: str, family: Family) -> int:
 @pytest.mark.parametrize("scheduler", ["sh", "mh"])
 def test_a_client_always_comes_to_the_same_pod(agent: DirectoryAgent, scheduler: str, family: Family) -> None:
     agent.put(web(scheduler))
-    assert scheduled(agent, VIP[Family.IPV4]) == f"-s {scheduler}"
-    found = [answering(client, builders.address(VIP[family]), 80, times=4) for client in clients(agent, family)]
+    assert scheduled(agent, CLUSTER[Family.IPV4]) == f"-s {scheduler}"
+    found = [answering(client, builders.address(CLUSTER[family]), 80, times=4) for client in clients(agent, family)]
     assert [len(each) for each in found] == [1] * MANY
     assert len({name for each in found for name in each}) > 1
 
@@ -121,7 +120,7 @@ def test_a_client_always_comes_to_the_same_pod(agent: DirectoryAgent, scheduler:
 @FAMILIES
 def test_an_address_is_always_answered_by_the_same_pod(agent: DirectoryAgent, family: Family) -> None:
     agent.put(web("dh"))
-    assert scheduled(agent, VIP[Family.IPV4]) == "-s dh"
+    assert scheduled(agent, CLUSTER[Family.IPV4]) == "-s dh"
     by_address = [
         Counter(ask_once(client, str(builders.address(EXTERNAL[family]) + number)) for client in clients(agent, family))
         for number in range(MANY)
@@ -132,22 +131,22 @@ def test_an_address_is_always_answered_by_the_same_pod(agent: DirectoryAgent, fa
 
 def test_flags_are_the_schedulers_and_do_what_they_say(agent: DirectoryAgent) -> None:
     agent.put(web("sh", "sh-port, sh-fallback"))
-    assert scheduled(agent, VIP[Family.IPV4]) == "-s sh -b sh-fallback,sh-port"
+    assert scheduled(agent, CLUSTER[Family.IPV4]) == "-s sh -b sh-fallback,sh-port"
     for family in Family:
         # With its port a client is as many as it has connections.
         client = agent.lab.endpoint("outside/near", family)
-        assert len(answering(client, builders.address(VIP[family]), 80, times=20)) > 1
+        assert len(answering(client, builders.address(CLUSTER[family]), 80, times=20)) > 1
     agent.put(web("mh", "flag-2"))
-    assert scheduled(agent, VIP[Family.IPV4]) == "-s mh -b mh-port"
+    assert scheduled(agent, CLUSTER[Family.IPV4]) == "-s mh -b mh-port"
     agent.put(web("mh"))
-    assert scheduled(agent, VIP[Family.IPV4]) == "-s mh"
+    assert scheduled(agent, CLUSTER[Family.IPV4]) == "-s mh"
 
 
 def test_connections_stay_where_they_are_when_the_scheduler_is_switched(agent: DirectoryAgent) -> None:
     agent.put(web())
     with ExitStack() as until_told:
         held = [
-            until_told.enter_context(Conversation(client, builders.address(VIP[family_of(client.address)]), 80))
+            until_told.enter_context(Conversation(client, builders.address(CLUSTER[family_of(client.address)]), 80))
             for family in Family
             for client in clients(agent, family)[:6]
         ]
@@ -164,11 +163,11 @@ def test_instead_of_a_scheduler_that_the_kernel_lacks_everybody_in_turn_and_a_wo
     agent: DirectoryAgent,
 ) -> None:
     agent.put(web("fastest"))
-    assert scheduled(agent, VIP[Family.IPV4]) == "-s rr"
+    assert scheduled(agent, CLUSTER[Family.IPV4]) == "-s rr"
     client = agent.lab.endpoint("outside/near")
-    assert answering(client, builders.address(VIP[Family.IPV4]), 80, times=3) == dict.fromkeys(agent.lab.web, 1)
+    assert answering(client, builders.address(CLUSTER[Family.IPV4]), 80, times=3) == dict.fromkeys(agent.lab.web, 1)
     agent.until_said("the kernel has no scheduler 'fastest': rr is used instead")
     assert agent.metric("netpol_notices", kind="Service") == 1
     agent.put(web("lc"))
-    assert scheduled(agent, VIP[Family.IPV4]) == "-s lc"
+    assert scheduled(agent, CLUSTER[Family.IPV4]) == "-s lc"
     wait_until(lambda: agent.metric("netpol_notices", kind="Service") == 0, "nothing is to be told")

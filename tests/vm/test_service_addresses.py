@@ -10,8 +10,9 @@ import builders
 import pytest
 from vm.conversation import answering, ask
 from vm.directory_agent import DirectoryAgent
+from vm.families import CLUSTER, EXTERNAL, FAMILIES, PRIMARY
 from vm.servers import Reply, Servers
-from vm.service_lab import NODE_ADDRESSES, ServiceLab
+from vm.service_lab import CLIENTS, ServiceLab
 from vm.service_manifests import service
 from waiting import wait_until
 from world_manifests import Manifest
@@ -24,11 +25,6 @@ from netpol.model.ports import Protocol
 
 pytestmark = pytest.mark.vm
 
-FAMILIES = pytest.mark.parametrize("family", list(Family), ids=lambda family: f"IPv{family.value}")
-CLIENTS = ("x/client", "x/far", "node/one", "node/two", "outside/near")
-CLUSTER = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
-EXTERNAL = {Family.IPV4: "203.0.113.10", Family.IPV6: "2001:db8:113::10"}
-PRIMARY = dict(zip(Family, NODE_ADDRESSES["one"], strict=True))
 ANYWHERE = "::"
 SSH = 22
 
@@ -38,8 +34,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
     """A service, and a program that listens on all of the node's addresses."""
     flags = "--service-external-ip-range=203.0.113.0/28,2001:db8:113::/112", "--cluster-cidr=10.1.0.0/16,10.2.0.0/16"
     with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent"), *flags) as agent:
-        # The kernel tells one host of six refusals at once, and then of one a second.
-        lab.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
+        lab.refuse_everybody()
         agent.put(web(), *agent.slices("x/web"))
         anywhere = replace(lab.endpoint("node/one", Family.IPV6), address=builders.address(ANYWHERE))
         listening = [Place(anywhere, protocol, SSH) for protocol in (Protocol.TCP, Protocol.UDP)]

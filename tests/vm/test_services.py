@@ -8,7 +8,8 @@ import builders
 import pytest
 from vm.conversation import answering, ask
 from vm.directory_agent import DirectoryAgent
-from vm.service_lab import NODE_ADDRESSES, PORT, ServiceLab
+from vm.families import BALANCER, CLUSTER, EXTERNAL, FAMILIES, GATEWAY, NODE_PORT, PRIMARY
+from vm.service_lab import PORT, ServiceLab
 from vm.service_manifests import endpoint, endpoint_slice, service
 from waiting import wait_until
 
@@ -19,7 +20,6 @@ from proxy.names import served_set
 
 pytestmark = pytest.mark.vm
 
-FAMILIES = pytest.mark.parametrize("family", list(Family), ids=lambda family: f"IPv{family.value}")
 PROTOCOLS = pytest.mark.parametrize(
     "protocol", [Protocol.TCP, Protocol.UDP, Protocol.SCTP], ids=lambda protocol: protocol.value
 )
@@ -27,14 +27,9 @@ CLIENTS = ("x/client", "x/web-0", "x/far", "node/one", "node/two", "outside/near
 
 HOSTS = ("x/far", "node/one", "node/two")
 
-CLUSTER = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
-EXTERNAL = {Family.IPV4: "203.0.113.10", Family.IPV6: "2001:db8:113::10"}
-BALANCER = {Family.IPV4: "203.0.113.20", Family.IPV6: "2001:db8:113::20"}
 OTHER = {Family.IPV4: "10.96.0.11", Family.IPV6: "fd00:96::11"}
-PRIMARY = dict(zip(Family, NODE_ADDRESSES["one"], strict=True))
 LATER = {Family.IPV4: "192.0.2.101", Family.IPV6: "2001:db8::101"}
-GATEWAY = {Family.IPV4: "10.1.0.1", Family.IPV6: "fd01::1"}
-NODE_PORT, API_PORT = 30080, 6443
+API_PORT = 6443
 
 SERVICE_PORTS = "t=80:30080/TCP u=80:30080/UDP s=80:30080/SCTP"
 SLICE_PORTS = "t=8080/TCP u=8080/UDP s=8080/SCTP"

@@ -13,9 +13,10 @@ import builders
 import pytest
 from vm.conversation import answering, ask
 from vm.directory_agent import DirectoryAgent
+from vm.families import BALANCER, CLUSTER, EXTERNAL, FAMILIES, NODE_PORT, PRIMARY
 from vm.servers import Reply
-from vm.service_lab import NODE_ADDRESSES, OUTSIDE, ServiceLab
-from vm.service_manifests import endpoint, endpoint_slice, service
+from vm.service_lab import OUTSIDE, ServiceLab
+from vm.service_manifests import SLICE_PORTS, endpoint, endpoint_slice, service
 from waiting import wait_until
 from world_manifests import Manifest
 
@@ -25,13 +26,8 @@ from netpol.model.ports import Protocol
 
 pytestmark = pytest.mark.vm
 
-FAMILIES = pytest.mark.parametrize("family", list(Family), ids=lambda family: f"IPv{family.value}")
-CLUSTER = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::10"}
-EXTERNAL = {Family.IPV4: "203.0.113.10", Family.IPV6: "2001:db8:113::10"}
-BALANCER = {Family.IPV4: "203.0.113.20", Family.IPV6: "2001:db8:113::20"}
-PRIMARY = dict(zip(Family, NODE_ADDRESSES["one"], strict=True))
 NEAR = dict(zip(Family, OUTSIDE["near"], strict=True))
-NODE_PORT, CHECK_PORT = 30080, 32100
+CHECK_PORT = 32100
 UDP_SECONDS = 1
 PODS = ("x/web-0", "x/web-1", "x/far")
 SOON = 0.5
@@ -44,9 +40,8 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
     flags = "--service-udp-timeout=1s", "--cluster-cidr=10.1.0.0/16,10.2.0.0/16,fd01::/64,fd02::/64"
     with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent"), *flags) as agent:
         lab.serve(["x/far"])
-        # The kernel tells one host of six refusals at once, and then of one a second.
-        lab.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
-        agent.put(*agent.slices("x/web", PODS, "t=8080/TCP u=8080/UDP"))
+        lab.refuse_everybody()
+        agent.put(*agent.slices("x/web", PODS, SLICE_PORTS))
         yield agent
 
 
@@ -102,14 +97,14 @@ def test_from_outside_this_nodes_pods_are_reached_and_see_the_client_where_that_
 def test_without_an_endpoint_here_a_local_service_refuses(agent: DirectoryAgent) -> None:
     agent.put(
         web(externalTrafficPolicy="Local", internalTrafficPolicy="Local"),
-        *agent.slices("x/web", ["x/far"], "t=8080/TCP u=8080/UDP"),
+        *agent.slices("x/web", ["x/far"], SLICE_PORTS),
     )
     for family in Family:
         client = agent.lab.endpoint("outside/near", family)
         for address, port in ((CLUSTER[family], 80), (EXTERNAL[family], 80), (PRIMARY[family], NODE_PORT)):
             for protocol in (Protocol.TCP, Protocol.UDP):
                 assert ask(client, builders.address(address), port, protocol) is Outcome.REFUSED
-    agent.put(*agent.slices("x/web", PODS, "t=8080/TCP u=8080/UDP"))
+    agent.put(*agent.slices("x/web", PODS, SLICE_PORTS))
 
 
 def test_of_local_pods_that_all_terminate_those_that_serve_still_do(agent: DirectoryAgent) -> None:
@@ -119,20 +114,20 @@ def test_of_local_pods_that_all_terminate_those_that_serve_still_do(agent: Direc
         endpoint(str(lab.endpoint("x/web-1").address), ready=False, serving=False, terminating=True),
         endpoint(str(lab.endpoint("x/far").address), "two"),
     ]
-    draining = endpoint_slice("x/web-4", "x/web", *ends, ports="t=8080/TCP u=8080/UDP")
+    draining = endpoint_slice("x/web-4", "x/web", *ends, ports=SLICE_PORTS)
     agent.put(web(externalTrafficPolicy="Local"), draining)
     assert found(agent, "outside/near", Family.IPV4, EXTERNAL[Family.IPV4]) == {"x/web-0"}
     assert found(agent, "outside/near", Family.IPV4, CLUSTER[Family.IPV4]) == {"x/far"}
-    agent.put(*agent.slices("x/web", PODS, "t=8080/TCP u=8080/UDP"))
+    agent.put(*agent.slices("x/web", PODS, SLICE_PORTS))
 
 
 def test_the_health_check_says_how_many_endpoints_this_node_has(agent: DirectoryAgent) -> None:
     agent.put(web(externalTrafficPolicy="Local", healthCheckNodePort=CHECK_PORT))
     for address in (PRIMARY[Family.IPV4], f"[{PRIMARY[Family.IPV6]}]"):
         assert health(agent, address) == (HTTPStatus.OK, 2)
-    agent.put(*agent.slices("x/web", ["x/far"], "t=8080/TCP u=8080/UDP"))
+    agent.put(*agent.slices("x/web", ["x/far"], SLICE_PORTS))
     wait_until(lambda: health(agent, PRIMARY[Family.IPV4]) == (HTTPStatus.SERVICE_UNAVAILABLE, 0), "none is here")
-    agent.put(web(), *agent.slices("x/web", PODS, "t=8080/TCP u=8080/UDP"))
+    agent.put(web(), *agent.slices("x/web", PODS, SLICE_PORTS))
     wait_until(lambda: health(agent, PRIMARY[Family.IPV4]) is None, "nobody is asked")
 
 
@@ -232,7 +227,7 @@ def test_hints_are_followed_for_this_node_and_its_zone(agent: DirectoryAgent) ->
     assert found(agent, "x/client", near, CLUSTER[near]) == {"x/web-1"}
     agent.put(node, hinted(agent))
     assert found(agent, "x/client", near, CLUSTER[near]) == {*PODS}
-    agent.put(*agent.slices("x/web", PODS, "t=8080/TCP u=8080/UDP"))
+    agent.put(*agent.slices("x/web", PODS, SLICE_PORTS))
 
 
 def hinted(agent: DirectoryAgent, nodes: Sequence[str] = ()) -> Manifest:
@@ -243,4 +238,4 @@ def hinted(agent: DirectoryAgent, nodes: Sequence[str] = ()) -> Manifest:
         if nodes:
             hints["forNodes"] = [{"name": nodes[number]}]
         ends.append(endpoint(str(agent.lab.endpoint(pod).address), agent.lab.lab.pods[pod].node, hints))
-    return endpoint_slice("x/web-4", "x/web", *ends, ports="t=8080/TCP u=8080/UDP")
+    return endpoint_slice("x/web-4", "x/web", *ends, ports=SLICE_PORTS)

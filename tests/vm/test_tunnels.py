@@ -10,6 +10,7 @@ from dataclasses import replace
 import builders
 import pytest
 from vm.conversation import answering, ask
+from vm.families import EXTERNAL, FAMILIES
 from vm.servers import Reply, Servers
 from vm.service_lab import ServiceLab
 from vm.shown_namespaces import ShownNamespaces
@@ -24,8 +25,6 @@ from proxy.model import AddDestination, AddServer, Destination, Forwarding, Sche
 
 pytestmark = pytest.mark.vm
 
-FAMILIES = pytest.mark.parametrize("family", list(Family), ids=lambda family: f"IPv{family.value}")
-EXTERNAL = {Family.IPV4: "203.0.113.10", Family.IPV6: "2001:db8:113::10"}
 PORT = 8080
 MARK, OTHER_MARK = 0x4E000010, 0x4E000011
 TUNNELS = {Family.IPV4: "kube-tunnel-if", Family.IPV6: "kube-tunnel-v6"}
