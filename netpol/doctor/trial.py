@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol, cast
-
-from pyroute2.iproute.linux import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from netpol.compiler.ruleset import IpSet, Rule, TableName
 from netpol.dataplane.conntrack import NetlinkFlows
@@ -24,17 +20,10 @@ from netpol.lab.namespace import Namespace
 from netpol.model.networks import Family
 from netpol.settings import Variant
 from proxy.kernel.ipvs import NetlinkServers
+from proxy.kernel.links import DummyLink
 
 _LOGGERS = Path("/proc/thread-self/net/netfilter/nfnetlink_log")
 _IPVS = Path("/proc/thread-self/net/ip_vs")
-
-
-class _Link(Protocol):
-    """What is used of pyroute2's IPRoute, whose own methods carry no types."""
-
-    def link(self, verb: str, **given: object) -> object: ...
-
-    def close(self) -> None: ...
 
 
 def try_kernel(families: Sequence[Family], variants: Sequence[Variant]) -> Trials:
@@ -71,8 +60,6 @@ def _attempt(name: str, module: str, action: Callable[[], object]) -> Trial:
         action()
     except NetpolError as refused:
         return Trial(name, module, str(refused).partition("\n")[0])
-    except NetlinkError as refused:
-        return Trial(name, module, str(refused.args[1]))
     except OSError as refused:
         return Trial(name, module, refused.strerror or str(refused))
     return Trial(name, module)
@@ -152,11 +139,8 @@ def _links(namespace: Namespace, peer: Namespace) -> tuple[Trial, ...]:
 
 
 def _make_dummy() -> None:
-    route = cast(Callable[[], _Link], IPRoute)()
-    try:
-        route.link("add", ifname="trial-dummy", kind="dummy")
-    finally:
-        route.close()
+    with DummyLink("trial-dummy") as link:
+        link.ensure()
 
 
 def _ipvs() -> Trial:
