@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from builders import address
-from proxy_builders import endpoint, endpoint_slice, server, service
+from proxy_builders import endpoint, endpoint_slice, server, service, service_port
 from proxy_facts import Told, gone, put
 
 from netpol.compiler.names import services_set
 from netpol.model.networks import Family
 from netpol.settings import ProxySettings
 from proxy.claims.circular_endpoints import CircularEndpoints
-from proxy.claims.claims import Granted
+from proxy.claims.claims import Grant, Granted
+from proxy.model import Origin
 from proxy.services.engine import ProxyEngine
 
 VIP, OUTSIDE = "10.96.0.1", "203.0.113.7"
@@ -63,12 +64,20 @@ def test_of_slices_and_services_that_are_gone_nothing_is_kept() -> None:
     assert known.grant({("default", "api"): Granted()}) == set()
     known.put(("x", "trap-1"), None, TRAP_SLICE)
     known.put(("x", "trap-2"), None, TRAP_SLICE)
-    engine = ProxyEngine("n1", (Family.IPV4,), ProxySettings())
-    engine.apply(put(API))
-    granted = {("default", "api"): engine._claims.granted(("default", "api"))}
+    granted = {("default", "api"): Granted({server("10.96.0.1:80/TCP"): Grant(Origin.CLUSTER, service_port("80/TCP"))})}
     assert known.grant(granted) == {("x", "trap")}
     assert known.among(TRAP_SLICE.groups) == [address(VIP)]
     known.put(("x", "trap-1"), TRAP_SLICE, None)
     assert known.grant({("default", "api"): Granted()}) == {("x", "trap")}
     known.put(("x", "trap-2"), TRAP_SLICE, None)
     assert known.grant(granted) == set()
+
+
+def test_an_address_of_two_services_is_free_when_neither_has_it() -> None:
+    known = CircularEndpoints()
+    known.put(("x", "trap-1"), None, TRAP_SLICE)
+    shared = Granted({server("203.0.113.7:80/TCP"): Grant(Origin.LOAD_BALANCER, service_port("80/TCP"))})
+    assert known.grant({("x", "one"): shared}) == {("x", "trap")}
+    assert known.grant({("x", "two"): shared}) == set()
+    assert known.grant({("x", "one"): Granted()}) == set()
+    assert known.grant({("x", "two"): Granted()}) == {("x", "trap")}

@@ -74,6 +74,16 @@ def test_both_families_are_forgotten_together(flows: MemoryFlows) -> None:
     assert forgetting.forget() == 2
 
 
+def test_of_a_family_without_such_flows_nothing_is_deleted() -> None:
+    journal = Journal()
+    flows = MemoryFlows(journal)
+    flows.open(Family.IPV6, flow("fd00:1::9", "fd00:1::1"), opened_to=SIX.address)
+    forgetting = StaleFlows(flows)
+    forgetting.add([ServerDestination(DNS, ONE), ServerDestination(SIX, TWO)])
+    assert forgetting.forget() == 1
+    assert (flows.read(Family.IPV6), len(journal.operations)) == ((), 1)
+
+
 def test_what_is_refused_is_still_to_be_forgotten() -> None:
     journal = Journal()
     flows = MemoryFlows(journal)
