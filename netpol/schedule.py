@@ -1,4 +1,4 @@
-"""When the whole kernel is to be compared with the ruleset: pure, on the seconds of a clock that is told."""
+"""When the kernel is to be compared with what it should hold, or looked over: pure, on the seconds of a told clock."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Callable
 SHORTEST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 30.0
 ALARM_SECONDS = 1.0
 """How near together comparisons may be that others cause: one who changes our rules all the time takes no core."""
+QUIET_SECONDS = 1.0
+"""How long no fact must have come until there is time for a survey."""
+SURVEY_SHARE = 0.005
+"""The part of a core that surveys may take: where there is very much, they are made less often."""
 
 
 class Schedule:
@@ -54,3 +58,24 @@ class Schedule:
     def wait_seconds(self, now: float) -> float:
         """How long until it is time."""
         return 0.0 if self._due is None else max(0.0, self._due - now)
+
+
+class Survey:
+    """When there is time to look for changes that nobody tells of: long after the last look, and once it is quiet."""
+
+    def __init__(self, period_seconds: float, now: float) -> None:
+        self._period_seconds = period_seconds
+        self._due = now + period_seconds
+        self._quiet = now + QUIET_SECONDS
+
+    def heard(self, now: float) -> None:
+        """Facts came."""
+        self._quiet = now + QUIET_SECONDS
+
+    def looked(self, began: float, now: float) -> None:
+        """All was looked at, from then until now."""
+        self._due = now + max(self._period_seconds, (now - began) / SURVEY_SHARE)
+
+    def wait_seconds(self, now: float) -> float:
+        """How long until it is time."""
+        return max(0.0, self._due - now, self._quiet - now)

@@ -23,7 +23,7 @@ from netpol.listing import listed
 from netpol.model.facts import Kind
 from netpol.model.networks import Address
 from netpol.model.policies import Direction
-from netpol.schedule import Schedule
+from netpol.schedule import Schedule, Survey
 from netpol.telemetry.health import Health
 from netpol.telemetry.logs import Log
 from netpol.telemetry.metrics import Metrics
@@ -37,8 +37,6 @@ SWEEP_SECONDS = 0.5
 """How long nothing must have changed until sets that nobody asks for are destroyed."""
 SURVEY_SECONDS = 10.0
 """How often the sets are surveyed, for the kernel tells nobody of their changes: 30 ms where there are thousands."""
-QUIET_SECONDS = 1.0
-"""How long no fact must have come until there is time for that."""
 MOST_NAMES = 3
 
 log = Log("control")
@@ -84,7 +82,7 @@ class Firewall:
         self._has_programmed = False
         self._alarmed = threading.Event()
         self._is_sweeping = False
-        self._facts_at = self._surveyed_at = self._clock()
+        self._surveying = Survey(SURVEY_SECONDS, self._clock())
 
     def run(self, trigger: Trigger, stop: threading.Event) -> None:
         """Work until `stop` is set and the trigger pulled; a batch that was begun is finished."""
@@ -150,17 +148,17 @@ class Firewall:
         """Where there was time for it, it is known whether others have changed sets of ours."""
         now = self._clock()
         if has_facts:
-            self._facts_at = now
-        if now - self._facts_at < QUIET_SECONDS or now - self._surveyed_at < SURVEY_SECONDS:
+            self._surveying.heard(now)
+        # Where a comparison is due all is read in a moment.
+        if self._surveying.wait_seconds(now) or self._schedule.is_due(now):
             return
-        if self._schedule.is_due(now):
-            return  # all is read in a moment
-        self._surveyed_at = now
         try:
             estranged = self._keeper.estranged()
         except KernelRefusal as refusal:
             self._refused(refusal)
             return
+        finally:
+            self._surveying.looked(now, self._clock())
         if estranged:
             log.info("somebody else changed sets", what=listed(sorted(estranged), MOST_NAMES))
             self.alarm()
@@ -200,8 +198,9 @@ class Firewall:
         except KernelRefusal as refusal:
             self._refused(refusal)
             return
-        self._surveyed_at = self._clock()
-        self._schedule.succeeded(self._surveyed_at)
+        now = self._clock()
+        self._surveying.looked(now, now)
+        self._schedule.succeeded(now)
         done, seconds = replace(outcome, flows_cut=cut), self._clock() - began
         if not was_certain:
             log.info("kernel programmed", done=done, seconds=seconds)

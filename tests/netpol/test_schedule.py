@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netpol.schedule import ALARM_SECONDS, LONGEST_RETRY_SECONDS, Schedule
+from netpol.schedule import ALARM_SECONDS, LONGEST_RETRY_SECONDS, Schedule, Survey
 
 
 @pytest.fixture
@@ -68,3 +68,20 @@ def test_an_alarm_does_not_shorten_the_pause_after_a_failure(schedule: Schedule)
 
     assert not schedule.is_due(51.0)
     assert schedule.is_due(50.0 + pause)
+
+
+def test_a_survey_is_made_once_in_a_period_and_waits_until_it_is_quiet() -> None:
+    survey = Survey(10.0, now=100.0)
+    assert (survey.wait_seconds(100.0), survey.wait_seconds(109.5), survey.wait_seconds(110.0)) == (10.0, 0.5, 0.0)
+    survey.heard(109.75)
+    assert (survey.wait_seconds(110.0), survey.wait_seconds(110.75)) == (0.75, 0.0)
+    survey.looked(110.75, 110.75)
+    assert survey.wait_seconds(110.75) == 10.0
+
+
+def test_surveys_that_take_long_are_made_less_often() -> None:
+    survey = Survey(1.0, now=0.0)
+    survey.looked(began=1.0, now=1.0025)
+    assert survey.wait_seconds(1.0025) == 1.0
+    survey.looked(began=2.0, now=2.5)
+    assert survey.wait_seconds(2.5) == 100.0

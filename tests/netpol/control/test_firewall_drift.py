@@ -12,12 +12,13 @@ from live import PERIOD_SECONDS, Live, known
 from two_pods import BASE, FOUR, STRANGER, WEB, WIDER, WORLD, flow
 
 from netpol.compiler.names import isolated_set, judging_chain
-from netpol.control.firewall import QUIET_SECONDS, SURVEY_SECONDS
+from netpol.control.firewall import SURVEY_SECONDS
 from netpol.dataplane.keeper import Keeper
 from netpol.dataplane.memory import MemoryKernel
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.policies import Direction
+from netpol.schedule import QUIET_SECONDS
 
 
 @pytest.fixture(name="live")
