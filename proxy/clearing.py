@@ -4,31 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from netpol.compiler.names import services_set
-from netpol.compiler.ruleset import AddressPort, IpSet
+from netpol.compiler.ruleset import IpSet
+from netpol.dataplane.clearing import Cleared, clear_tables
 from netpol.dataplane.clearing import clear as clear_sets
-from netpol.dataplane.clearing import clear_tables
 from netpol.dataplane.kernel import Sets, Tables
 from netpol.errors import KernelRefusal
-from netpol.model.networks import Address, Family
+from netpol.model.networks import Family
 from proxy.kernel.protocols import ServiceLink, Sysctls, Tunnels, VirtualServers
-from proxy.model import RemoveServer, ServerAddress, ServerKey, ServerMark
-from proxy.names import MARK_BASE, MARK_MASK, owned_set
+from proxy.model import RemoveServer
+from proxy.ownership import has_records, is_ours, recorded_servers
 
 RECORDS_KEPT = "the sets of the service proxy stay, for they say what is to be removed yet"
-
-
-@dataclass(frozen=True, slots=True)
-class Cleared:
-    """What was there of the service proxy and is gone, and what could not be removed and why."""
-
-    chains: int = 0
-    sets: int = 0
-    servers: int = 0
-    addresses: int = 0
-    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +41,15 @@ def clear(tables: Iterable[Tables], sets: Sets, beside: Beside) -> Cleared:
         return Cleared(left=(str(refusal),))
     clearing = _Clearing(held, beside)
     clearing.attempt(lambda: _leave_nothing_unjudged(sets, held))
-    is_recorded = any(owned_set(family) in held for family in Family)
+    is_recorded = has_records(held)
     if is_recorded:
         clearing.attempt(clearing.remove_servers)
         clearing.attempt(beside.tunnels.remove)
-    cleared = [clear_tables(table, tuple(Family)) for table in tables]
+    rules = sum((clear_tables(table, tuple(Family)) for table in tables), Cleared())
     if is_recorded:
         clearing.attempt(clearing.remove_link)
-    left = [line for each in cleared for line in each.left]
-    chains = sum(each.chains for each in cleared)
-    if clearing.left:
-        return Cleared(chains, 0, clearing.servers, clearing.addresses, (*clearing.left, *left, RECORDS_KEPT))
-    own = clear_sets((), sets, ())
-    return Cleared(chains, own.sets, clearing.servers, clearing.addresses, (*left, *own.left))
+    cleared = clearing.cleared + rules
+    return cleared + (Cleared(left=(RECORDS_KEPT,)) if clearing.cleared.left else clear_sets((), sets, ()))
 
 
 def _leave_nothing_unjudged(sets: Sets, held: Mapping[str, IpSet]) -> None:
@@ -80,25 +64,24 @@ class _Clearing:
 
     def __init__(self, sets: Mapping[str, IpSet], beside: Beside) -> None:
         self._sets, self._beside = sets, beside
-        self.servers = self.addresses = 0
-        self.left: list[str] = []
+        self.cleared = Cleared()
 
     def attempt(self, removal: Callable[[], None]) -> None:
         """What is refused is told, and stops nothing else."""
         try:
             removal()
         except KernelRefusal as refusal:
-            self.left.append(str(refusal))
+            self.cleared += Cleared(left=(str(refusal),))
 
     def remove_servers(self) -> None:
         """The virtual servers of ours are gone."""
         servers = self._beside.servers
         if servers is None:
             return
-        recorded, bound = set(_recorded(self._sets)), self._beside.link.read() or frozenset()
-        own = [key for key in servers.read() if _is_ours(key, recorded, bound)]
+        recorded, bound = recorded_servers(self._sets), self._beside.link.read() or frozenset()
+        own = [key for key in servers.read() if is_ours(key, recorded, bound)]
         servers.apply(map(RemoveServer, own))
-        self.servers = len(own)
+        self.cleared += Cleared(servers=len(own))
 
     def remove_link(self) -> None:
         """The kernel is told what it was told before, which the link remembers, and there is no link."""
@@ -107,17 +90,4 @@ class _Clearing:
         if found is not None:
             self._beside.sysctls.restore()
             link.remove()
-            self.addresses = len(found)
-
-
-def _recorded(sets: Mapping[str, IpSet]) -> Iterable[ServerAddress]:
-    for family in Family:
-        for member in sets[owned_set(family)].members if owned_set(family) in sets else ():
-            if isinstance(member, AddressPort):
-                yield ServerAddress(ip_address(member.packed), member.protocol, member.port)
-
-
-def _is_ours(key: ServerKey, recorded: set[ServerAddress], bound: frozenset[Address]) -> bool:
-    if isinstance(key, ServerMark):
-        return key.mark & MARK_MASK == MARK_BASE
-    return key in recorded or key.address in bound
+            self.cleared += Cleared(addresses=len(found))

@@ -32,6 +32,9 @@ class ProxyMetrics:
         )
         self.steps = self._counter("netpol_proxy_steps", "Changes made to the kernel, by the part of it.", "subsystem")
         self.drift_mended = self._counter("netpol_proxy_drift_mended", "Changes that mended what others had changed.")
+        self.foreign_changes = self._counter(
+            "netpol_proxy_foreign_changes", "Alarms that others changed what services need, between two comparisons."
+        )
         self.failures = self._counter("netpol_proxy_sync_failures", "Writes or reads that the kernel refused.")
         self.flows_forgotten = self._counter(
             "netpol_proxy_flows_forgotten", "Connections of datagrams forgotten, for their endpoint serves no more."
@@ -48,7 +51,8 @@ class ProxyMetrics:
         numbers = {
             "rules": len(done.rules) + done.chains,
             "servers": len(done.servers),
-            "link": done.bound + done.unbound,
+            "link": done.bound + done.unbound + done.links,
+            "routes": done.routes,
             "settings": done.settings,
         }
         for subsystem, number in numbers.items():

@@ -33,6 +33,7 @@ class Outcome:
     """What was changed: steps of sets and of the filter table, steps of IPVS, and what stands beside.
 
     `chains` are those of the other tables, `bound` and `unbound` the addresses that came to the link and left it.
+    `links` is 1 where the link itself was not as it should be, and `routes` are what brings marks to IPVS.
     """
 
     rules: tuple[Step, ...] = ()
@@ -40,13 +41,16 @@ class Outcome:
     chains: int = 0
     bound: int = 0
     unbound: int = 0
+    links: int = 0
+    routes: int = 0
     settings: int = 0
     flows_forgotten: int = 0
 
     @property
     def steps(self) -> int:
         """How much that is; flows are forgotten because of it."""
-        return len(self.rules) + len(self.servers) + self.chains + self.bound + self.unbound + self.settings
+        beside = self.chains + self.bound + self.unbound + self.links + self.routes + self.settings
+        return len(self.rules) + len(self.servers) + beside
 
     def __add__(self, later: Outcome) -> Outcome:
         return Outcome(
@@ -55,6 +59,8 @@ class Outcome:
             self.chains + later.chains,
             self.bound + later.bound,
             self.unbound + later.unbound,
+            self.links + later.links,
+            self.routes + later.routes,
             self.settings + later.settings,
             self.flows_forgotten + later.flows_forgotten,
         )
@@ -68,6 +74,8 @@ class Outcome:
             "chains of nat and mangle written": self.chains,
             "addresses bound": self.bound,
             "addresses unbound": self.unbound,
+            "links set up": self.links,
+            "rules and routes of marks changed": self.routes,
             "kernel settings mended": self.settings,
             "connections forgotten": self.flows_forgotten,
         }

@@ -26,6 +26,13 @@ class ServiceLinkCases:
         link.ensure()
         assert link.read() == frozenset({ONE})
 
+    def test_only_what_was_not_so_is_told_to_have_been_mended(self, link: ServiceLink) -> None:
+        assert link.ensure()
+        link.bind([ONE])
+        assert not link.ensure()
+        link.remove()
+        assert link.ensure()
+
     def test_addresses_come_and_go(self, link: ServiceLink) -> None:
         link.ensure()
         link.bind([ONE, SIX])

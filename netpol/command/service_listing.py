@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import NamedTuple
 
-from netpol.compiler.ruleset import AddressPort, IpSet
-from netpol.model.networks import Address, Family
-from netpol.model.ports import Protocol
+from netpol.compiler.ruleset import IpSet
 from proxy.model import Destination, HeldDestination, HeldServer, ServerAddress, ServerKey, ServerMark
-from proxy.names import MARK_BASE, MARK_MASK, addresses_set, owned_set
-from proxy.services.direct_return import mark_of
-
-
-class Record(NamedTuple):
-    """What the kernel's record of a virtual server says: the service's port, and what the server is for."""
-
-    title: str
-    origin: str
-
+from proxy.ownership import Marking, Record, is_ours, marked_servers, recorded_addresses, recorded_servers
 
 NO_RECORD = Record("", "")
-
-_MARKING = re.compile(r"-d (?P<address>[0-9a-f.:]+)/\d+ .*-p (?P<protocol>tcp|udp|sctp) .*--dport (?P<port>\d+) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,46 +45,25 @@ class ListedServer:
 def listed_servers(
     held: Iterable[HeldServer], sets: Mapping[str, IpSet], marking: Iterable[str] = ()
 ) -> list[ListedServer]:
-    """The virtual servers, ours first and by service, as the service proxy's sets tell of them.
+    """The virtual servers, ours first and by service, as the service proxy's sets and its `marking` rules tell of them.
 
-    `marking` are the rules that mark packets of direct return. Those of others are known by that nothing tells of them.
+    Those of others are known by that nothing tells of them.
     """
-    records = _records(sets)
-    marks = {mark_of(key): key for key in _marked(marking)}
-    addresses = _addresses(sets)
-    found = []
-    for server in held:
-        key = server.key if isinstance(server.key, ServerAddress) else marks.get(server.key)
-        record = NO_RECORD if key is None else records.get(key, NO_RECORD)
-        is_ours = record is not NO_RECORD or _is_marked(server.key) or (key is not None and key.address in addresses)
-        found.append(ListedServer(server, key, record, is_ours))
+    records, bound, marked = recorded_servers(sets), recorded_addresses(sets), marked_servers(marking)
+    found = (
+        ListedServer(server, *_told_of(server.key, records, marked), is_ours(server.key, records, bound))
+        for server in held
+    )
     return sorted(found, key=_place)
 
 
-def _records(sets: Mapping[str, IpSet]) -> dict[ServerAddress, Record]:
-    found = {}
-    for family in Family:
-        for member in sets[owned_set(family)].members if owned_set(family) in sets else ():
-            if isinstance(member, AddressPort):
-                title, _, origin = member.comment.partition(" ")
-                key = ServerAddress(ip_address(member.packed), member.protocol, member.port)
-                found[key] = Record(title, origin)
-    return found
-
-
-def _marked(rules: Iterable[str]) -> Iterator[ServerAddress]:
-    """What clients ask for whose packets get a mark."""
-    for found in filter(None, map(_MARKING.search, rules)):
-        yield ServerAddress(ip_address(found["address"]), Protocol(found["protocol"].upper()), int(found["port"]))
-
-
-def _addresses(sets: Mapping[str, IpSet]) -> set[Address]:
-    held = (sets[name].members for family in Family if (name := addresses_set(family)) in sets)
-    return {ip_address(member) for members in held for member in members if isinstance(member, bytes)}
-
-
-def _is_marked(key: ServerKey) -> bool:
-    return isinstance(key, ServerMark) and key.mark & MARK_MASK == MARK_BASE
+def _told_of(
+    key: ServerKey, records: Mapping[ServerAddress, Record], marked: Mapping[ServerMark, Marking]
+) -> tuple[ServerAddress | None, Record]:
+    """Where clients reach the server, and what is recorded of it."""
+    if isinstance(key, ServerAddress):
+        return key, records.get(key, NO_RECORD)
+    return marked.get(key, (None, NO_RECORD))
 
 
 def _place(server: ListedServer) -> tuple[bool, str, str, int, bytes, int, str]:

@@ -20,16 +20,36 @@ SHARED = frozenset(map(names.services_set, Family))
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What was there of ours and is gone, and what could not be removed and why."""
+    """What was there of ours and is gone, and what could not be removed and why.
 
-    chains: int
-    sets: int
-    left: tuple[str, ...]
+    Virtual servers and the addresses of services are what stands beside rules and sets.
+    """
+
+    chains: int = 0
+    sets: int = 0
+    servers: int = 0
+    addresses: int = 0
+    left: tuple[str, ...] = ()
+
+    def __add__(self, other: Cleared) -> Cleared:
+        return Cleared(
+            self.chains + other.chains,
+            self.sets + other.sets,
+            self.servers + other.servers,
+            self.addresses + other.addresses,
+            self.left + other.left,
+        )
 
     def __str__(self) -> str:
-        if not self.chains and not self.sets and not self.left:
+        """
+        >>> str(Cleared()), str(Cleared(3, 2, servers=4))
+        ('nothing of ours was there', '3 chains and 2 sets removed, 4 virtual servers')
+        """
+        if self == Cleared():
             return "nothing of ours was there"
-        return f"{self.chains} chains and {self.sets} sets removed"
+        beside = {"virtual servers": self.servers, "service addresses": self.addresses}
+        words = (f"{number} {what}" for what, number in beside.items() if number)
+        return ", ".join((f"{self.chains} chains and {self.sets} sets removed", *words))
 
 
 def clear(
@@ -41,40 +61,32 @@ def clear(
     A set that two owners share is left to the other one without a word, where that one's rules use it, or it is
     among the `spared`.
     """
-    cleared = [clear_tables(table, families) for table in tables]
-    removed, refused = _clear_sets(sets, spared)
-    left = [line for each in cleared for line in each.left]
-    return Cleared(sum(each.chains for each in cleared), removed, (*left, *refused))
+    cleared = sum((clear_tables(table, families) for table in tables), Cleared())
+    return cleared + _clear_sets(sets, spared)
 
 
 def clear_tables(tables: Tables, families: Sequence[Family]) -> Cleared:
     """Remove our hooks and chains of one variant; the sets stay."""
-    left: list[str] = []
-    chains = 0
-    for family in families:
-        removed, refused = _clear_table(tables, family)
-        chains += removed
-        left += refused
-    return Cleared(chains, 0, tuple(left))
+    return sum((_clear_table(tables, family) for family in families), Cleared())
 
 
-def _clear_table(tables: Tables, family: Family) -> tuple[int, list[str]]:
+def _clear_table(tables: Tables, family: Family) -> Cleared:
     try:
         removal = write_table(family, RenderedTable({}, {}), tables.read(family))
-        return (0, []) if removal is None else _write_removal(tables, removal)
+        return Cleared() if removal is None else _write_removal(tables, removal)
     except KernelRefusal as refusal:
-        return 0, [str(refusal)]
+        return Cleared(left=(str(refusal),))
 
 
-def _write_removal(tables: Tables, step: WriteTable) -> tuple[int, list[str]]:
+def _write_removal(tables: Tables, step: WriteTable) -> Cleared:
     """All at once; where that is refused, all but the chains that somebody else's rules lead to."""
     try:
         tables.write(step.family, step.lines)
     except KernelRefusal:
         tables.write(step.family, [line for line in step.lines if not line.startswith("-X ")])
-        left = list(_remove_chains(tables, step.family, step.chains))
-        return len(step.chains) - len(left), left
-    return len(step.chains), []
+        left = tuple(_remove_chains(tables, step.family, step.chains))
+        return Cleared(len(step.chains) - len(left), left=left)
+    return Cleared(len(step.chains))
 
 
 def _remove_chains(tables: Tables, family: Family, chains: Iterable[str]) -> Iterator[str]:
@@ -95,12 +107,12 @@ def _leading_to(name: str, strays: Mapping[str, Sequence[HookRule]]) -> Iterator
                 yield f"rule {rule.position} of chain {chain} leads to it ({rule.text})"
 
 
-def _clear_sets(sets: Sets, spared: Collection[str]) -> tuple[int, list[str]]:
+def _clear_sets(sets: Sets, spared: Collection[str]) -> Cleared:
     """All at once: a set in use is waited for, and many are waited for together."""
     try:
         held = sets.read()
     except KernelRefusal as refusal:
-        return 0, [str(refusal)]
+        return Cleared(left=(str(refusal),))
     own = references_first(each for name, each in held.items() if name not in SHARED)
     refused: list[str] = []
     try:
@@ -110,7 +122,7 @@ def _clear_sets(sets: Sets, spared: Collection[str]) -> tuple[int, list[str]]:
         others = (f"ipset {name} cannot be destroyed either" for name in left if name not in str(refusal))
         refused = [str(refusal), *others]
     refused += _release(sets, [name for name in held if name in SHARED and name not in spared])
-    return len(held) - len(sets.read()), refused
+    return Cleared(sets=len(held) - len(sets.read()), left=tuple(refused))
 
 
 def _release(sets: Sets, shared: Sequence[str]) -> list[str]:

@@ -69,9 +69,15 @@ class NetlinkLinks(NetlinkClient):
         (answer,) = self._netlink.ask(messages.numbered_link_request(number))
         return messages.decode_link(answer)
 
-    def ensure_dummy(self, name: str) -> Link:
-        """The link of this name is there and up, and answers no ARP; where there was none, it leads nowhere."""
-        return self._ensure(name, messages.add_dummy_request(name), LinkFlag.UP | LinkFlag.NO_ARP)
+    def ensure_dummy(self, name: str) -> bool:
+        """The link of this name is there and up, and answers no ARP; where there was none, it leads nowhere.
+
+        Returns whether anything of that was not so.
+        """
+        flags = LinkFlag.UP | LinkFlag.NO_ARP
+        found = self.find(name)
+        self._ensure(name, messages.add_dummy_request(name), flags)
+        return found is None or flags not in found.flags
 
     def ensure_tunnel(self, name: str, local: Address) -> Link:
         """The link of this name is there and up; where there was none, it is the end of tunnels to this address."""
@@ -82,7 +88,7 @@ class NetlinkLinks(NetlinkClient):
         if link is None:
             self._call(addition, f"link {name} cannot be added", errno.EEXIST)
             link = self.find(name)
-        elif link.flags & flags != flags:
+        elif flags not in link.flags:
             self._call(messages.set_flags_request(link.number, flags), f"link {name} cannot be set up")
         if link is None:
             raise KernelRefusal(f"link {name} cannot be added: somebody removes it at once")
@@ -175,9 +181,9 @@ class DummyLink(Closing):
         link = self._links.find(self._name)
         return None if link is None else self._links.addresses(of=link)
 
-    def ensure(self) -> None:
-        """The link is there and up, and answers no ARP."""
-        self._links.ensure_dummy(self._name)
+    def ensure(self) -> bool:
+        """The link is there and up, and answers no ARP; returns whether anything of that was not so."""
+        return self._links.ensure_dummy(self._name)
 
     def bind(self, addresses: Iterable[Address]) -> None:
         """It has these addresses too; one that is there already is no error."""

@@ -15,7 +15,7 @@ from netpol.dataplane.netlink_client import NetlinkClient
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from proxy.kernel import route_messages as messages
-from proxy.names import MARK_BASE, MARK_MASK
+from proxy.names import is_our_mark
 
 TABLE = 78
 """kube-router's number: what is left of it is replaced."""
@@ -32,38 +32,48 @@ class MarkRoutes(NetlinkClient):
     def __init__(self) -> None:
         super().__init__("routes", {}, NETLINK_ROUTE)
 
-    def ensure(self, marks: Collection[int]) -> None:
-        """Packets with exactly these marks of ours are the node's own, in each family that the kernel has."""
-        for mark in marks:
-            if mark & MARK_MASK != MARK_BASE:
-                raise KernelRefusal(f"mark {mark:#x} cannot be routed: it is not one of the proxy's")
-        for family in Family if _IPV6.exists() else (Family.IPV4,):
-            self._ensure(family, frozenset(marks))
+    def ensure(self, marks: Collection[int]) -> int:
+        """Packets with exactly these marks of ours are the node's own, in each family that the kernel has.
 
-    def _ensure(self, family: Family, marks: frozenset[int]) -> None:
-        held = self._held(family)
+        Returns how many rules and routes had to come or go for that.
+        """
+        for mark in marks:
+            if not is_our_mark(mark):
+                raise KernelRefusal(f"mark {mark:#x} cannot be routed: it is not one of the proxy's")
+        families = tuple(Family) if _IPV6.exists() else (Family.IPV4,)
+        return sum(self._ensure(family, frozenset(marks)) for family in families)
+
+    def _ensure(self, family: Family, marks: frozenset[int]) -> int:
+        held, changed = self._held(family), 0
         if marks:
-            self._change([messages.add_local_route_request(family, TABLE, LOOPBACK)], (errno.EEXIST,))
-        self._change(
+            changed += self._change([messages.add_local_route_request(family, TABLE, LOOPBACK)], (errno.EEXIST,))
+        changed += self._change(
             [messages.add_rule_request(family, mark, TABLE, _PRIORITY) for mark in sorted(marks - set(held))],
             (errno.EEXIST,),
         )
         # A rule that stands twice is held twice, and removed as often.
-        self._change(
+        changed += self._change(
             [messages.remove_rule_request(family, mark, TABLE) for mark in held if mark not in marks],
             (errno.ENOENT,),
         )
         if not marks:
-            self._change([messages.remove_local_route_request(family, TABLE, LOOPBACK)], (errno.ESRCH, errno.ENOENT))
+            gone = errno.ESRCH, errno.ENOENT
+            changed += self._change([messages.remove_local_route_request(family, TABLE, LOOPBACK)], gone)
+        return changed
 
     def _held(self, family: Family) -> Sequence[int]:
         with self._refusing("routing rules cannot be read"):
             answers = self._netlink.dump(messages.rules_request(family))
         marks = (messages.decode_mark(answer, TABLE) for answer in answers)
-        return [mark for mark in marks if mark is not None and mark & MARK_MASK == MARK_BASE]
+        return [mark for mark in marks if mark is not None and is_our_mark(mark)]
 
-    def _change(self, requests: Iterable[Request], harmless: Collection[int]) -> None:
+    def _change(self, requests: Iterable[Request], harmless: Collection[int]) -> int:
+        """How many of the requests changed anything: what is refused without harm was so already."""
+        changed = 0
         with self._refusing("marks cannot be routed to this node"):
             for refusal in self._netlink.call_all(requests):
-                if refusal is not None and refusal.number not in harmless:
+                if refusal is None:
+                    changed += 1
+                elif refusal.number not in harmless:
                     raise refusal
+        return changed

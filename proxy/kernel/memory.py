@@ -28,7 +28,7 @@ from proxy.model import (
     ServerStep,
     Traffic,
 )
-from proxy.names import LINK, MARK_BASE, MARK_MASK
+from proxy.names import LINK, is_our_mark
 
 SCHEDULERS = frozenset(["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "mh", "fo", "ovf"])
 SYSCTLS = {"net.ipv4.vs.conntrack": "1", "net.ipv4.ip_forward": "1", "net.ipv4.conf.all.arp_ignore": "1"}
@@ -154,6 +154,8 @@ class MemoryLink:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._addresses: set[Address] | None = None
+        self.is_up = True
+        """False where a test has set it down."""
         self.remembered: dict[str, str] = {}
         """What sysctls were, which goes with the link."""
 
@@ -161,11 +163,17 @@ class MemoryLink:
         """The addresses on it; None where there is no link."""
         return None if self._addresses is None else frozenset(self._addresses)
 
-    def ensure(self) -> None:
-        """The link is there."""
+    def ensure(self) -> bool:
+        """The link is there and up; returns whether that was not so."""
         if self._addresses is None:
             self._journal.enter(f"add link {LINK}")
             self._addresses = set()
+        elif self.is_up:
+            return False
+        else:
+            self._journal.enter(f"set up link {LINK}")
+        self.is_up = True
+        return True
 
     def bind(self, addresses: Iterable[Address]) -> None:
         """It has these addresses too; one that is there already is no error."""
@@ -262,14 +270,16 @@ class MemoryTunnels:
     marks: frozenset[int] = frozenset()
     opened: dict[Address, frozenset[Address]] = field(default_factory=dict)
 
-    def route_marks(self, marks: Collection[int]) -> None:
-        """Packets with exactly these marks of ours come to this node's IPVS."""
+    def route_marks(self, marks: Collection[int]) -> int:
+        """Packets with exactly these marks of ours come to this node's IPVS; returns how many are new or gone."""
         for mark in marks:
-            if mark & MARK_MASK != MARK_BASE:
+            if not is_our_mark(mark):
                 raise KernelRefusal(f"mark {mark:#x} cannot be routed: it is not one of the proxy's")
-        for mark in sorted(self.marks.symmetric_difference(marks)):
+        changed = sorted(self.marks.symmetric_difference(marks))
+        for mark in changed:
             self.journal.enter(f"{'unroute' if mark in self.marks else 'route'} mark {mark:#x}")
         self.marks = frozenset(marks)
+        return len(changed)
 
     def open(self, pod: Address, service_addresses: frozenset[Address]) -> None:
         """The pod takes packets to these addresses out of its tunnel; KernelRefusal where it cannot be reached."""

@@ -42,8 +42,8 @@ class ServiceLink(Protocol):
     def read(self) -> frozenset[Address] | None:
         """The addresses on it; None where there is no link."""
 
-    def ensure(self) -> None:
-        """The link is there and up, and answers no ARP."""
+    def ensure(self) -> bool:
+        """The link is there and up, and answers no ARP; returns whether anything of that was not so."""
 
     def bind(self, addresses: Iterable[Address]) -> None:
         """It has these addresses too; one that is there already is no error."""
@@ -85,8 +85,11 @@ class Bridges(Protocol):
 class Tunnels(Protocol):
     """What direct return needs: packets with a mark taken for our own, and pods that unpack what they are sent."""
 
-    def route_marks(self, marks: Collection[int]) -> None:
-        """Packets with exactly these marks of ours come to this node's IPVS, whatever their address."""
+    def route_marks(self, marks: Collection[int]) -> int:
+        """Packets with exactly these marks of ours come to this node's IPVS, whatever their address.
+
+        Returns how many rules and routes had to come or go for that.
+        """
 
     def open(self, pod: Address, service_addresses: frozenset[Address]) -> None:
         """The pod takes packets to these addresses out of its tunnel; KernelRefusal where it cannot be reached."""

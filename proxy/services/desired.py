@@ -16,6 +16,7 @@ from netpol.model.snapshot import ObjectName
 from netpol.settings import ProxySettings
 from proxy.model import ServerAddress, ServerKey, ServerMark, VirtualServer
 from proxy.names import owned_set
+from proxy.ownership import Marking, record_of
 from proxy.services.rules import empty_sets, filter_table, mangle_table, nat_table, owned
 from proxy.services.served import HealthCheck, Served
 
@@ -43,6 +44,10 @@ class Touched:
 
     def __bool__(self) -> bool:
         return any(getattr(self, each.name) for each in fields(self))
+
+    def __or__(self, other: Touched) -> Touched:
+        """What either of them touched."""
+        return Touched(*(getattr(self, each.name) | getattr(other, each.name) for each in fields(self)))
 
 
 class _Values(Generic[Name, Value]):
@@ -117,7 +122,7 @@ class Desired:
         self._served: dict[ObjectName, Served] = {}
         self._former: dict[ObjectName, Served] = {}
         self._servers: _Values[ServerKey, VirtualServer] = _Values()
-        self._marks: _Values[ServerMark, ServerAddress] = _Values()
+        self._marks: _Values[ServerMark, Marking] = _Values()
         self._addresses: _Things[Address] = _Things()
         self._keeping: _Things[ServerAddress] = _Things()
         self._tunnels: _Things[tuple[Address, Address]] = _Things()
@@ -184,7 +189,7 @@ class Desired:
         _keep(self._health_checks, name, after.health_check)
         _keep(self._notices, name, after.notices or None)
         self._servers.put(name, before.servers, after.servers)
-        self._marks.put(name, before.marks, after.marks)
+        self._marks.put(name, _markings(before), _markings(after))
         self._addresses.put(before.addresses, after.addresses)
         self._keeping.put(before.keeping, after.keeping)
         self._tunnels.put(_pairs(before.tunnels), _pairs(after.tunnels))
@@ -215,7 +220,7 @@ class Desired:
         )
 
     def _record(self, servers: Mapping[ServerKey, VirtualServer | None]) -> None:
-        """That a server is ours is recorded with the service that has it; who has a mark of ours, the mark tells."""
+        """That a server is ours is recorded with the service that has it; of one for a mark, the rule tells."""
         for key, former in servers.items():
             if isinstance(key, ServerAddress):
                 pair = former, self._servers.now.get(key)
@@ -264,3 +269,7 @@ def _keep(values: dict[ObjectName, Value], name: ObjectName, value: Value | None
 
 def _pairs(tunnels: Mapping[Address, frozenset[Address]]) -> set[tuple[Address, Address]]:
     return {(pod, address) for pod, addresses in tunnels.items() for address in addresses}
+
+
+def _markings(served: Served) -> dict[ServerMark, Marking]:
+    return {mark: Marking(key, record_of(served.servers[mark])) for mark, key in served.marks.items()}

@@ -41,6 +41,7 @@ from netpol.model.ports import PortRange, Protocol
 from netpol.settings import ProxySettings
 from proxy import names
 from proxy.model import Destination, ServerAddress, ServerMark, VirtualServer
+from proxy.ownership import Marking, record_of
 
 _SERVER = (Side.DESTINATION, Side.DESTINATION)
 _SERVER_AND_CLIENT = (Side.DESTINATION, Side.DESTINATION, Side.SOURCE)
@@ -58,7 +59,7 @@ def owned(server: VirtualServer, key: ServerAddress) -> AddressPort:
     >>> owned(VirtualServer(key, Origin.CLUSTER, title="default/kubernetes:https"), key).comment
     'default/kubernetes:https cluster'
     """
-    return port_of(key)._replace(comment=f"{server.title} {server.origin.value}")
+    return port_of(key)._replace(comment=str(record_of(server)))
 
 
 def port_of(key: ServerAddress) -> AddressPort:
@@ -184,12 +185,12 @@ def nat_table(
     )
 
 
-def mangle_table(family: Family, marks: Mapping[ServerMark, ServerAddress]) -> Table:
-    """Which packets get the marks that IPVS serves by direct return; hooked where there are any."""
+def mangle_table(family: Family, marks: Mapping[ServerMark, Marking]) -> Table:
+    """Which packets get the marks that IPVS serves by direct return, and for whom; hooked where there are any."""
     chain = names.hook_chain(Hook.PREROUTING)
-    own = {key: mark for mark, key in marks.items() if mark.family is family}
+    own = sorted((each for each in marks.items() if each[0].family is family), key=lambda each: _order(each[1].address))
     hook = Rule((), Jump(chain), "netpol: services that answer directly")
-    rules = tuple(Rule(_asked_for(key), SetMark(own[key].mark), str(key)) for key in sorted(own, key=_order))
+    rules = tuple(Rule(_asked_for(each.address), SetMark(mark.mark), str(each.record)) for mark, each in own)
     return Table({Hook.PREROUTING: hook} if own else {}, {chain: rules})
 
 

@@ -8,12 +8,13 @@ from proxy_builders import endpoint, endpoint_slice, server, service
 
 from netpol.compiler.names import services_set
 from netpol.compiler.ruleset import Action, InSet, Rule, Side
+from netpol.dataplane.clearing import Cleared
 from netpol.dataplane.kernel import Tables
 from netpol.dataplane.memory.sets import MemorySets
 from netpol.dataplane.render import render_rule
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
-from proxy.clearing import RECORDS_KEPT, Beside, Cleared, clear
+from proxy.clearing import RECORDS_KEPT, Beside, clear
 from proxy.model import AddDestination, AddServer, Destination, Scheduling, ServerMark
 from proxy.names import MARK_BASE, owned_set
 

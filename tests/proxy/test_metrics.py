@@ -32,7 +32,7 @@ def test_an_event_is_measured_and_its_steps_are_counted() -> None:
     before = live.metric("netpol_proxy_steps_total", subsystem="servers")
     live.put(WEB_SLICE)
     assert live.metric("netpol_proxy_steps_total", subsystem="servers") == before + 1
-    assert live.metric("netpol_proxy_steps_total", subsystem="link") == 1
+    assert live.metric("netpol_proxy_steps_total", subsystem="link") == 2, "itself and an address"
     assert live.metric("netpol_proxy_steps_total", subsystem="settings") == 3
     assert live.metric("kubeproxy_network_programming_duration_seconds_count") == 1
     assert live.metric("kubeproxy_sync_proxy_rules_duration_seconds_count") == 2

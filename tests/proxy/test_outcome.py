@@ -18,14 +18,15 @@ MEMBERS = AddMembers(
 
 
 def test_outcomes_add_up() -> None:
-    first = Outcome((MEMBERS,), (AddServer(WEB, Scheduling()),), 2, 1, 0, 3, 4)
-    second = Outcome((), (AddDestination(WEB, destination("10.0.0.1:80")), RemoveServer(WEB)), 0, 0, 5, 0, 1)
+    first = Outcome((MEMBERS,), (AddServer(WEB, Scheduling()),), 2, 1, 0, 1, 2, 3, 4)
+    second = Outcome((), (AddDestination(WEB, destination("10.0.0.1:80")), RemoveServer(WEB)), 0, 0, 5, 0, 4, 0, 1)
     both = first + second
     assert str(both) == (
         "1 servers added, 1 endpoints added, 1 servers removed, 2 chains of nat and mangle written, "
-        "1 addresses bound, 5 addresses unbound, 3 kernel settings mended, 5 connections forgotten, 1 members added"
+        "1 addresses bound, 5 addresses unbound, 1 links set up, 6 rules and routes of marks changed, "
+        "3 kernel settings mended, 5 connections forgotten, 1 members added"
     )
-    assert both.steps == 1 + 3 + 2 + 1 + 5 + 3
+    assert both.steps == 1 + 3 + 2 + 1 + 5 + 1 + 6 + 3
 
 
 def test_forgotten_connections_are_no_change_of_their_own() -> None:

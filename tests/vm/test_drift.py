@@ -118,9 +118,20 @@ DRIFT = {
 def test_what_is_changed_by_hand_is_mended(
     lab: ServiceLab, node: ServiceNode, right: frozenset[str], mark: str, what: str
 ) -> None:
+    before = node.metric("netpol_proxy_drift_mended_total")
     for command in DRIFT[what]:
         lab.run(*command.format(mark=mark).split())
     assert_mended(lab, node, right)
+    node.until(lambda: node.metric("netpol_proxy_drift_mended_total") > before, "it is counted")
+
+
+def test_where_nobody_changes_anything_nothing_is_counted(
+    lab: ServiceLab, node: ServiceNode, right: frozenset[str]
+) -> None:
+    compared = "kube_router_controller_ipvs_services_sync_time_count"
+    looks, before = node.metric(compared), node.metric("netpol_proxy_drift_mended_total")
+    node.until(lambda: node.metric(compared) >= looks + 3, "it was compared")
+    assert node.metric("netpol_proxy_drift_mended_total") == before
 
 
 def test_an_endpoint_that_goes_touches_nothing_else(lab: ServiceLab, node: ServiceNode, right: frozenset[str]) -> None:

@@ -41,6 +41,15 @@ def test_it_is_up_and_answers_no_arp(link: DummyLink) -> None:
     assert {"NOARP", "UP"} <= set(found["flags"])
 
 
+@pytest.mark.parametrize("change", ["down", "arp on"])
+def test_one_that_was_changed_is_mended_and_that_is_told(link: DummyLink, change: str) -> None:
+    link.ensure()
+    ip("link", "set", LINK, *change.split())
+    assert (link.ensure(), link.ensure()) == (True, False)
+    (found,) = json.loads(ip("-j", "link", "show", "dev", LINK))
+    assert {"NOARP", "UP"} <= set(found["flags"])
+
+
 def test_one_of_somebody_else_is_taken_over(link: DummyLink) -> None:
     ip("link", "add", LINK, "type", "dummy")
     ip("addr", "add", f"{ONE}/32", "dev", LINK)

@@ -9,11 +9,12 @@ import pytest
 from builders import namespace, node, pod, policy, world
 from proxy_builders import server
 
-from netpol.agent.clearing import Owners, Removed, clear_all
+from netpol.agent.clearing import Owners, clear_all
 from netpol.compiler.compile import compile_ruleset
 from netpol.compiler.names import services_set
 from netpol.compiler.ruleset import AddressPort
 from netpol.control.programming import Programming, program
+from netpol.dataplane.clearing import Cleared
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.opening import open_kernel
@@ -64,7 +65,7 @@ def test_a_host_that_only_has_the_firewall_loses_that(private_network: None) -> 
     assert removed.sets > 0
     assert (removed.servers, removed.addresses, removed.left) == (0, 0, ())
     assert left() == []
-    assert clear_all(tuple(Variant)) == Removed(0, 0)
+    assert clear_all(tuple(Variant)) == Cleared()
     assert str(clear_all(tuple(Variant))) == "nothing of ours was there"
 
 
@@ -74,7 +75,7 @@ def test_a_link_of_the_same_name_that_nothing_of_ours_tells_of_stays(private_net
     with DummyLink() as link:
         link.ensure()
         link.bind([OURS.address])
-        assert clear_all((Variant.LEGACY,)) == Removed(0, 0)
+        assert clear_all((Variant.LEGACY,)) == Cleared()
         assert link.read() == frozenset({ip_address("10.96.0.10")})
 
 

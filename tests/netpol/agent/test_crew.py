@@ -13,12 +13,13 @@ from prometheus_client import CollectorRegistry
 from waiting import wait_until
 
 from netpol.agent import crew, proxy_kernel, settling
-from netpol.agent.clearing import Owners, Removed
+from netpol.agent.clearing import Owners
 from netpol.agent.control_thread import ControlThread
 from netpol.agent.crew import Crew
 from netpol.bus import Bus
 from netpol.control import firewall
 from netpol.control.firewall import Firewall, Instruments
+from netpol.dataplane.clearing import Cleared
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.errors import KernelRefusal, NetpolError
@@ -130,9 +131,9 @@ def test_it_takes_away_what_it_keeps_and_no_more(monkeypatch: pytest.MonkeyPatch
     """Another process may keep the rest."""
     asked: list[Owners] = []
 
-    def clear_all(_: object, owners: Owners) -> Removed:
+    def clear_all(_: object, owners: Owners) -> Cleared:
         asked.append(owners)
-        return Removed(0, 0)
+        return Cleared()
 
     monkeypatch.setattr(crew, "clear_all", clear_all)
     monkeypatch.setattr(ControlThread, "stop", lambda _: None)

@@ -8,18 +8,18 @@ from collections.abc import Sequence
 
 import pytest
 
-from netpol.agent.clearing import Removed
 from netpol.command import cleanup
+from netpol.dataplane.clearing import Cleared
 from netpol.errors import KernelRefusal, NetpolError
 from netpol.settings import Variant
 
 CHAIN = "chain NETPOL-FORWARD of IPv4 cannot be removed: rule 1 of chain OTHERS leads to it (-j NETPOL-FORWARD)"
 
 
-def run(removed: Removed, monkeypatch: pytest.MonkeyPatch, variants: tuple[Variant, ...] = tuple(Variant)) -> int:
+def run(removed: Cleared, monkeypatch: pytest.MonkeyPatch, variants: tuple[Variant, ...] = tuple(Variant)) -> int:
     """The status, where this is what there was of ours."""
 
-    def clear_all(asked: Sequence[Variant]) -> Removed:
+    def clear_all(asked: Sequence[Variant]) -> Cleared:
         assert asked == variants
         return removed
 
@@ -32,13 +32,13 @@ def run(removed: Removed, monkeypatch: pytest.MonkeyPatch, variants: tuple[Varia
 @pytest.mark.parametrize(
     ("removed", "says"),
     [
-        (Removed(0, 0), "nothing of ours was there"),
-        (Removed(12, 9), "12 chains and 9 sets removed"),
-        (Removed(12, 9, 4, 2), "12 chains and 9 sets removed, 4 virtual servers, 2 service addresses"),
+        (Cleared(), "nothing of ours was there"),
+        (Cleared(12, 9), "12 chains and 9 sets removed"),
+        (Cleared(12, 9, 4, 2), "12 chains and 9 sets removed, 4 virtual servers, 2 service addresses"),
     ],
 )
 def test_what_was_there_is_counted(
-    removed: Removed, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    removed: Cleared, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(removed, monkeypatch) == 0
     printed = capsys.readouterr()
@@ -48,7 +48,7 @@ def test_what_was_there_is_counted(
 def test_what_is_left_is_named_and_status_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(Removed(0, 0, left=(CHAIN,)), monkeypatch) == 1
+    assert run(Cleared(left=(CHAIN,)), monkeypatch) == 1
     printed = capsys.readouterr()
     assert printed.out == "0 chains and 0 sets removed\n"
     assert printed.err == f"netpol: left: {CHAIN}\n"
@@ -57,9 +57,9 @@ def test_what_is_left_is_named_and_status_1(
 def test_a_host_without_iptables_is_told_that_it_may_have_chains_yet(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(Removed(0, 3), monkeypatch, variants=()) == 0
+    assert run(Cleared(0, 3), monkeypatch, variants=()) == 0
     assert capsys.readouterr().err == ""
-    assert run(Removed(0, 0, left=("ipset NETPOL-CUT-4 cannot be destroyed",)), monkeypatch, variants=()) == 1
+    assert run(Cleared(left=("ipset NETPOL-CUT-4 cannot be destroyed",)), monkeypatch, variants=()) == 1
     assert capsys.readouterr().err.endswith("no iptables works here: install the package iptables\n")
 
 

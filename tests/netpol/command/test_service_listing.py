@@ -7,13 +7,14 @@ from ipaddress import ip_address
 
 import pytest
 
-from netpol.command.service_listing import ListedServer, Record, listed_servers
+from netpol.command.service_listing import ListedServer, listed_servers
 from netpol.compiler.ruleset import AddressPort, IpSet, SetType
 from netpol.dataplane.render import render_rule
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 from proxy.model import Destination, HeldDestination, HeldServer, Scheduling, ServerAddress, ServerKey, ServerMark
 from proxy.names import addresses_set, owned_set
+from proxy.ownership import Marking, Record
 from proxy.services.direct_return import mark_of
 from proxy.services.rules import mangle_table
 
@@ -82,11 +83,22 @@ def test_the_protocol_and_the_port_belong_to_the_record() -> None:
 @pytest.mark.parametrize("address", ["203.0.113.7", "fd00::7"])
 def test_a_mark_of_ours_stands_for_what_its_rule_marks(address: str) -> None:
     outside = key(address, 53, Protocol.UDP)
-    marks = {mark_of(outside): outside}
+    marks = {mark_of(outside): Marking(outside, Record("shop/dns:53", "load balancer"))}
     (rules,) = mangle_table(outside.family, marks).chains.values()
     marking = [render_rule(rule, outside.family) for rule in rules]
     (found,) = listed_servers([held(mark_of(outside))], sets({}), marking)
     assert (found.where, found.is_ours) == (str(outside), True)
+    assert (found.namespace, found.name, found.record.origin) == ("shop", "dns", "load balancer")
+
+
+def test_a_server_at_the_address_that_a_mark_stands_for_is_somebody_elses() -> None:
+    outside = key("203.0.113.7")
+    marks = {mark_of(outside): Marking(outside, Record("shop/web:http", "external"))}
+    (rules,) = mangle_table(outside.family, marks).chains.values()
+    found = listed_servers(
+        [held(outside), held(mark_of(outside))], sets({}), [render_rule(rule, outside.family) for rule in rules]
+    )
+    assert shown(found) == [("shop/web:http", "external", str(outside), True), ("", "", str(outside), False)]
 
 
 def test_a_mark_of_ours_without_a_record_is_ours_and_one_of_others_is_not() -> None:

@@ -9,12 +9,13 @@ import pytest
 
 from netpol.command.aligned import UNBOUNDED
 from netpol.command.look import Look
-from netpol.command.service_listing import NO_RECORD, ListedServer, Record
+from netpol.command.service_listing import NO_RECORD, ListedServer
 from netpol.command.service_table import scheduling_flags, scheduling_words, server_json, service_lines
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 from netpol.model.services import SchedulerFlag
 from proxy.model import Destination, Forwarding, HeldDestination, HeldServer, Scheduling, ServerAddress, ServerMark
+from proxy.ownership import Record
 
 KEY = ServerAddress(ip_address("10.96.0.10"), Protocol.TCP, 80)
 ONE, TWO = Destination(ip_address("10.0.0.2"), 8080), Destination(ip_address("10.0.1.3"), 8080)

@@ -12,10 +12,11 @@ import pytest
 
 from netpol.command import services
 from netpol.command.look import Look
-from netpol.command.service_listing import NO_RECORD, ListedServer, Record
+from netpol.command.service_listing import NO_RECORD, ListedServer
 from netpol.errors import NetpolError
 from netpol.model.ports import Protocol
 from proxy.model import HeldServer, Scheduling, ServerAddress
+from proxy.ownership import Record
 
 
 def server(address: str, title: str = "") -> ListedServer:

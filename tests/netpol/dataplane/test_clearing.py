@@ -46,7 +46,7 @@ def held() -> MemoryKernel:
 def test_all_of_ours_goes_and_nothing_else() -> None:
     memory = held()
     cleared = clear([memory.tables], memory.sets, FAMILIES)
-    assert cleared == Cleared(CHAINS, len(RULESET.sets), ())
+    assert cleared == Cleared(CHAINS, len(RULESET.sets))
     assert str(cleared) == f"{CHAINS} chains and {len(RULESET.sets)} sets removed"
     untouched = MemoryKernel()
     untouched.tables.plant(FOUR, "FORWARD", "-j ACCEPT")
@@ -138,18 +138,18 @@ def beside_the_proxy() -> tuple[MemoryKernel, MemoryKernel]:
 
 def test_a_set_that_another_owner_uses_is_left_to_it_without_a_word() -> None:
     memory, proxy = beside_the_proxy()
-    assert clear([memory.tables], memory.sets, FAMILIES) == Cleared(CHAINS, len(RULESET.sets) - 1, ())
+    assert clear([memory.tables], memory.sets, FAMILIES) == Cleared(CHAINS, len(RULESET.sets) - 1)
     assert set(proxy.sets.read()) == {SERVICES, "NETPOL-SERVICE-OWNED-4"}
-    assert clear([proxy.tables], proxy.sets, FAMILIES) == Cleared(1, 2, ())
+    assert clear([proxy.tables], proxy.sets, FAMILIES) == Cleared(1, 2)
     assert memory.sets.find(SERVICES) is None
 
 
 def test_whichever_owner_is_cleared_first_the_other_is_whole() -> None:
     memory, proxy = beside_the_proxy()
     before = memory.tables.read(FOUR), memory.sets.read()
-    assert clear([proxy.tables, proxy.nat], proxy.sets, FAMILIES) == Cleared(1, 1, ())
+    assert clear([proxy.tables, proxy.nat], proxy.sets, FAMILIES) == Cleared(1, 1)
     assert (memory.tables.read(FOUR), memory.sets.read()) == before
-    assert clear([memory.tables], memory.sets, FAMILIES) == Cleared(CHAINS, len(RULESET.sets), ())
+    assert clear([memory.tables], memory.sets, FAMILIES) == Cleared(CHAINS, len(RULESET.sets))
 
 
 def test_a_shared_set_that_cannot_go_for_another_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,13 +179,13 @@ def test_half_a_ruleset_goes_as_well() -> None:
     memory.tables.plant(FOUR, "NETPOL-FORWARD", "-j NETPOL-EGRESS")
     memory.tables.plant(FOUR, "NETPOL-EGRESS", "-m set --match-set NETPOL-ISO-EG-4 src -j DROP")
     memory.sets.create([IpSet("NETPOL-ISO-EG-4", SetType.ADDRESSES, FOUR)])
-    assert clear([memory.tables], memory.sets, FAMILIES) == Cleared(2, 1, ())
+    assert clear([memory.tables], memory.sets, FAMILIES) == Cleared(2, 1)
 
 
 def test_every_variant_is_cleared_before_the_sets_that_their_rules_match() -> None:
     memory = held()
     cleared = clear([programmed(RULESET)[0].tables, memory.tables], memory.sets, FAMILIES)
-    assert cleared == Cleared(2 * CHAINS, len(RULESET.sets), ())
+    assert cleared == Cleared(2 * CHAINS, len(RULESET.sets))
 
 
 class Unreadable:
@@ -201,7 +201,7 @@ class Unreadable:
 def test_what_cannot_be_read_is_told_and_the_rest_goes() -> None:
     memory = held()
     cleared = clear([Unreadable(), memory.tables], memory.sets, FAMILIES)
-    assert cleared == Cleared(CHAINS, len(RULESET.sets), ("no tool for IPv4", "no tool for IPv6"))
+    assert cleared == Cleared(CHAINS, len(RULESET.sets), left=("no tool for IPv4", "no tool for IPv6"))
 
 
 def test_sets_that_cannot_be_read_are_told() -> None:
@@ -216,7 +216,7 @@ def test_sets_that_cannot_be_read_are_told() -> None:
         def read(self) -> dict[str, IpSet]:
             raise KernelRefusal("the kernel has no ip_set")
 
-    assert clear([memory.tables], NoSets(), FAMILIES) == Cleared(CHAINS, 0, ("the kernel has no ip_set",))
+    assert clear([memory.tables], NoSets(), FAMILIES) == Cleared(CHAINS, left=("the kernel has no ip_set",))
 
 
 def test_a_table_that_takes_no_write_at_all_is_told() -> None:

@@ -38,6 +38,18 @@ def test_each_mark_has_a_rule_of_each_family(family: Family, private_network: No
 
 
 @pytest.mark.kernel
+def test_it_is_counted_what_had_to_come_or_go(private_network: None) -> None:
+    """Of each family a route, and a rule for each mark."""
+    with MarkRoutes() as routes:
+        each: tuple[list[int], ...] = ([], [MARK], [OTHER, MARK], [MARK, OTHER], [OTHER], [], [])
+        assert [routes.ensure(marks) for marks in each] == [0, 4, 2, 0, 2, 4, 0]
+        routes.ensure([MARK])
+        subprocess.run(("ip", "route", "flush", "table", "78"), check=True)
+        subprocess.run(("ip", "-6", "rule", "del", "lookup", "78"), check=True)
+        assert [routes.ensure([MARK]), routes.ensure([MARK])] == [2, 0]
+
+
+@pytest.mark.kernel
 def test_a_rule_that_stands_twice_goes_twice(private_network: None) -> None:
     for priority in ("100", "200"):
         subprocess.run(("ip", "rule", "add", "fwmark", hex(MARK), "lookup", "78", "priority", priority), check=True)

@@ -109,6 +109,18 @@ def test_a_link_is_written_where_something_changes(kernel: MemoryProxyKernel) ->
     ]
 
 
+def test_a_link_that_was_set_down_is_set_up(kernel: MemoryProxyKernel) -> None:
+    kernel.link.ensure()
+    kernel.link.is_up = False
+    assert [kernel.link.ensure(), kernel.link.ensure()] == [True, False]
+    assert kernel.journal.operations == ["add link kube-dummy-if", "set up link kube-dummy-if"]
+
+
+def test_it_is_counted_which_marks_come_and_go(kernel: MemoryProxyKernel) -> None:
+    each: tuple[list[int], ...] = ([0x4E000001, 0x4E000002], [0x4E000002, 0x4E000001], [0x4E000003], [])
+    assert [kernel.tunnels.route_marks(marks) for marks in each] == [2, 0, 3, 1]
+
+
 def test_settings_are_written_where_something_changes(kernel: MemoryProxyKernel) -> None:
     kernel.link.ensure()
     kernel.journal.operations.clear()

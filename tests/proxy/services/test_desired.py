@@ -153,6 +153,20 @@ def test_a_mark_is_in_the_mangle_table_and_no_record(desired: Desired) -> None:
     assert records(desired) == frozenset()
 
 
+def test_the_rule_of_a_mark_says_for_whom_it_is(desired: Desired) -> None:
+    mark = mark_of(KEY)
+
+    def comments() -> list[str]:
+        return [rule.comment for rule in desired.tables[TableName.MANGLE][V4].chains["NETPOL-SERVICE-PREROUTING"]]
+
+    desired.put(A, Served({mark: replace(OF_A, key=mark)}, marks={mark: KEY}))
+    desired.changed()
+    assert comments() == ["web/a:http external"]
+    desired.put(A, Served({mark: replace(OF_A, key=mark, title="web/a:https")}, marks={mark: KEY}))
+    assert desired.changed().tables == {TableName.MANGLE}
+    assert comments() == ["web/a:https external"]
+
+
 def test_the_pods_ranges_are_in_the_nat_table(desired: Desired) -> None:
     def ranges() -> list[Network]:
         rules = desired.tables[TableName.NAT][V4].chains["NETPOL-SERVICE-POSTROUTING"]
@@ -228,3 +242,10 @@ def test_a_pod_answers_for_all_services_that_it_is_behind(desired: Desired) -> N
 def test_whatever_is_touched_is_something(touched: Touched) -> None:
     assert touched
     assert not Touched()
+
+
+def test_what_either_touched_is_touched() -> None:
+    one = Touched(services=frozenset({A}), sets=frozenset({LOCAL_SET}), tunnels=True)
+    other = Touched(services=frozenset({B}), servers=frozenset({KEY}))
+    both = Touched(frozenset({A, B}), frozenset({KEY}), sets=frozenset({LOCAL_SET}), tunnels=True)
+    assert (one | other, other | one, one | Touched()) == (both, both, one)

@@ -39,6 +39,7 @@ from netpol.model.ports import PortRange, Protocol
 from netpol.settings import ProxySettings
 from proxy import names
 from proxy.model import Destination, Origin, ServerAddress, ServerMark, VirtualServer
+from proxy.ownership import Marking, Record
 from proxy.services.rules import (
     admitted,
     empty_sets,
@@ -53,6 +54,7 @@ from proxy.services.rules import (
 
 SETTINGS = ProxySettings()
 FRONT = ServerAddress(address("192.0.2.1"), Protocol.TCP, 80)
+RECORD = Record("web/front:http", "external")
 FRONT_UDP = FRONT._replace(protocol=Protocol.UDP)
 FRONT_6 = ServerAddress(address("2001:db8::1"), Protocol.SCTP, 9)
 SOURCE, DESTINATION = Side.SOURCE, Side.DESTINATION
@@ -255,15 +257,15 @@ def test_servers_that_keep_the_clients_address_are_told_in_an_order_of_their_own
 
 def test_nothing_is_marked_and_nothing_hooked_without_direct_return() -> None:
     assert mangle_table(Family.IPV4, {}) == Table({}, {"NETPOL-SERVICE-PREROUTING": ()})
-    of_the_other = {ServerMark(Family.IPV6, 0x4E000002): FRONT_6}
+    of_the_other = {ServerMark(Family.IPV6, 0x4E000002): Marking(FRONT_6, RECORD)}
     assert mangle_table(Family.IPV4, of_the_other) == Table({}, {"NETPOL-SERVICE-PREROUTING": ()})
 
 
 def test_packets_to_what_is_answered_directly_are_marked() -> None:
     marks = {
-        ServerMark(Family.IPV4, 0x4E000001): FRONT_UDP,
-        ServerMark(Family.IPV4, 0x4E000003): FRONT,
-        ServerMark(Family.IPV6, 0x4E000002): FRONT_6,
+        ServerMark(Family.IPV4, 0x4E000001): Marking(FRONT_UDP, RECORD),
+        ServerMark(Family.IPV4, 0x4E000003): Marking(FRONT, RECORD),
+        ServerMark(Family.IPV6, 0x4E000002): Marking(FRONT_6, RECORD),
     }
     table = mangle_table(Family.IPV4, marks)
     assert table.hooks[Hook.PREROUTING].target == Jump("NETPOL-SERVICE-PREROUTING")
@@ -272,3 +274,4 @@ def test_packets_to_what_is_answered_directly_are_marked() -> None:
         ((to, OfProtocol(Protocol.TCP), port), SetMark(0x4E000003)),
         ((to, OfProtocol(Protocol.UDP), port), SetMark(0x4E000001)),
     ]
+    assert {rule.comment for rule in table.chains["NETPOL-SERVICE-PREROUTING"]} == {"web/front:http external"}

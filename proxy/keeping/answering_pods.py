@@ -29,13 +29,18 @@ class Returning:
         self._marks = None
         self._opened = None
 
-    def route(self, servers: Iterable[ServerKey]) -> None:
-        """Packets with the marks of these servers come to IPVS. Raises KernelRefusal."""
+    def route(self, servers: Iterable[ServerKey]) -> int:
+        """Packets with the marks of these servers come to IPVS; returns how many rules and routes changed.
+
+        Raises KernelRefusal.
+        """
         marks = frozenset(key.mark for key in servers if isinstance(key, ServerMark))
-        if marks != self._marks:
-            self._marks = None
-            self._tunnels.route_marks(marks)
-            self._marks = marks
+        if marks == self._marks:
+            return 0
+        self._marks = None
+        changed = self._tunnels.route_marks(marks)
+        self._marks = marks
+        return changed
 
     def open(self, wanted: Mapping[Address, frozenset[Address]]) -> None:
         """Exactly these pods take packets to these addresses, as far as they can be reached. Raises KernelRefusal."""

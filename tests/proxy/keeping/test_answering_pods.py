@@ -8,7 +8,7 @@ from proxy_builders import addresses
 from netpol.dataplane.memory.journal import Journal
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
-from proxy.answering_pods import Returning
+from proxy.keeping.answering_pods import Returning
 from proxy.kernel.memory import MemoryTunnels
 from proxy.model import ServerMark
 
