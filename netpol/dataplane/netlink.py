@@ -190,11 +190,14 @@ class NetlinkSocket(Closing):
         return answers
 
     def _call_batch(self, batch: Sequence[Request]) -> list[NetlinkError | None]:
-        sequences = self._send([request._replace(flags=request.flags | ACKNOWLEDGE) for request in batch])
+        # The kernel answers in order, and refuses in any case: once the last request is answered, all are. To read
+        # an acknowledgement of each would take longer than to have thousands of them carried out.
+        *others, last = batch
+        sequences = self._send([*others, last._replace(flags=last.flags | ACKNOWLEDGE)])
         refusals: dict[int, NetlinkError | None] = {}
-        while len(refusals) < len(batch):
+        while self._sequence not in refusals:
             refusals.update(each for each in acknowledgements(self._receive()) if each[0] in sequences)
-        return [refusals[sequence] for sequence in sequences]
+        return [refusals.get(sequence) for sequence in sequences]
 
     def _answers(self, request: Request, wanted: Callable[[bytes], bool] | None) -> list[bytes] | None:
         """The answers; None where the kernel says they do not fit together, or where some were lost."""

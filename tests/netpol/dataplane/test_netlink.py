@@ -117,14 +117,15 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Connect:
     return connect
 
 
-def test_refusals_come_in_the_order_of_the_requests(scripted: Connect) -> None:
+def test_refusals_are_those_of_their_requests(scripted: Connect) -> None:
     def reply(sequences: list[int]) -> Iterator[bytes]:
         yield message(DATA, sequences[0], bytes(4))
-        for sequence in reversed(sequences):
-            number = errno.ENOENT if sequence % 3 == 0 else 0
-            yield acknowledgement(sequence, number, attribute(9, sequence.to_bytes(4, "little"))) + acknowledgement(
-                9999
-            )
+        for sequence in sequences:
+            if sequence % 3 == 0:
+                echoed = attribute(9, sequence.to_bytes(4, "little"))
+                yield acknowledgement(sequence, errno.ENOENT, echoed) + acknowledgement(9999)
+        if sequences[-1] % 3:
+            yield acknowledgement(sequences[-1])
 
     connection, kernel = scripted(reply)
     refusals = list(connection.call_all(Request(IPSET | 3, b"x" * 8) for _ in range(1000)))
@@ -132,8 +133,31 @@ def test_refusals_come_in_the_order_of_the_requests(scripted: Connect) -> None:
     third = refusals[2]
     assert third is not None
     assert (third.number, third.errno, third.echoed) == (errno.ENOENT, errno.ENOENT, {9: b"\3\0\0\0"})
-    assert len(kernel.sent) == 4
-    assert struct.unpack_from("=IHH", kernel.sent[0]) == (28, IPSET | 3, 1 | ACKNOWLEDGE)
+    assert [flags(datagram) for datagram in kernel.sent] == [
+        *([[1] * 255 + [1 | ACKNOWLEDGE]] * 3),
+        [1] * 231 + [1 | ACKNOWLEDGE],
+    ]
+
+
+def test_a_batch_whose_end_was_not_told_is_no_success(scripted: Connect) -> None:
+    def reply(sequences: list[int]) -> Iterator[bytes | OSError]:
+        yield acknowledgement(sequences[0], errno.ENOENT)
+        yield OSError(errno.ENOBUFS, "No buffer space available")
+
+    connection, _ = scripted(reply)
+    with pytest.raises(NetlinkError) as refused:
+        list(connection.call_all([Request(IPSET | 3)] * 3))
+    assert refused.value.number == errno.ENOBUFS
+
+
+def flags(datagram: bytes) -> list[int]:
+    """The flags of each message."""
+    found, offset = [], 0
+    while offset < len(datagram):
+        length, _, each = struct.unpack_from("=IHH", datagram, offset)
+        found.append(each)
+        offset += (length + 3) & ~3
+    return found
 
 
 def test_large_requests_go_in_several_datagrams(scripted: Connect) -> None:
