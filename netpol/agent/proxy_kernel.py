@@ -15,7 +15,7 @@ from netpol.dataplane.foreign import OwnWrites
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
 from netpol.dataplane.table_keeper import TableKeeper
-from netpol.dataplane.variant import variants_present
+from netpol.dataplane.variant import holds
 from netpol.model.networks import Family
 from netpol.settings import Variant
 from netpol.telemetry.logs import Log
@@ -78,8 +78,8 @@ def clear_superseded(variant: Variant) -> None:
 
     An earlier run may have left some there: a packet would meet both.
     """
-    for other in variants_present():
-        if other is not variant:
+    for other in Variant:
+        if other is not variant and holds(other, SERVICE_PROXY.is_ours):
             for table in TableName:
                 for line in clear_tables(service_tables(other, table), tuple(Family)).left:
                     log.warning("left of another variant of iptables", reason=line)

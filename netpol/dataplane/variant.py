@@ -6,6 +6,7 @@ Nothing here makes a table: the tools are asked for all there are, never for one
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from netpol.dataplane.iptables import tool_name
@@ -17,6 +18,7 @@ from netpol.model.networks import Family
 from netpol.settings import Variant
 
 _HINTS = re.compile(r"^:KUBE-(?:IPTABLES-HINT|KUBELET-CANARY) ", re.MULTILINE)
+_CHAIN = re.compile(r"^:(\S+) ", re.MULTILINE)
 _RULE = re.compile(r"^(?:\[\d+:\d+\] )?-A (\S+) ?(.*)", re.MULTILINE)
 
 _LEGACY_MODULE = Path("/proc/net/ip_tables_names")
@@ -48,6 +50,17 @@ def detect() -> Variant:
 def variants_present() -> tuple[Variant, ...]:
     """The variants whose tools are installed and whose half of the kernel is there."""
     return tuple(variant for variant in Variant if _works(variant))
+
+
+def holds(variant: Variant, is_ours: Callable[[str], bool]) -> bool:
+    """True where a table of the variant, of whichever family, has such a chain; one that does not work here has none.
+
+    Each tool that is started costs milliseconds, and one for each family tells of all tables.
+    """
+    try:
+        return any(map(is_ours, _CHAIN.findall(_saved(variant))))
+    except KernelRefusal:
+        return False
 
 
 def _works(variant: Variant) -> bool:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from netpol.dataplane import variant as module
+from netpol.dataplane.ownership import FIREWALL
 from netpol.dataplane.tool import Outcome, ToolMissing
-from netpol.dataplane.variant import detect, variants_present
+from netpol.dataplane.variant import detect, holds, variants_present
 from netpol.errors import KernelRefusal
 from netpol.settings import Variant
 
@@ -98,6 +99,22 @@ def test_no_variant_is_refused_with_a_mend(host: Host) -> None:
     assert variants_present() == ()
     with pytest.raises(KernelRefusal, match="install the package iptables"):
         detect()
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        (saves(legacy=OURS), True),
+        (saves(legacy=None, legacy6=THEIRS + OURS), True),
+        (saves(legacy=PROXYS + THEIRS, legacy6=THEIRS, nft=OURS), False),
+        (saves(legacy=None, legacy6=None), False),
+        ({}, False),
+    ],
+)
+def test_whether_a_variant_holds_chains_takes_a_tool_for_each_family(host: Host, answers: Answers, found: bool) -> None:
+    started = host(answers)
+    assert holds(LEGACY, FIREWALL.is_ours) is found
+    assert started == [("iptables-legacy-save",), ("ip6tables-legacy-save",)][: max(1, len(answers))]
 
 
 @pytest.mark.parametrize(("makes_table", "present"), [("*filter\n", (NFT, LEGACY)), (None, (NFT,))])
