@@ -14,6 +14,7 @@ Network = IPv4Network | IPv6Network
 _CIDR = re.compile(r"([^/%]+)/([0-9]+)")
 _MAPPED_BITS = 96
 """The length of the prefix of all IPv4 addresses in their IPv6 form."""
+_OCTETS = 4
 
 
 class Family(enum.Enum):
@@ -44,7 +45,7 @@ def parse_address(text: str) -> Address:
     """
     if "%" in text:
         raise ValueError(f"{text!r} is an address with a zone")
-    address = ipaddress.ip_address(_without_leading_zeros(text))
+    address = _address(text)
     return _mapped(address) or address
 
 
@@ -66,7 +67,7 @@ def parse_network(text: str) -> Network:
 
 def _network(start: str, length: str) -> Network | None:
     try:
-        address = ipaddress.ip_address(_without_leading_zeros(start))
+        address = _address(start)
         mapped = _mapped(address)
         # A length that is too small for an IPv4 network is negative then, and refused.
         parts = (address, int(length)) if mapped is None else (mapped, int(length) - _MAPPED_BITS)
@@ -80,11 +81,11 @@ def _mapped(address: Address) -> IPv4Address | None:
     return address.ipv4_mapped if isinstance(address, IPv6Address) else None
 
 
-def _without_leading_zeros(text: str) -> str:
-    parts = text.split(".")
-    if len(parts) != 4 or not all(part.isascii() and part.isdecimal() for part in parts):
-        return text
-    return ".".join(str(int(part)) for part in parts)
+def _address(text: str) -> Address:
+    if text.count(".") == _OCTETS - 1 and text.isascii() and text.replace(".", "").isdecimal():
+        # The library refuses leading zeros.
+        return IPv4Address(bytes(map(int, text.split("."))))
+    return ipaddress.ip_address(text)
 
 
 @dataclass(frozen=True, slots=True)

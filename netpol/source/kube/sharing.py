@@ -66,11 +66,14 @@ class Sharing:
         if isinstance(known, Endpoint):
             return known
         return self._part(
-            dataclasses.replace(
-                endpoint,
-                node=sys.intern(endpoint.node),
-                zone_hints=self._part(endpoint.zone_hints),
-                node_hints=self._part(endpoint.node_hints),
+            Endpoint(
+                endpoint.address,
+                sys.intern(endpoint.node),
+                endpoint.ready,
+                endpoint.serving,
+                endpoint.terminating,
+                self._part(endpoint.zone_hints),
+                self._part(endpoint.node_hints),
             )
         )
 
