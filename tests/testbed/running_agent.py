@@ -14,7 +14,7 @@ from netpol.lab.namespace import Namespace
 
 METRICS_PORT = 20245
 STARTING_SECONDS = 60
-SOON_SECONDS = 20
+SOON_SECONDS = 60
 """How long a busy machine may take for what takes milliseconds."""
 
 

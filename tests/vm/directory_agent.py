@@ -43,6 +43,7 @@ class DirectoryAgent(RunningAgent):
         pods = lab.lab.pods.values()
         places = [builders.namespace(name) for name in sorted({pod.namespace for pod in pods})]
         self._note(manifests(builders.world(*places, *lab.lab.nodes.values(), *pods)))
+        self._of_the_lab = dict(self._objects)
 
     # --- what it is told
 
@@ -50,6 +51,16 @@ class DirectoryAgent(RunningAgent):
         """There are these objects, in place of those with the same names, and the kernel has all of it."""
         self._note(objects)
         self._tell()
+
+    def only(self, *objects: Manifest) -> None:
+        """There are these objects beside what is the lab's, and no others, and the kernel has all of it.
+
+        Where that is so already it takes no time: what a test needs, it may state, whichever tests came before.
+        """
+        before, self._objects = self._objects, dict(self._of_the_lab)
+        self._note(objects)
+        if self._objects != before:
+            self._tell()
 
     def say(self, *objects: Manifest) -> None:
         """There are these objects, and the kernel may not have them yet."""
@@ -129,8 +140,10 @@ class DirectoryAgent(RunningAgent):
         self.start(*flags)
 
     def run_with(self, *flags: str) -> None:
-        """It runs with these flags beside its own, restarted where it did not."""
-        if flags != self._given:
+        """It runs with these flags beside its own, restarted where it did so with others."""
+        if self._process is None:
+            self.start(*flags)
+        elif flags != self._given:
             self.restart(*flags)
 
     def virtual_servers(self) -> str:

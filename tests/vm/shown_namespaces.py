@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -36,6 +37,15 @@ class ShownNamespaces:
         if path.exists():
             _libc.umount2(bytes(path), MNT_DETACH)
             path.unlink()
+
+    @contextmanager
+    def without(self, pod: str) -> Iterator[None]:
+        """The pod's namespace cannot be found inside the `with`."""
+        self.hide(pod)
+        try:
+            yield
+        finally:
+            self.show(pod)
 
     def __enter__(self) -> Self:
         for pod in self._pods:

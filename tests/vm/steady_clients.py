@@ -17,6 +17,9 @@ from netpol.lab.topology import Endpoint
 from netpol.model.networks import Address
 from netpol.model.ports import Protocol
 
+PAUSE_SECONDS = 0.01
+"""A guest has one processor, and the agent is to get along."""
+
 
 class Question(NamedTuple):
     """Who asks, and whom."""
@@ -59,11 +62,6 @@ class SteadyClients:
         return list(self._unanswered)
 
     @property
-    def answered(self) -> int:
-        """How many questions were answered so far."""
-        return sum(counts.total() for counts in self._answers.values())
-
-    @property
     def answerers(self) -> frozenset[str]:
         """Whoever answered so far."""
         return frozenset(name for counts in self._answers.values() for name in list(counts))
@@ -88,7 +86,7 @@ class SteadyClients:
 
     def _ask(self, question: Question) -> None:
         counts = self._answers[question]
-        while not self._stopped.is_set():
+        while not self._stopped.wait(PAUSE_SECONDS):
             began = time.monotonic()
             reply = ask(*question)
             if isinstance(reply, Outcome):

@@ -24,6 +24,7 @@ from vm.service_manifests import NODE, SLICE_PORTS, endpoint, endpoint_slice, of
 from vm.watcher import Watcher
 from vm.ways import outcomes, ways
 from waiting import wait_until
+from world_manifests import Manifest
 
 from netpol.lab.listeners import AF, Place
 from netpol.lab.prober import Outcome
@@ -44,20 +45,26 @@ TRANSPARENT = {Family.IPV4: (socket.SOL_IP, 19), Family.IPV6: (socket.IPPROTO_IP
 """The options by which a socket sends under any address."""
 
 
-def with_one(agent: DirectoryAgent) -> None:
+def one(agent: DirectoryAgent) -> list[Manifest]:
     """`x/one` leads to `x/web-0`, and pods are labelled for policies."""
     labels = {"x/client": "app=client", "x/web-0": "app=web", "x/web-1": "app=guest", "x/web-2": "app=guest"}
-    agent.put(*(agent.labelled(name, each) for name, each in labels.items()))
-    agent.put(ONE, *agent.slices("x/one", ["x/web-0"], ports=SLICE_PORTS))
+    labelled = [agent.labelled(name, each) for name, each in labels.items()]
+    return [*labelled, ONE, *agent.slices("x/one", ["x/web-0"], ports=SLICE_PORTS)]
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothControllers]:
-    with ServiceLab() as lab:
-        agent = BothControllers(lab, tmp_path_factory.mktemp("agent"), "--iptables-sync-period=2s", "--masquerade-all")
-        with_one(agent)
-        with agent:
-            yield agent
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothControllers]:
+    flags = "--iptables-sync-period=2s", "--masquerade-all"
+    with ServiceLab() as lab, BothControllers(lab, tmp_path_factory.mktemp("agent"), *flags) as agent:
+        yield agent
+
+
+@pytest.fixture
+def agent(running: BothControllers) -> BothControllers:
+    """It runs, and there is one service; nothing is isolated."""
+    running.run_with()
+    running.only(*one(running))
+    return running
 
 
 def entrances(lab: ServiceLab) -> list[str]:
@@ -294,8 +301,7 @@ def test_two_processes_keep_what_one_would(service_lab: ServiceLab, tmp_path: Pa
     ]
     asked = [*ways(*CLUSTER), *ways("10.96.0.1", "fd00:96::1")]
     proxy = DirectoryAgent(lab, tmp_path, "--cleanup-on-exit")
-    with_one(proxy)
-    proxy.put(api, *slices, *told(NOWHERE))
+    proxy.put(*one(proxy), api, *slices, *told(NOWHERE))
     with proxy:
         with _firewall(lab, tmp_path, "--cleanup-on-exit"):
             assert entrances(lab) == [OURS, PROXYS] * 2

@@ -29,12 +29,13 @@ OUTSIDE = ("outside/near", "outside/far", "node/two")
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
-    """Two pods of this node are behind the service, and listen on its external addresses."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
+    """Two pods of this node listen on the service's external addresses."""
     directory = tmp_path_factory.mktemp("agent")
     with ServiceLab() as lab, ShownNamespaces(lab, lab.web), DirectoryAgent(lab, directory) as agent:
         # As on any node: what arrives from an address that no route leads back to is dropped.
         lab.run("ip", "route", "replace", "default", "via", str(lab.endpoint("node/two").address))
+        # Pods have the addresses once they have tunnels.
         agent.put(web(DIRECTLY), *agent.slices("x/web", PODS, SLICE_PORTS))
         served = [
             Place(replace(lab.endpoint(pod, family), address=builders.address(EXTERNAL[family])), protocol, PORT)
@@ -44,6 +45,13 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
         ]
         with Servers(served):
             yield agent
+
+
+@pytest.fixture
+def agent(running: DirectoryAgent) -> DirectoryAgent:
+    """The two pods are behind the service, which asks to be answered directly."""
+    running.only(web(DIRECTLY), *running.slices("x/web", PODS, SLICE_PORTS))
+    return running
 
 
 def web(annotations: dict[str, str]) -> Manifest:
@@ -75,8 +83,7 @@ def test_at_its_cluster_address_the_service_is_translated_as_ever(agent: Directo
 
 
 def test_a_pod_that_is_not_found_is_told_of(agent: DirectoryAgent) -> None:
-    with ShownNamespaces(agent.lab, ()) as shown:
-        shown.hide("x/web-2")
+    with ShownNamespaces(agent.lab, ()).without("x/web-2"):
         agent.put(*agent.slices("x/web", [*PODS, "x/web-2"], SLICE_PORTS))
         for family in Family:
             pod = agent.lab.endpoint("x/web-2", family).address
@@ -84,7 +91,6 @@ def test_a_pod_that_is_not_found_is_told_of(agent: DirectoryAgent) -> None:
         wait_until(lambda: agent.metric("netpol_notices", kind="Service") == 2, "it is counted")
         agent.put(*agent.slices("x/web", PODS, SLICE_PORTS))
         wait_until(lambda: agent.metric("netpol_notices", kind="Service") == 0, "nothing is to be told")
-        shown.show("x/web-2")
 
 
 def test_without_the_annotation_the_node_translates_again(agent: DirectoryAgent) -> None:
@@ -94,4 +100,3 @@ def test_without_the_annotation_the_node_translates_again(agent: DirectoryAgent)
         assert {ask(client, vip, PORT) for _ in range(4)} == {Reply(pod, GATEWAY[family]) for pod in PODS}
         assert "kube-tunnel" not in agent.lab.run("ip", "-br", "link", on=PODS[0])
     assert "-A -f " not in agent.virtual_servers()
-    agent.put(web(DIRECTLY))

@@ -19,9 +19,17 @@ VIP = "10.96.0.10"
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
     with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent")) as agent:
         yield agent
+
+
+@pytest.fixture
+def agent(running: DirectoryAgent) -> DirectoryAgent:
+    """It runs, and there is no service."""
+    running.run_with()
+    running.only()
+    return running
 
 
 def test_what_is_put_is_served_and_what_is_removed_is_not(agent: DirectoryAgent) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -99,12 +98,12 @@ def test_an_address_is_there_at_once(link: DummyLink) -> None:
     assert ip("-6", "route", "show", "dev", LINK, str(SIX)) == ""
 
 
-def test_a_thousand_addresses_in_a_moment(link: DummyLink) -> None:
+def test_a_thousand_addresses_go_hundreds_at_once(link: DummyLink, datagrams: list[int]) -> None:
     addresses: list[Address] = [ip_address("10.97.0.1") + number for number in range(1000)]
     link.ensure()
-    began = time.monotonic()
+    datagrams.clear()
     link.bind(addresses)
-    assert time.monotonic() - began < 1.5
+    assert (sum(datagrams), len(datagrams)) == (1001, 5)
     assert link.read() == frozenset(addresses)
 
 

@@ -25,15 +25,19 @@ SOON = 0.5
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
-    """Behind one service is a pod of this node, behind another one of node two."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
     with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent")) as agent:
         lab.serve(["x/far"])
-        away = service("x/away", *AWAY.values(), ports="t=80/TCP u=80/UDP")
-        agent.put(web(), away)
-        agent.put(*agent.slices("x/web", ["x/web-0"], SLICE_PORTS))
-        agent.put(*agent.slices("x/away", ["x/far"], SLICE_PORTS))
         yield agent
+
+
+@pytest.fixture
+def agent(running: DirectoryAgent) -> DirectoryAgent:
+    """Behind one service is a pod of this node, behind another one of node two; no flag is given."""
+    web_0, far = (running.slices(name, [pod], SLICE_PORTS) for name, pod in (("x/web", "x/web-0"), ("x/away", "x/far")))
+    running.run_with()
+    running.only(web(), service("x/away", *AWAY.values(), ports="t=80/TCP u=80/UDP"), *web_0, *far)
+    return running
 
 
 def web(**annotations: str) -> Manifest:
@@ -68,7 +72,6 @@ def only(*names: str) -> dict[str, bool]:
 
 
 def test_of_no_other_range_the_nodes_own_pods_are_seen_as_themselves(agent: DirectoryAgent) -> None:
-    agent.run_with()
     assert seen(agent, CLUSTER) == only("x/client")
     assert seen(agent, EXTERNAL) == only("x/client")
     assert seen(agent, PRIMARY, NODE_PORT) == only("x/client")
@@ -77,13 +80,12 @@ def test_of_no_other_range_the_nodes_own_pods_are_seen_as_themselves(agent: Dire
 
 
 def test_a_pod_reaches_itself_where_its_service_says_so(agent: DirectoryAgent) -> None:
-    agent.run_with()
     for family in Family:
         itself, vip = agent.lab.endpoint("x/web-0", family), builders.address(CLUSTER[family])
         assert ask(itself, vip, 80, seconds=SOON) is Outcome.SILENT
-    with changed(agent, web(hairpin="")):
-        assert_it_reaches_itself(agent)
-        assert seen(agent, CLUSTER) == only("x/client")
+    agent.put(web(hairpin=""))
+    assert_it_reaches_itself(agent)
+    assert seen(agent, CLUSTER) == only("x/client")
 
 
 def assert_it_reaches_itself(agent: DirectoryAgent) -> None:
@@ -95,16 +97,7 @@ def assert_it_reaches_itself(agent: DirectoryAgent) -> None:
                 assert ask(itself, builders.address(address), port, protocol) == Reply("x/web-0", GATEWAY[family])
 
 
-@contextmanager
-def changed(agent: DirectoryAgent, other: Manifest) -> Iterator[None]:
-    """The service is another inside the `with`."""
-    agent.put(other)
-    yield
-    agent.put(web())
-
-
 def test_what_is_served_is_let_in_whatever_others_refuse(agent: DirectoryAgent) -> None:
-    agent.run_with()
     with closed_input(agent):
         for addresses, port in ((CLUSTER, 80), (EXTERNAL, 80), (PRIMARY, NODE_PORT)):
             assert seen(agent, addresses, port) == only("x/client")

@@ -44,22 +44,25 @@ REACHED, SILENT, REFUSED = {"x/web-0"}, {"silent"}, {"refused"}
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothControllers]:
-    """Service `x/one` leads to `x/web-0` by every way there is; nothing is isolated."""
-    with ServiceLab() as lab:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothControllers]:
+    with ServiceLab() as lab, BothControllers(lab, tmp_path_factory.mktemp("agent")) as agent:
         lab.serve(["node/one"])
-        agent = BothControllers(lab, tmp_path_factory.mktemp("agent"))
-        agent.put(
-            agent.labelled("x/client", "app=client"),
-            agent.labelled("x/web-0", "app=web", "http=8080/TCP dns=8080/UDP"),
-            agent.labelled("x/web-1", "app=guest"),
-            agent.labelled("x/web-2", "app=client tier=spare"),
-            agent.labelled("x/far", "app=far"),
-            ONE,
-            *agent.slices("x/one", ["x/web-0"], ports=SLICE_PORTS),
-        )
-        with agent:
-            yield agent
+        yield agent
+
+
+@pytest.fixture
+def agent(running: BothControllers) -> BothControllers:
+    """Service `x/one` leads to `x/web-0` by every way there is; nothing is isolated."""
+    running.only(
+        running.labelled("x/client", "app=client"),
+        running.labelled("x/web-0", "app=web", "http=8080/TCP dns=8080/UDP"),
+        running.labelled("x/web-1", "app=guest"),
+        running.labelled("x/web-2", "app=client tier=spare"),
+        running.labelled("x/far", "app=far"),
+        ONE,
+        *running.slices("x/one", ["x/web-0"], ports=SLICE_PORTS),
+    )
+    return running
 
 
 def block(*addresses: str) -> list[IPBlock]:

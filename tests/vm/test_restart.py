@@ -34,12 +34,18 @@ SCHEDULERS = ("rr", "lc", "sh", "dh")
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
-    with ServiceLab() as lab:
-        agent = DirectoryAgent(lab, tmp_path_factory.mktemp("agent"), "--ipvs-graceful-period=1s")
-        agent.put(WEB, *agent.slices("x/web"))
-        with agent:
-            yield agent
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
+    flags = ("--ipvs-graceful-period=1s",)
+    with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent"), *flags) as agent:
+        yield agent
+
+
+@pytest.fixture
+def agent(running: DirectoryAgent) -> DirectoryAgent:
+    """It runs, and all pods are behind the service."""
+    running.run_with()
+    running.only(WEB, *running.slices("x/web"))
+    return running
 
 
 def steady(lab: ServiceLab) -> SteadyClients:
@@ -98,7 +104,7 @@ def test_no_request_fails_while_the_agent_is_stopped_and_killed(agent: Directory
             clients.go_on(2)
             agent.start()
             clients.go_on(2)
-        agent.put(WEB, *agent.slices("x/web"))
+        agent.only(WEB, *agent.slices("x/web"))
         clients.go_on(3)
     assert clients.unanswered == []
     assert clients.answerers == set(lab.web)

@@ -32,15 +32,21 @@ SCHEDULER, FLAGS = "kube-router.io/service.scheduler", "kube-router.io/service.s
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
     with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent")) as agent:
         for family, network in CLIENTS.items():
             way = str(lab.endpoint("outside/near", family).address)
             lab.run("ip", "route", "add", network, "via", way)
             for client in clients(agent, family):
                 lab.run("ip", "addr", "add", f"{client.address}/{family.bits}", "dev", "eth0", on="outside/near")
-        agent.put(*agent.slices("x/web"))
         yield agent
+
+
+@pytest.fixture
+def agent(running: DirectoryAgent) -> DirectoryAgent:
+    """There are endpoints for the service that a test puts."""
+    running.only(*running.slices("x/web"))
+    return running
 
 
 def web(scheduler: str = "", flags: str = "") -> Manifest:

@@ -30,16 +30,22 @@ SSH = 22
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
-    """A service, and a program that listens on all of the node's addresses."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
+    """A program listens on all of the node's addresses."""
     flags = "--service-external-ip-range=203.0.113.0/28,2001:db8:113::/112", "--cluster-cidr=10.1.0.0/16,10.2.0.0/16"
     with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent"), *flags) as agent:
         lab.refuse_everybody()
-        agent.put(web(), *agent.slices("x/web"))
         anywhere = replace(lab.endpoint("node/one", Family.IPV6), address=builders.address(ANYWHERE))
         listening = [Place(anywhere, protocol, SSH) for protocol in (Protocol.TCP, Protocol.UDP)]
         with Servers(listening):
             yield agent
+
+
+@pytest.fixture
+def agent(running: DirectoryAgent) -> DirectoryAgent:
+    """A service at a cluster address and an external one."""
+    running.only(web(), *running.slices("x/web"))
+    return running
 
 
 def web() -> Manifest:

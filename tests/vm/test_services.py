@@ -29,28 +29,35 @@ HOSTS = ("x/far", "node/one", "node/two")
 
 OTHER = {Family.IPV4: "10.96.0.11", Family.IPV6: "fd00:96::11"}
 LATER = {Family.IPV4: "192.0.2.101", Family.IPV6: "2001:db8::101"}
-API_PORT = 6443
+API_PORT, OTHER_PORT = 6443, 9090
 
 SERVICE_PORTS = "t=80:30080/TCP u=80:30080/UDP s=80:30080/SCTP"
 SLICE_PORTS = "t=8080/TCP u=8080/UDP s=8080/SCTP"
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
-    """A service that has everything, in front of web-1 and web-2; web-0 is a client like others."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
     with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent")) as agent:
         lab.serve(lab.web, PORT, [Protocol.SCTP])
         lab.serve(HOSTS, API_PORT)
-        web = service(
-            "x/web",
-            *CLUSTER.values(),
-            ports=SERVICE_PORTS,
-            type="LoadBalancer",
-            ingress=tuple(BALANCER.values()),
-            externalIPs=[*EXTERNAL.values()],
-        )
-        agent.put(web, *agent.slices("x/web", ["x/web-1", "x/web-2"], SLICE_PORTS))
+        lab.serve(["x/web-2"], OTHER_PORT)
         yield agent
+
+
+@pytest.fixture
+def agent(running: DirectoryAgent) -> DirectoryAgent:
+    """A service that has everything, in front of web-1 and web-2; web-0 is a client like others."""
+    web = service(
+        "x/web",
+        *CLUSTER.values(),
+        ports=SERVICE_PORTS,
+        type="LoadBalancer",
+        ingress=tuple(BALANCER.values()),
+        externalIPs=[*EXTERNAL.values()],
+    )
+    running.run_with()
+    running.only(web, *running.slices("x/web", ["x/web-1", "x/web-2"], SLICE_PORTS))
+    return running
 
 
 IN_TURN = {"x/web-1": 2, "x/web-2": 2}
@@ -79,7 +86,6 @@ def test_everybody_reaches_the_node_port(agent: DirectoryAgent, protocol: Protoc
 
 @FAMILIES
 def test_the_node_port_is_of_the_nodes_own_address_alone(agent: DirectoryAgent, family: Family) -> None:
-    agent.run_with()
     for address in (GATEWAY[family], CLUSTER[family], EXTERNAL[family]):
         client = agent.lab.endpoint("x/client", family)
         assert ask(client, builders.address(address), NODE_PORT) is Outcome.REFUSED
@@ -88,12 +94,11 @@ def test_the_node_port_is_of_the_nodes_own_address_alone(agent: DirectoryAgent, 
 
 def test_ports_lead_to_their_own_endpoints_each_under_its_number(agent: DirectoryAgent) -> None:
     lab = agent.lab
-    lab.serve(["x/web-2"], 9090)
     pods = {name: str(lab.endpoint(name).address) for name in lab.web}
     named = (
         service("x/named", OTHER[Family.IPV4], ports="http=80/TCP admin=81/TCP"),
         endpoint_slice("x/named-1", "x/named", endpoint(pods["x/web-0"]), ports="http=8080/TCP"),
-        endpoint_slice("x/named-2", "x/named", endpoint(pods["x/web-2"]), ports="http=9090/TCP"),
+        endpoint_slice("x/named-2", "x/named", endpoint(pods["x/web-2"]), ports=f"http={OTHER_PORT}/TCP"),
         endpoint_slice("x/named-3", "x/named", endpoint(pods["x/web-1"]), ports="admin=8080/TCP"),
     )
     client, vip = lab.endpoint("outside/near"), builders.address(OTHER[Family.IPV4])

@@ -35,14 +35,19 @@ SOON = 0.5
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
-    """Two pods of this node and one of the other are behind whatever is put."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryAgent]:
     flags = "--service-udp-timeout=1s", "--cluster-cidr=10.1.0.0/16,10.2.0.0/16,fd01::/64,fd02::/64"
     with ServiceLab() as lab, DirectoryAgent(lab, tmp_path_factory.mktemp("agent"), *flags) as agent:
         lab.serve(["x/far"])
         lab.refuse_everybody()
-        agent.put(*agent.slices("x/web", PODS, SLICE_PORTS))
         yield agent
+
+
+@pytest.fixture
+def agent(running: DirectoryAgent) -> DirectoryAgent:
+    """Two pods of this node and one of the other are behind the service, whatever a test makes of it."""
+    running.only(web(), *running.slices("x/web", PODS, SLICE_PORTS))
+    return running
 
 
 def web(**spec: Any) -> Manifest:
@@ -104,7 +109,6 @@ def test_without_an_endpoint_here_a_local_service_refuses(agent: DirectoryAgent)
         for address, port in ((CLUSTER[family], 80), (EXTERNAL[family], 80), (PRIMARY[family], NODE_PORT)):
             for protocol in (Protocol.TCP, Protocol.UDP):
                 assert ask(client, builders.address(address), port, protocol) is Outcome.REFUSED
-    agent.put(*agent.slices("x/web", PODS, SLICE_PORTS))
 
 
 def test_of_local_pods_that_all_terminate_those_that_serve_still_do(agent: DirectoryAgent) -> None:
@@ -118,17 +122,20 @@ def test_of_local_pods_that_all_terminate_those_that_serve_still_do(agent: Direc
     agent.put(web(externalTrafficPolicy="Local"), draining)
     assert found(agent, "outside/near", Family.IPV4, EXTERNAL[Family.IPV4]) == {"x/web-0"}
     assert found(agent, "outside/near", Family.IPV4, CLUSTER[Family.IPV4]) == {"x/far"}
-    agent.put(*agent.slices("x/web", PODS, SLICE_PORTS))
 
 
 def test_the_health_check_says_how_many_endpoints_this_node_has(agent: DirectoryAgent) -> None:
     agent.put(web(externalTrafficPolicy="Local", healthCheckNodePort=CHECK_PORT))
     for address in (PRIMARY[Family.IPV4], f"[{PRIMARY[Family.IPV6]}]"):
-        assert health(agent, address) == (HTTPStatus.OK, 2)
+        until_told(agent, (HTTPStatus.OK, 2), address)
     agent.put(*agent.slices("x/web", ["x/far"], SLICE_PORTS))
-    wait_until(lambda: health(agent, PRIMARY[Family.IPV4]) == (HTTPStatus.SERVICE_UNAVAILABLE, 0), "none is here")
-    agent.put(web(), *agent.slices("x/web", PODS, SLICE_PORTS))
-    wait_until(lambda: health(agent, PRIMARY[Family.IPV4]) is None, "nobody is asked")
+    until_told(agent, (HTTPStatus.SERVICE_UNAVAILABLE, 0))
+    agent.put(web())
+    until_told(agent, None)
+
+
+def until_told(agent: DirectoryAgent, expected: tuple[int, int] | None, address: str = PRIMARY[Family.IPV4]) -> None:
+    wait_until(lambda: health(agent, address) == expected, f"the health check at {address} says {expected}")
 
 
 def health(agent: DirectoryAgent, address: str) -> tuple[int, int] | None:
@@ -166,7 +173,7 @@ def test_a_client_with_affinity_stays_and_others_go_where_they_will(
 
 @FAMILIES
 def test_affinity_ends_with_its_time(agent: DirectoryAgent, family: Family) -> None:
-    agent.put(web(sessionAffinity="ClientIP", sessionAffinityConfig={"clientIP": {"timeoutSeconds": 1}}))
+    agent.put(web(sessionAffinity="ClientIP", sessionAffinityConfig={"clientIP": {"timeoutSeconds": 3}}))
     client, vip = agent.lab.endpoint("outside/near", family), builders.address(EXTERNAL[family])
     first = answering(client, vip, 80, Protocol.UDP, times=5)
     assert len(first) == 1
@@ -227,7 +234,6 @@ def test_hints_are_followed_for_this_node_and_its_zone(agent: DirectoryAgent) ->
     assert found(agent, "x/client", near, CLUSTER[near]) == {"x/web-1"}
     agent.put(node, hinted(agent))
     assert found(agent, "x/client", near, CLUSTER[near]) == {*PODS}
-    agent.put(*agent.slices("x/web", PODS, SLICE_PORTS))
 
 
 def hinted(agent: DirectoryAgent, nodes: Sequence[str] = ()) -> Manifest:
