@@ -9,7 +9,7 @@ ALARM_SECONDS = 1.0
 """How near together comparisons may be that others cause: one who changes our rules all the time takes no core."""
 QUIET_SECONDS = 1.0
 """How long no fact must have come until there is time for a survey."""
-SURVEY_SHARE = 0.005
+SURVEY_SHARE = 0.01
 """The part of a core that surveys may take: where there is very much, they are made less often."""
 
 
@@ -72,9 +72,9 @@ class Survey:
         """Facts came."""
         self._quiet = now + QUIET_SECONDS
 
-    def looked(self, began: float, now: float) -> None:
-        """All was looked at, from then until now."""
-        self._due = now + max(self._period_seconds, (now - began) / SURVEY_SHARE)
+    def looked(self, now: float, spent_seconds: float = 0.0) -> None:
+        """All was looked at, which took so much of a core beside what was to be done anyway."""
+        self._due = now + max(self._period_seconds, spent_seconds / SURVEY_SHARE)
 
     def wait_seconds(self, now: float) -> float:
         """How long until it is time."""

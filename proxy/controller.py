@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from netpol.bus import Subscription
@@ -12,12 +14,13 @@ from netpol.errors import KernelRefusal
 from netpol.listing import listed
 from netpol.model.facts import Key, Kind
 from netpol.model.snapshot import ObjectName
-from netpol.schedule import Schedule
+from netpol.schedule import Schedule, Survey
 from netpol.telemetry.health import Health
 from netpol.telemetry.logs import Log
 from netpol.telemetry.notices import NoticeBoard
 from netpol.trigger import Trigger
 from proxy.healthcheck import HealthChecks
+from proxy.kernel.node_addresses import LinkNews
 from proxy.kernel.protocols import NodeAddresses
 from proxy.metrics import ProxyMetrics
 from proxy.model import ServerKey
@@ -29,6 +32,8 @@ from proxy.troubles import troubles
 PART = "proxy"
 LONGEST_WAIT_SECONDS = 5.0
 """An idle controller wakes this often, to say that it is alive."""
+SURVEY_SECONDS = 1.0
+"""How often the sets are surveyed, for the kernel tells nobody of their changes."""
 MOST_NAMES = 3
 
 log = Log("proxy")
@@ -49,6 +54,10 @@ class Schedules(NamedTuple):
 
     servers: Schedule
     rules: Schedule
+
+
+_EXTENTS = Extent.SERVERS, Extent.RULES
+"""What each of the schedules is about."""
 
 
 class ServiceProxy:
@@ -80,11 +89,13 @@ class ServiceProxy:
         self._health_checks = health_checks
         self._on_first = on_first
         self._has_programmed = False
-        self._alarmed = threading.Event()
-        self._moved = threading.Event()
+        self._surveying = Survey(SURVEY_SECONDS, self._clock())
+        self._alarms: deque[Extent] = deque()
+        self._news: deque[LinkNews] = deque()
         self._waiting = Touched()
-        """What has changed, and was not told yet."""
-        self._offered: dict[str, bool] = {}
+        """What has changed, and is not known to be in the kernel."""
+        self._missing: frozenset[str] = frozenset()
+        """Schedulers that the kernel lacks."""
         self._services: dict[ServerKey, ObjectName] = {}
         self._troubled: frozenset[ObjectName] = frozenset()
 
@@ -105,41 +116,44 @@ class ServiceProxy:
             self._health_checks.stop()
         self._health.dismiss(PART)
 
-    def alarm(self) -> None:
-        """Somebody else has changed what is ours: compare soon. From any thread; the caller pulls the trigger."""
-        self._alarmed.set()
+    def alarm(self, extent: Extent) -> None:
+        """Somebody else has changed this of ours: compare soon. From any thread; the caller pulls the trigger."""
+        self._metrics.foreign_changes.inc()
+        self._alarms.append(extent)
 
-    def move(self) -> None:
-        """The node has other addresses than before. From any thread; the caller pulls the trigger."""
-        self._moved.set()
+    def tell(self, news: LinkNews) -> None:
+        """The node's addresses or the service link have changed. From any thread; the caller pulls the trigger."""
+        self._news.append(news)
 
     def step(self) -> None:
         """Take what has changed and bring it to the kernel; compare the whole where that is due."""
         # Asked first: a kind that is listed after the facts were taken is not among them.
         in_sync = self._subscription.in_sync()
         facts = self._subscription.take()
-        touched = self._engine.apply(facts)
-        self._note(touched)
+        if facts:
+            self._surveying.heard(self._clock())
+        self._waiting |= self._engine.apply(facts)
         if in_sync:
-            self._keep(touched, has_facts=bool(facts))
+            self._keep(has_facts=bool(facts))
         self._health_checks.retry()
 
-    def _keep(self, touched: Touched, *, has_facts: bool) -> None:
-        now = self._clock()
-        if self._alarmed.is_set():
-            self._alarmed.clear()
-            for schedule in self._schedules:
-                schedule.alarm(now)
-        extent = self._due(now)
+    def _keep(self, *, has_facts: bool) -> None:
         try:
-            touched = _union(touched, self._look_around(compares=bool(extent)))
-            if self._programming.is_certain and touched:
-                self._change(touched, has_facts=has_facts)
+            self._survey()
+            has_moved = self._listen()
+            extent = self._due(self._clock())
+            if extent or has_moved:
+                self._waiting |= self._engine.set_node_addresses(self._node_addresses.read())
+            if extent or self._waiting.services:
+                self._waiting |= self._ask_for_schedulers(all_of_them=bool(extent))
+            if self._programming.is_certain and self._waiting:
+                self._change(has_facts=has_facts)
             if extent:
                 self._compare(extent)
-            if self._programming.is_certain and self._programming.next_look(now) == 0.0:
+            if self._programming.is_certain and self._programming.next_look(self._clock()) == 0.0:
                 self._look()
         except KernelRefusal as refusal:
+            # Everything is compared soon, and what could not be read is read again for that.
             self._programming.doubt()
             self._failed(str(refusal), self._schedules)
 
@@ -148,55 +162,65 @@ class ServiceProxy:
         waits = [LONGEST_WAIT_SECONDS, self._programming.next_look(now), self._health_checks.retry_wait_seconds()]
         if self._subscription.in_sync():
             waits += [schedule.wait_seconds(now) for schedule in self._schedules]
+        if self._programming.is_certain:
+            waits.append(self._surveying.wait_seconds(now))
         return min(each for each in waits if each is not None)
 
     def _due(self, now: float) -> Extent:
         """What is to be compared: all of it, where it is not known what the kernel holds."""
         due = Extent(0)
-        for schedule, extent in zip(self._schedules, (Extent.SERVERS, Extent.RULES), strict=True):
+        for schedule, extent in zip(self._schedules, _EXTENTS, strict=True):
             if schedule.is_due(now):
                 due |= extent
         return Extent.EVERYTHING if due and not self._programming.is_certain else due
 
     # --- what is not told by facts
 
-    def _look_around(self, *, compares: bool) -> Touched:
-        """What else has changed of the desired state: the node's addresses, and what its kernel can do."""
-        touched = Touched()
-        if compares or self._moved.is_set():
-            self._moved.clear()
-            # Where they cannot be read, everything is compared soon, and they are read again for that.
-            touched = self._noted(self._engine.set_node_addresses(self._node_addresses.read()))
-        return _union(touched, self._ask_for_schedulers(again=compares))
+    def _listen(self) -> bool:
+        """Comparisons are due soon of what others have changed; returns whether the node's addresses may be others."""
+        has_moved = False
+        while self._news:
+            news = self._news.popleft()
+            has_moved |= news.has_moved
+            # What is wanted no more we took away ourselves.
+            lost = news.unbound & self._engine.addresses
+            if lost or news.is_link_down:
+                what = listed(sorted(map(str, lost)), MOST_NAMES) or "it is not up"
+                log.info("somebody else changed the service link", what=what)
+                self.alarm(Extent.SERVERS)
+        while self._alarms:
+            alarmed, now = self._alarms.popleft(), self._clock()
+            for schedule, extent in zip(self._schedules, _EXTENTS, strict=True):
+                if extent in alarmed:
+                    schedule.alarm(now)
+        return has_moved
 
-    def _ask_for_schedulers(self, *, again: bool) -> Touched:
-        """The engine knows which of the schedulers that services ask for there are not."""
-        services = map(self._engine.service, self._waiting.services)
-        asked = {each.scheduler for each in services if each is not None and each.scheduler}
-        for name in asked | self._offered.keys():
-            if name not in self._offered or (again and not self._offered[name]):
-                self._offered[name] = self._programming.offers(name)
-        missing = frozenset(name for name, is_there in self._offered.items() if not is_there)
-        return self._noted(self._engine.set_unavailable(missing))
-
-    def _noted(self, touched: Touched) -> Touched:
-        self._note(touched)
-        return touched
-
-    def _note(self, touched: Touched) -> None:
-        """What has changed is to be told, and it is known whose the servers are."""
-        if not touched:
+    def _survey(self) -> None:
+        """Where there was time for it, it is known whether others have changed sets of ours."""
+        now = self._clock()
+        # Where a comparison is due all is read in a moment.
+        if not self._programming.is_certain or self._surveying.wait_seconds(now) or self._schedules.rules.is_due(now):
             return
-        self._waiting = _union(self._waiting, touched)
-        for key in touched.servers - self._engine.servers.keys():
-            self._services.pop(key, None)
-        for name in touched.services & self._engine.served.keys():
-            self._services.update(dict.fromkeys(self._engine.served[name].servers, name))
+        began = time.thread_time()
+        estranged = self._programming.estranged()
+        self._surveying.looked(now, time.thread_time() - began)
+        if estranged:
+            log.info("somebody else changed sets", what=listed(sorted(estranged), MOST_NAMES))
+            self.alarm(Extent.RULES)
+
+    def _ask_for_schedulers(self, *, all_of_them: bool) -> Touched:
+        """The engine knows which of the schedulers that services ask for there are not."""
+        names = self._engine.served if all_of_them else self._waiting.services
+        services = map(self._engine.service, names)
+        asked = {each.scheduler for each in services if each is not None and each.scheduler}
+        known = frozenset() if all_of_them else self._missing
+        self._missing = known | {name for name in asked - known if not self._programming.offers(name)}
+        return self._engine.set_unavailable(self._missing)
 
     # --- to the kernel
 
-    def _change(self, touched: Touched, *, has_facts: bool) -> None:
-        began, refused = self._clock(), dict(self._programming.refused)
+    def _change(self, *, has_facts: bool) -> None:
+        began, refused, touched = self._clock(), dict(self._programming.refused), self._waiting
         done = self._programming.change(touched, began)
         if has_facts:
             self._metrics.event_to_kernel_seconds.observe(self._clock() - self._subscription.taken_since)
@@ -229,6 +253,7 @@ class ServiceProxy:
         self._done(done, began)
         if Extent.RULES in extent:
             self._schedules.rules.succeeded(now)
+            self._surveying.looked(now)
         if self._programming.refused:
             self._failed(self._reasons(), self._schedules[:1])
         elif Extent.SERVERS in extent:
@@ -253,6 +278,10 @@ class ServiceProxy:
             metrics.in_sync.set(1)
             self._health.recover(PART)
         waiting, self._waiting = self._waiting, Touched()
+        for key in waiting.servers - self._engine.servers.keys():
+            self._services.pop(key, None)
+        for name in waiting.services & self._engine.served.keys():
+            self._services.update(dict.fromkeys(self._engine.served[name].servers, name))
         if waiting.health_checks:
             self._health_checks.follow(self._engine.health_checks)
         self._tell(waiting.services | waiting.noticed)
@@ -280,8 +309,3 @@ class ServiceProxy:
         self._health.fail(PART, reason)
         attempt = self._schedules.servers.failures
         log.error("services could not be programmed", reason=reason, attempt=attempt, retry_s=pause)
-
-
-def _union(one: Touched, other: Touched) -> Touched:
-    """What either of them touched."""
-    return Touched(*(getattr(one, each.name) | getattr(other, each.name) for each in fields(Touched)))

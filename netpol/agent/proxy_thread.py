@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from netpol.agent.control_thread import ControlThread
 from netpol.agent.own_writes import WritesOfAll
 from netpol.agent.proxy_kernel import clear_superseded, open_proxy_kernel, read_servers
 from netpol.agent.watching import watching
 from netpol.bus import Bus
+from netpol.dataplane.foreign import ForeignChanges
 from netpol.model.facts import PROXY_KINDS
 from netpol.model.snapshot import ObjectName
 from netpol.schedule import Schedule
 from netpol.settings import AgentSettings, ProxySettings, Variant
+from netpol.telemetry.logs import Log
 from netpol.telemetry.metrics import Metrics
 from proxy.controller import Instruments, Schedules, ServiceProxy
 from proxy.healthcheck import HealthChecks
-from proxy.kernel.node_addresses import AddressChanges
+from proxy.kernel.node_addresses import AddressChanges, LinkNews
 from proxy.model import ServerKey
-from proxy.programming import Programming
+from proxy.ownership import SERVICE_PROXY
+from proxy.programming import Extent, Programming
 from proxy.services.engine import ProxyEngine
 from proxy.traffic import ServiceTraffic
+
+log = Log("agent")
 
 
 class ProxyThread(ControlThread):
@@ -69,11 +75,20 @@ class ProxyThread(ControlThread):
             )
             self._controller = controller
 
-            def move(_: object) -> None:
-                controller.move()
+            def alarm(words: str | None) -> None:
+                log.info("somebody else changed tables", what=words)
+                controller.alarm(Extent.RULES)
                 self.trigger.pull()
 
-            with watching("changes of the node's addresses", AddressChanges, move, self.stopping):
+            def tell(news: LinkNews) -> None:
+                controller.tell(news)
+                self.trigger.pull()
+
+            open_changes = partial(ForeignChanges, self._variant, self._own, SERVICE_PROXY)
+            with (
+                watching("changes by others to services' tables", open_changes, alarm, self.stopping),
+                watching("changes of the node's addresses", AddressChanges, tell, self.stopping),
+            ):
                 controller.run(self.trigger, self.stopping)
 
     def _services(self) -> Mapping[ServerKey, ObjectName]:

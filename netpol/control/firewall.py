@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -152,13 +153,14 @@ class Firewall:
         # Where a comparison is due all is read in a moment.
         if self._surveying.wait_seconds(now) or self._schedule.is_due(now):
             return
+        began = time.thread_time()
         try:
             estranged = self._keeper.estranged()
         except KernelRefusal as refusal:
             self._refused(refusal)
             return
         finally:
-            self._surveying.looked(now, self._clock())
+            self._surveying.looked(self._clock(), time.thread_time() - began)
         if estranged:
             log.info("somebody else changed sets", what=listed(sorted(estranged), MOST_NAMES))
             self.alarm()
@@ -199,7 +201,7 @@ class Firewall:
             self._refused(refusal)
             return
         now = self._clock()
-        self._surveying.looked(now, now)
+        self._surveying.looked(now)
         self._schedule.succeeded(now)
         done, seconds = replace(outcome, flows_cut=cut), self._clock() - began
         if not was_certain:

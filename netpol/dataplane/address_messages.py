@@ -11,7 +11,8 @@ from netpol.model.networks import Address, Family, family_of
 LOOPBACK = 1
 """The kernel gives this number to the loopback of every network namespace."""
 
-_NEW_ADDRESS, _DELETE_ADDRESS, _GET_ADDRESS = 20, 21, 22
+DELETE_ADDRESS = 21
+_NEW_ADDRESS, _GET_ADDRESS = 20, 22
 _ADDRESS, _LOCAL, _LIFETIMES, _FLAGS = 1, 2, 6, 8
 _SCOPE_OF_THE_LINK = 253
 _WITHOUT_DETECTION, _WITHOUT_ROUTE_OF_ITS_PREFIX = 0x02, 0x200
@@ -44,7 +45,7 @@ def remove_address_request(link: int, address: Address) -> Request:
     family = family_of(address)
     # Without the other attribute, the length of an IPv4 prefix is not asked about.
     body = _LINK.pack(link) + attribute(_LOCAL, address.packed)
-    return Request(_DELETE_ADDRESS, body, AF_NUMBERS[family], version=family.bits)
+    return Request(DELETE_ADDRESS, body, AF_NUMBERS[family], version=family.bits)
 
 
 def link_of_address(answer: bytes) -> int:

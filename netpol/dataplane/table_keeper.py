@@ -47,7 +47,10 @@ class TableKeeper:
         return clear_tables(self._tables, _with_something(self._tables))
 
     def _converge(self, family: Family, wanted: RenderedTable) -> int:
-        """How many chains were written; where another writer changed the table meanwhile, it is read again."""
+        """How many chains were written, hooks alone being one.
+
+        Where another writer changed the table meanwhile, it is read again.
+        """
         held = self._tables.read(family)
         attempts_left = ATTEMPTS
         while True:
@@ -62,7 +65,7 @@ class TableKeeper:
                 if not attempts_left or held == before:
                     raise
             else:
-                return len(step.chains)
+                return len(step.chains) or 1
 
 
 def _with_something(tables: Tables) -> list[Family]:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from netpol.dataplane.netlink import CREATE, EXCLUSIVE, NESTED, Request, attribute, attributes, text_attribute, word
 from netpol.model.networks import Address
 
-_NEW_LINK, _DELETE_LINK, _GET_LINK, _SET_LINK = 16, 17, 18, 19
+NEW_LINK, DELETE_LINK = 16, 17
+_GET_LINK, _SET_LINK = 18, 19
 _OF_A_BRIDGE = 7
 """The family of requests about bridges."""
 
@@ -87,17 +88,17 @@ def add_tunnel_request(name: str, local: Address) -> Request:
 
 def set_flags_request(number: int, flags: LinkFlag) -> Request:
     """Set these flags of a link, and leave the others."""
-    return Request(_NEW_LINK, _link_head(number, flags))
+    return Request(NEW_LINK, _link_head(number, flags))
 
 
 def set_alias_request(number: int, alias: str) -> Request:
     """Give a link another alias, "" being none."""
-    return Request(_NEW_LINK, _link_head(number) + attribute(_ALIAS, alias.encode()))
+    return Request(NEW_LINK, _link_head(number) + attribute(_ALIAS, alias.encode()))
 
 
 def remove_link_request(number: int) -> Request:
     """Do without a link."""
-    return Request(_DELETE_LINK, _link_head(number))
+    return Request(DELETE_LINK, _link_head(number))
 
 
 def decode_link(answer: bytes) -> Link:
@@ -131,7 +132,7 @@ def return_packets_request(number: int) -> Request:
 
 def _add_request(name: str, info: bytes, flags: LinkFlag) -> Request:
     body = _link_head(0, flags) + text_attribute(_NAME, name) + attribute(NESTED | _LINK_INFO, info)
-    return Request(_NEW_LINK, body, flags=CREATE | EXCLUSIVE)
+    return Request(NEW_LINK, body, flags=CREATE | EXCLUSIVE)
 
 
 def _link_head(number: int = 0, flags: LinkFlag = _NONE) -> bytes:

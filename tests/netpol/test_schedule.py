@@ -75,13 +75,13 @@ def test_a_survey_is_made_once_in_a_period_and_waits_until_it_is_quiet() -> None
     assert (survey.wait_seconds(100.0), survey.wait_seconds(109.5), survey.wait_seconds(110.0)) == (10.0, 0.5, 0.0)
     survey.heard(109.75)
     assert (survey.wait_seconds(110.0), survey.wait_seconds(110.75)) == (0.75, 0.0)
-    survey.looked(110.75, 110.75)
+    survey.looked(110.75)
     assert survey.wait_seconds(110.75) == 10.0
 
 
 def test_surveys_that_take_long_are_made_less_often() -> None:
     survey = Survey(1.0, now=0.0)
-    survey.looked(began=1.0, now=1.0025)
-    assert survey.wait_seconds(1.0025) == 1.0
-    survey.looked(began=2.0, now=2.5)
-    assert survey.wait_seconds(2.5) == 100.0
+    survey.looked(2.0, spent_seconds=0.005)
+    assert survey.wait_seconds(2.0) == 1.0
+    survey.looked(3.0, spent_seconds=0.5)
+    assert survey.wait_seconds(3.0) == 50.0

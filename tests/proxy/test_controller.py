@@ -17,7 +17,9 @@ from netpol.model.ports import Protocol
 from netpol.model.services import TrafficPolicy
 from netpol.settings import ProxySettings
 from proxy.healthcheck import RETRY_SECONDS
+from proxy.kernel.node_addresses import LinkNews
 from proxy.model import AddDestination, AddServer, HeldDestination, RemoveServer, Scheduling, ServerStep
+from proxy.programming import Extent
 
 WEB = service("shop/web", "10.96.0.10", ports="80:30080/TCP")
 WEB_SLICE = endpoint_slice("shop/web-1", "web", endpoint("10.0.0.1", "n1"), endpoint("10.0.1.2", "n2"))
@@ -252,7 +254,7 @@ def test_rules_are_compared_at_their_own_period_or_at_an_alarm(live: LiveProxy) 
     live.step(RULES_PERIOD_SECONDS)
     assert chain() == rules
     spoil()
-    live.proxy.alarm()
+    live.proxy.alarm(Extent.RULES)
     live.step(after_seconds=1.5)
     assert chain() == rules
 
@@ -324,7 +326,7 @@ def test_where_all_addresses_have_node_ports_a_new_one_has_them_too() -> None:
     live.kernel.node_addresses.addresses = frozenset(addresses("192.0.2.1 203.0.113.5"))
     live.step()
     assert "203.0.113.5:30080/TCP" not in held(live)
-    live.proxy.move()
+    live.proxy.tell(LinkNews(has_moved=True))
     live.step()
     assert held(live)["203.0.113.5:30080/TCP"] == {"10.0.0.1:80": 1}
     live.kernel.node_addresses.addresses = frozenset(addresses("192.0.2.1"))
@@ -375,7 +377,7 @@ def test_load_balancers_are_answered_and_a_port_that_is_taken_fails_nothing_else
 
 
 def test_it_wakes_for_what_drains_and_for_the_next_comparison(live: LiveProxy) -> None:
-    assert live.run(False) == [SERVERS_PERIOD_SECONDS]
+    assert live.run(False, False, False) == [1.0, 1.0, 1.0]
     live.kernel.servers.connect(VIP, TWO, active=1)
     live.put(ONE_LESS)
     assert live.run(False, True) == [1.0, 1.0]

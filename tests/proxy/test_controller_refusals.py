@@ -18,6 +18,7 @@ from netpol.model.networks import Address, Family
 from netpol.model.services import TrafficPolicy
 from netpol.schedule import LONGEST_RETRY_SECONDS
 from proxy.controller import PART
+from proxy.kernel.node_addresses import LinkNews
 from proxy.model import AddDestination, HeldServer, ServerKey, ServerStep
 
 WEB = service("shop/web", "10.96.0.10", ports="80:30080/TCP", external="198.51.100.1")
@@ -237,7 +238,7 @@ def test_what_was_taken_while_the_nodes_addresses_could_not_be_read_is_not_lost(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(live.kernel.node_addresses, "read", refuse)
-        live.proxy.move()
+        live.proxy.tell(LinkNews(has_moved=True))
         live.put(NARROW)
         assert live.metric("netpol_proxy_sync_failures_total") == 1
         assert "198.51.100.2" not in {str(each) for each in live.kernel.link.read() or ()}

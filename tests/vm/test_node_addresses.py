@@ -10,6 +10,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from netpol.model.networks import Address
 from proxy.kernel.links import DummyLink
 from proxy.kernel.node_addresses import AddressChanges, LinkNews, NetlinkAddresses
 from proxy.names import LINK
@@ -120,10 +121,10 @@ def test_what_the_service_link_loses_is_told(changes: AddressChanges) -> None:
     ],
 )
 def test_a_service_link_that_is_not_as_it_should_be_is_told(
-    changes: AddressChanges, link: DummyLink, command: str, lost: set[object]
+    changes: AddressChanges, link: DummyLink, command: str, lost: set[Address]
 ) -> None:
     ip(*command.split())
-    assert changes.wait(10) == LinkNews(unbound=frozenset(each for each in lost), is_link_down=True)
+    assert changes.wait(10) == LinkNews(unbound=frozenset(lost), is_link_down=True)
     link.ensure()
     assert changes.wait(1) == LinkNews()
 

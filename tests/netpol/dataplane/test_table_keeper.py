@@ -50,6 +50,15 @@ def test_what_others_changed_is_mended() -> None:
     assert memory.nat.rules(FOUR, "OUTPUT") == (f"-j {ENTRY}", "-j RETURN")
 
 
+def test_a_hook_that_was_mended_alone_counts() -> None:
+    memory = MemoryKernel()
+    keeper = TableKeeper(memory.nat)
+    keeper.converge({FOUR: ACCEPTING})
+    memory.nat.write(FOUR, ["-D OUTPUT 1"])
+    assert keeper.converge({FOUR: ACCEPTING}) == 1
+    assert memory.nat.rules(FOUR, "OUTPUT") == (f"-j {ENTRY}",)
+
+
 def test_a_family_that_is_not_desired_has_nothing_of_ours() -> None:
     memory = MemoryKernel()
     keeper = TableKeeper(memory.nat)
