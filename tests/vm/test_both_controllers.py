@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_neither_rewrites_what_the_other_wrote(agent: BothControllers) -> None:
     lab = agent.lab
     assert entrances(lab) == [OURS, PROXYS, OURS, PROXYS]
     before, said = written(lab), len(agent.said)
-    time.sleep(3)
+    until_both_have_compared(agent)
     assert written(lab) == before
     assert "somebody else" not in agent.said[said:]
     for tool in TOOLS:
@@ -95,10 +96,18 @@ def test_neither_rewrites_what_the_other_wrote(agent: BothControllers) -> None:
         lab.run(tool, "-I", "INPUT", "-s", "198.18.0.1" if tool == "iptables" else "2001:2::1", "-j", "ACCEPT")
     wait_until(lambda: entrances(lab) == [OURS, PROXYS, "ACCEPT"] * 2, "both are back, in their order")
     mended = written(lab)
-    time.sleep(2.5)
+    until_both_have_compared(agent)
     assert written(lab) == mended
     for tool in TOOLS:
         lab.run(tool, "-D", "INPUT", "3")
+
+
+def until_both_have_compared(agent: BothControllers) -> None:
+    """Either of them has looked at the whole kernel from here on."""
+    for metric in ("netpol_resyncs_total", "kube_router_controller_ipvs_services_sync_time_count"):
+        # A look that was under way may have begun before.
+        enough = agent.metric(metric) + 2
+        agent.until(f"{metric} is {enough}", partial(lambda name, least: agent.metric(name) >= least, metric, enough))
 
 
 def test_a_killed_agent_leaves_nothing_open_and_the_next_one_opens_nothing(agent: BothControllers) -> None:
