@@ -21,6 +21,8 @@ ADDRESSES = _PREFIX + "ADDRESSES"
 """The chain of what comes to an address on the link and to no port that is served there."""
 EMPTY = _PREFIX + "EMPTY"
 """The chain of what comes to a virtual server without endpoints."""
+SWITCHING = _PREFIX + "SWITCHING"
+"""The chain of what comes to a virtual server while its scheduler is switched."""
 KEEP = _PREFIX + "KEEP"
 """The chain of connections whose server keeps the client's address."""
 
@@ -43,6 +45,11 @@ def served_set(family: Family) -> str:
 def empty_set(family: Family) -> str:
     """The name of the set of those that are served by no endpoint, and so refused."""
     return f"{_PREFIX}EMPTY-{family.value}"
+
+
+def switching_set(family: Family) -> str:
+    """The name of the set of those whose scheduler is being switched, and that clients wait for so long."""
+    return f"{_PREFIX}SWITCHING-{family.value}"
 
 
 def addresses_set(family: Family) -> str:
@@ -93,11 +100,12 @@ def is_neighbours(name: str) -> bool:
     return name.startswith(NETPOL) and not is_ours(name)
 
 
-_CHAINS = (*map(hook_chain, Hook), ADDRESSES, EMPTY, KEEP)
+_CHAINS = (*map(hook_chain, Hook), ADDRESSES, EMPTY, SWITCHING, KEEP)
 _SETS = (
     owned_set,
     served_set,
     empty_set,
+    switching_set,
     addresses_set,
     restricted_set,
     sources_set,

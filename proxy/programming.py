@@ -28,7 +28,7 @@ from proxy.kernel.protocols import Bridges, ServiceLink, Sysctls, Tunnels, Virtu
 from proxy.model import ServerAddress, ServerDestination, ServerKey, ServerMark
 from proxy.outcome import Outcome
 from proxy.ownership import recorded_servers
-from proxy.planning.staging import bound, held_back, meanwhile, spared
+from proxy.planning.staging import bound, held_back, meanwhile, spared, waiting
 from proxy.planning.stale_flows import StaleFlows
 from proxy.services.desired import Touched
 from proxy.services.engine import ProxyEngine
@@ -202,8 +202,10 @@ class Programming:
         conflicts = self._servers.conflicts
         plan = self._servers.plan(part.servers, part.ended)
         part = self._with_disputed(part, conflicts ^ self._servers.conflicts)
-        wanted = spared(self._wanted_sets(part), self._servers.conflicts)
+        switching = waiting(plan.switched)
+        wanted = spared(self._wanted_sets(replace(part, sets=part.sets | switching.keys())), self._servers.conflicts)
         first = meanwhile(wanted.values(), self._rules.sets)
+        first |= {name: replace(first[name], members=members) for name, members in switching.items()}
 
         rules = write(first)
         chains = self._rules.write_tables(part.tables)

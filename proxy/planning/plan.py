@@ -53,6 +53,7 @@ class Plan:
     the connections they have once the steps are done. `stale` are those that conntrack goes on translating
     datagrams to, or, where the destination is the server's own address, does not translate at all. `older` are the
     own addresses of servers that are not there yet: what conntrack knows of connections to them is older than these.
+    `switched` have a scheduler, and get another.
     """
 
     steps: tuple[ServerStep, ...] = ()
@@ -60,6 +61,7 @@ class Plan:
     draining: frozenset[ServerDestination] = frozenset()
     stale: frozenset[ServerDestination] = frozenset()
     older: frozenset[ServerDestination] = frozenset()
+    switched: frozenset[ServerKey] = frozenset()
 
 
 def plan(
@@ -93,6 +95,7 @@ def plan(
         frozenset(chain.from_iterable(each.draining() for each in differences)),
         frozenset(chain(*(each.stale() for each in differences), *map(_datagrams_to, gone))),
         frozenset(chain.from_iterable(each.older() for each in differences)),
+        frozenset(each.wanted.key for each in differences if each.switches()),
     )
 
 
@@ -159,6 +162,10 @@ class _Difference:
             if not found.is_draining:
                 yield EditDestination(key, each, DRAINING_WEIGHT, found.forwarding or Forwarding.MASQUERADE)
         yield from (RemoveDestination(key, each) for each in self.removed)
+
+    def switches(self) -> bool:
+        """True where the server has another scheduler than it should; its flags change without a gap."""
+        return self.held is not None and self.held.scheduling.scheduler != self.wanted.scheduling.scheduler
 
     def draining(self) -> Iterator[ServerDestination]:
         return (ServerDestination(self.wanted.key, each) for each in self.drained)

@@ -48,6 +48,19 @@ def meanwhile(desired: Iterable[IpSet], held: Mapping[str, IpSet]) -> dict[str, 
     return {each.name: _between(each, held.get(each.name)) for each in desired}
 
 
+def waiting(switched: Iterable[ServerKey]) -> dict[str, frozenset[Member]]:
+    """What the sets of servers that clients wait for hold while these are switched, where that is anything.
+
+    Who sends datagrams does not ask again, and is better off where most get through.
+    """
+    found: dict[str, set[Member]] = {}
+    for key in switched:
+        if isinstance(key, ServerAddress) and key.protocol is not Protocol.UDP:
+            member = AddressPort(key.address.packed, key.protocol, key.port)
+            found.setdefault(names.switching_set(key.family), set()).add(member)
+    return {name: frozenset(members) for name, members in found.items()}
+
+
 def spared(sets: Mapping[str, IpSet], conflicts: Collection[ServerKey]) -> dict[str, IpSet]:
     """The sets without what they say of servers that are left to others, and without their addresses."""
     others = _asked_for(conflicts)

@@ -128,6 +128,7 @@ class Desired:
         self._tunnels: _Things[tuple[Address, Address]] = _Things()
         self._sets = {name: each for family in self._families for name, each in empty_sets(family).items()}
         self._members: dict[str, _Things[Member]] = {name: _Things() for name in self._sets}
+        self._touched_sets: set[str] = set()
         self._health_checks: dict[ObjectName, HealthCheck] = {}
         self._notices: dict[ObjectName, tuple[Notice, ...]] = {}
         self._tables = {name: self._table(name) for name in TableName}
@@ -194,7 +195,7 @@ class Desired:
         self._keeping.put(before.keeping, after.keeping)
         self._tunnels.put(_pairs(before.tunnels), _pairs(after.tunnels))
         for each in before.members.keys() | after.members.keys():
-            self._members[each].put(before.members.get(each, frozenset()), after.members.get(each, frozenset()))
+            self._put_members(each, before.members.get(each, frozenset()), after.members.get(each, frozenset()))
 
     def put_pod_ranges(self, ranges: Iterable[Network]) -> None:
         """The pods of this node have their addresses from these, by the Node object."""
@@ -212,7 +213,7 @@ class Desired:
             services=frozenset(name for name, before in former.items() if before != now[name]),
             servers=frozenset(servers),
             addresses=self._addresses.changed(),
-            sets=frozenset(name for name, members in self._members.items() if self._refill(name, members)),
+            sets=self._changed_sets(),
             tables=self._changed_tables(),
             health_checks=any(before.health_check != now[name].health_check for name, before in former.items()),
             tunnels=bool(self._tunnels.changed()),
@@ -225,14 +226,19 @@ class Desired:
             if isinstance(key, ServerAddress):
                 pair = former, self._servers.now.get(key)
                 before, after = (() if each is None else (owned(each, key),) for each in pair)
-                self._members[owned_set(key.family)].put(before, after)
+                self._put_members(owned_set(key.family), before, after)
 
-    def _refill(self, name: str, members: _Things[Member]) -> bool:
-        """True where the set's members are not what they were."""
-        if not members.changed():
-            return False
-        self._sets[name] = replace(self._sets[name], members=frozenset(members.now))
-        return True
+    def _put_members(self, name: str, before: Collection[Member], after: Collection[Member]) -> None:
+        self._members[name].put(before, after)
+        self._touched_sets.add(name)
+
+    def _changed_sets(self) -> frozenset[str]:
+        """The sets whose members are not what they were; they are filled anew."""
+        changed = frozenset(name for name in self._touched_sets if self._members[name].changed())
+        self._touched_sets.clear()
+        for name in changed:
+            self._sets[name] = replace(self._sets[name], members=frozenset(self._members[name].now))
+        return changed
 
     def _changed_tables(self) -> frozenset[TableName]:
         """The tables that are not what they were, of whichever family; the filter table never changes."""

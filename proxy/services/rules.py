@@ -99,6 +99,7 @@ def empty_sets(family: Family) -> dict[str, IpSet]:
         IpSet(names.owned_set(family), ports, family, meaning="virtual servers of ours", has_comments=True),
         IpSet(names.served_set(family), ports, family, meaning="what the proxy serves"),
         IpSet(names.empty_set(family), ports, family, meaning="servers without endpoints"),
+        IpSet(names.switching_set(family), ports, family, meaning="servers whose scheduler is being switched"),
         IpSet(services_set(family), ports, family, meaning="what the proxy serves, and always sends on"),
         IpSet(names.addresses_set(family), SetType.ADDRESSES, family, meaning="addresses of services on the link"),
         IpSet(names.restricted_set(family), ports, family, meaning="servers that only some may use"),
@@ -121,19 +122,27 @@ def filter_table(family: Family, settings: ProxySettings) -> Table:
     their source. A server without endpoints would refuse by itself, but by ICMP alone, of which the kernel sends one
     client only so many a second: so it is done before, to what opens a connection. Those that an endpoint still has
     while it drains go on; conntrack cannot tell them, for where endpoints answer directly it sees one way only.
+    While a scheduler is switched, a kernel with several processors has none for some milliseconds and would refuse
+    who connects; who gets no answer asks again.
     """
     let_in = Action.ACCEPT if settings.permit_all else Action.RETURN
+    switching = InSet(names.switching_set(family), _SERVER)
     restricted = InSet(names.restricted_set(family), _SERVER)
     stranger = InSet(names.sources_set(family), _SERVER_AND_CLIENT, negated=True)
     ping = OfProtocol(Protocol.ICMP), EchoRequest()
     own, input_chain = names.addresses_set(family), names.hook_chain(Hook.INPUT)
-    tcp, sctp = OfProtocol(Protocol.TCP), OfProtocol(Protocol.SCTP)
+    tcp = OfProtocol(Protocol.TCP)
+    opens_nothing = (
+        Rule((tcp, NotSyn()), Action.RETURN, "opens nothing"),
+        Rule((OfProtocol(Protocol.SCTP), NotInit()), Action.RETURN, "opens nothing"),
+    )
     return Table(
         {Hook.INPUT: Rule((), Jump(input_chain), "netpol: services of this node")},
         {
             input_chain: (
                 Rule((restricted, stranger), Action.DROP, "no source range of the service has the client"),
                 Rule((InSet(names.empty_set(family), _SERVER),), Jump(names.EMPTY), "to a service without endpoints"),
+                Rule((switching,), Jump(names.SWITCHING), "to a service that is switched"),
                 Rule((InSet(names.served_set(family), _SERVER),), let_in, "judged on its way to the endpoint"),
                 Rule((InSet(own, (Side.DESTINATION,)),), Goto(names.ADDRESSES), "to a service's address"),
             ),
@@ -145,11 +154,11 @@ def filter_table(family: Family, settings: ProxySettings) -> Table:
                 Rule((), Reject.UNREACHABLE, "no service has this port"),
             ),
             names.EMPTY: (
-                Rule((tcp, NotSyn()), Action.RETURN, "opens nothing"),
-                Rule((sctp, NotInit()), Action.RETURN, "opens nothing"),
+                *opens_nothing,
                 Rule((tcp,), Reject.RESET, "the service has no endpoints"),
                 Rule((), Reject.UNREACHABLE, "the service has no endpoints"),
             ),
+            names.SWITCHING: (*opens_nothing, Rule((), Action.DROP, "asks again, when there is a scheduler")),
         },
     )
 

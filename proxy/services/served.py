@@ -18,6 +18,7 @@ from proxy import names
 from proxy.claims.claims import Granted
 from proxy.model import (
     DEFAULT_SCHEDULER,
+    Destination,
     Forwarding,
     Origin,
     Scheduling,
@@ -129,6 +130,8 @@ class _Draft:
     def __init__(self, service: Service, groups: Sequence[EndpointGroup], node: ThisNode, answers: Return) -> None:
         self._service, self._groups, self._node, self._return = service, groups, node, answers
         self._choices: dict[tuple[ServicePort, Family, TrafficPolicy], ChosenEndpoints] = {}
+        self._handed_up: dict[frozenset[Destination], bool] = {}
+        """Asked once for all servers with the same endpoints: to hash an address takes longer than all else."""
         self._scheduling = _scheduling(service, node.unavailable)
         self._may_reach_itself = service.hairpin or node.settings.hairpin
         self._servers: dict[ServerKey, VirtualServer] = {}
@@ -179,7 +182,7 @@ class _Draft:
         family = key.family
         self._server(key, port, origin, choice, Forwarding.MASQUERADE)
         self._member(names.served_set(family), port_of(key))
-        if not any(each.address in self._node.own for each in choice.destinations):
+        if not self._is_handed_up(choice):
             self._member(services_set(family), port_of(key))
         if origin is not Origin.NODE_PORT:
             self._addresses.add(key.address)
@@ -191,6 +194,13 @@ class _Draft:
             self._keeping.add(key)
             for each in choice.local:
                 self._member(names.local_set(family), endpoint_of(each, key.protocol))
+
+    def _is_handed_up(self, choice: ChosenEndpoints) -> bool:
+        """True where a listener of the node itself is among the endpoints."""
+        where = choice.destinations
+        if where not in self._handed_up:
+            self._handed_up[where] = any(each.address in self._node.own for each in where)
+        return self._handed_up[where]
 
     def _answer_directly(self, key: ServerAddress, port: ServicePort, origin: Origin, choice: ChosenEndpoints) -> None:
         """The address is not the node's own, for then the kernel would drop what endpoints here answer."""

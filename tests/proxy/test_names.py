@@ -9,11 +9,12 @@ from netpol.compiler.ruleset import Hook
 from netpol.model.networks import Family
 from proxy import names
 
-CHAINS = (*map(names.hook_chain, Hook), names.ADDRESSES, names.EMPTY, names.KEEP)
+CHAINS = (*map(names.hook_chain, Hook), names.ADDRESSES, names.EMPTY, names.SWITCHING, names.KEEP)
 SETS = (
     names.owned_set,
     names.served_set,
     names.empty_set,
+    names.switching_set,
     names.addresses_set,
     names.restricted_set,
     names.sources_set,

@@ -227,6 +227,19 @@ def test_the_first_endpoint_is_there_before_clients_are_refused_no_more() -> Non
     ]
 
 
+def test_clients_wait_while_a_scheduler_is_switched() -> None:
+    live = LiveProxy().started(WEB, WEB_SLICE)
+    before = live.operations
+    live.put(replace(WEB, scheduler="lc"))
+    done = live.since(before)
+    assert sorted(done[:2]) == [
+        "add 10.96.0.10,tcp:80 to NETPOL-SERVICE-SWITCHING-4",
+        "add 192.0.2.1,tcp:30080 to NETPOL-SERVICE-SWITCHING-4",
+    ]
+    assert [each.split()[0] for each in done[2:]] == ["edit", "edit", "remove", "remove"]
+    assert not live.kernel.seen.sets.read()["NETPOL-SERVICE-SWITCHING-4"].members
+
+
 def test_a_service_without_endpoints_refuses_before_it_is_there_and_until_it_is_gone() -> None:
     live = LiveProxy().started()
     before = live.operations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from builders import address
@@ -81,7 +82,13 @@ def test_a_new_server_gets_its_destinations_right_after_it_is_made() -> None:
 
 
 def test_another_scheduling_is_one_message() -> None:
-    assert planned([server(VIP, ONE, scheduling=LC)], [held(VIP, ONE)]).steps == (EditServer(VIP, LC),)
+    found = planned([server(VIP, ONE, scheduling=LC)], [held(VIP, ONE)])
+    assert found == Plan((EditServer(VIP, LC),), switched=frozenset({VIP}))
+
+
+def test_who_stays_how_long_changes_without_a_switch() -> None:
+    longer = replace(RR, persistence_seconds=60)
+    assert planned([server(VIP, ONE, scheduling=longer)], [held(VIP, ONE)]) == Plan((EditServer(VIP, longer),))
 
 
 def test_an_endpoint_that_comes_is_one_message() -> None:

@@ -13,7 +13,8 @@ from netpol.compiler.ruleset import AddressPort, AddressPortNetwork, IpSet, Memb
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 from proxy import names
-from proxy.planning.staging import bound, held_back, meanwhile, spared
+from proxy.model import ServerMark
+from proxy.planning.staging import bound, held_back, meanwhile, spared, waiting
 from proxy.services.rules import empty_sets
 
 SETS = empty_sets(Family.IPV4)
@@ -54,6 +55,15 @@ def test_what_lets_in_has_neither() -> None:
 def test_what_is_not_there_yet_lets_nobody_in() -> None:
     assert meanwhile([filled(SERVICES, member(COMES))], {})[SERVICES].members == frozenset()
     assert meanwhile([filled(OWNED, member(COMES))], {})[OWNED].members == {member(COMES)}
+
+
+def test_who_opens_a_connection_waits_while_its_scheduler_is_switched() -> None:
+    keys = [server(each) for each in ("10.96.0.1:80/TCP", "10.96.0.1:53/UDP", "[fd00:96::1]:80/TCP")]
+    assert waiting([*keys, ServerMark(Family.IPV4, 0x4E000001)]) == {
+        "NETPOL-SERVICE-SWITCHING-4": {member("10.96.0.1:80")},
+        "NETPOL-SERVICE-SWITCHING-6": {AddressPort(ip_address("fd00:96::1").packed, Protocol.TCP, 80)},
+    }
+    assert waiting(keys[1:2]) == {}
 
 
 def test_a_record_with_another_comment_is_the_same_record() -> None:

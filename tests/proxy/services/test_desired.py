@@ -48,7 +48,7 @@ def records(desired: Desired) -> frozenset[Member]:
 
 def test_at_first_there_are_empty_sets_and_the_tables_of_no_service() -> None:
     desired = Desired(tuple(Family), ProxySettings())
-    assert len(desired.sets) == 18
+    assert len(desired.sets) == 20
     assert not any(each.members for each in desired.sets.values())
     assert {name: set(tables) for name, tables in desired.tables.items()} == {
         TableName.FILTER: set(Family),

@@ -118,6 +118,7 @@ def test_every_set_is_there_and_empty(family: Family) -> None:
         f"NETPOL-SERVICE-OWNED-{family.value}": SetType.ADDRESS_PORTS,
         f"NETPOL-SERVICE-SERVED-{family.value}": SetType.ADDRESS_PORTS,
         f"NETPOL-SERVICE-EMPTY-{family.value}": SetType.ADDRESS_PORTS,
+        f"NETPOL-SERVICE-SWITCHING-{family.value}": SetType.ADDRESS_PORTS,
         f"NETPOL-SERVICES-{family.value}": SetType.ADDRESS_PORTS,
         f"NETPOL-SERVICE-ADDRESSES-{family.value}": SetType.ADDRESSES,
         f"NETPOL-SERVICE-RESTRICTED-{family.value}": SetType.ADDRESS_PORTS,
@@ -145,6 +146,7 @@ def test_who_may_not_use_a_server_is_dropped_before_anything_is_let_in() -> None
             Action.DROP,
         ),
         ((InSet("NETPOL-SERVICE-EMPTY-4", server),), Jump("NETPOL-SERVICE-EMPTY")),
+        ((InSet("NETPOL-SERVICE-SWITCHING-4", server),), Jump("NETPOL-SERVICE-SWITCHING")),
         ((InSet("NETPOL-SERVICE-SERVED-4", server),), Action.ACCEPT),
         ((InSet("NETPOL-SERVICE-ADDRESSES-4", (DESTINATION,)),), Goto("NETPOL-SERVICE-ADDRESSES")),
     ]
@@ -158,6 +160,14 @@ def test_what_no_service_serves_at_its_address_is_refused_at_once() -> None:
         ((OfProtocol(Protocol.ICMP),), Action.RETURN),
         ((OfProtocol(Protocol.TCP),), Reject.RESET),
         ((), Reject.UNREACHABLE),
+    ]
+
+
+def test_what_opens_a_connection_waits_while_a_scheduler_is_switched() -> None:
+    assert essence(filter_table(Family.IPV6, SETTINGS).chains["NETPOL-SERVICE-SWITCHING"]) == [
+        ((OfProtocol(Protocol.TCP), NotSyn()), Action.RETURN),
+        ((OfProtocol(Protocol.SCTP), NotInit()), Action.RETURN),
+        ((), Action.DROP),
     ]
 
 
@@ -178,6 +188,7 @@ def test_whoever_does_not_permit_all_decides_by_rules_of_their_own() -> None:
     assert [rule.target for rule in table.chains["NETPOL-SERVICE-INPUT"]] == [
         Action.DROP,
         Jump("NETPOL-SERVICE-EMPTY"),
+        Jump("NETPOL-SERVICE-SWITCHING"),
         Action.RETURN,
         Goto("NETPOL-SERVICE-ADDRESSES"),
     ]
