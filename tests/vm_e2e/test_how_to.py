@@ -14,7 +14,7 @@ from testbed.callers import Caller, Callers
 from testbed.cluster_fixtures import fresh_namespace
 from testbed.kube_router import CNI, CNI_FILE, rolled_out
 from testbed.live_cluster import LiveCluster
-from testbed.node_files import NODE_V4, OUTSIDE_V4
+from testbed.node_files import NODE, NODE_V4, OUTSIDE_V4
 from testbed.workloads import PORT, LiveNamespace, deployment
 from vm.servers import Reply
 from waiting import wait_until
@@ -31,6 +31,9 @@ ARGUMENTS = [
 NAME = "go-cloudmsg"
 EXTERNAL = "203.0.113.20"
 REPLICAS = 3
+TENANT, TENANT_EXTERNAL = "tenant", "203.0.113.30"
+DELETED_SECONDS = 180
+"""How long what is in a namespace may take to be deleted with it; the cluster goes through all kinds of objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +54,20 @@ class Shop:
     def doors(self) -> list[tuple[Caller, str, int]]:
         """Each caller with an address and a port that it may ask at."""
         node, outside = self.callers.node(), self.callers.outside()
-        ways = [(self.cluster_ip, 80), (NODE_V4, self.node_port), (EXTERNAL, 80)]
-        return [(caller, *way) for caller in (self.client, node, outside) for way in ways]
+        return [(caller, *way) for caller in (self.client, node, outside) for way in self.ways]
+
+    @property
+    def ways(self) -> list[tuple[str, int]]:
+        """Each address of the service, with its port there."""
+        return [(self.cluster_ip, 80), (NODE_V4, self.node_port), (EXTERNAL, 80)]
 
     def schedule(self, scheduler: str) -> None:
         """As the how-to has it; every virtual server of the service is scheduled so."""
         wanted = {"metadata": {"annotations": {"kube-router.io/service.scheduler": scheduler}}}
         self.namespace.kubectl("patch", "svc", NAME, "-p", json.dumps(wanted))
-        wait_until(lambda: set(self.schedulers()) == {scheduler}, f"{scheduler} everywhere")
+        # A command in the agent's pod would take seconds to start.
+        wanted_of_each = {f"-A -t {at}:{port} -s {scheduler}" for at, port in self.ways}
+        wait_until(lambda: wanted_of_each <= virtual_servers(self.namespace.cluster), f"{scheduler} everywhere")
 
     def schedulers(self, service: str = NAME) -> list[str]:
         """Those of a service's virtual servers, as `netpol services` says."""
@@ -84,7 +93,8 @@ def _shop(live_cluster: LiveCluster, own_image: str) -> Iterator[Shop]:
         spec = json.loads(namespace.kubectl("get", "svc", NAME, "-o", "json"))["spec"]
         callers = Callers(live_cluster, stack)
         shop = Shop(namespace, spec["clusterIP"], spec["ports"][0]["nodePort"], callers, callers.pod(client))
-        wait_until(lambda: shop.client.answering(shop.cluster_ip, times=REPLICAS) == _each(shop, 1), "three endpoints")
+        everybody = _each(shop.web, 1)
+        wait_until(lambda: shop.client.answering(shop.cluster_ip, times=REPLICAS) == everybody, "three endpoints")
         yield shop
 
 
@@ -98,17 +108,22 @@ def _service() -> dict[str, object]:
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME}, "spec": spec}
 
 
-def _is_even(shop: Shop, caller: Caller, address: str, port: int) -> bool:
+def virtual_servers(cluster: LiveCluster) -> set[str]:
+    """A line for each virtual server of the node and for each endpoint, as ipvsadm has them."""
+    return set(cluster.run("ipvsadm", "--save", "--numeric").splitlines())
+
+
+def _is_even(web: list[str], caller: Caller, address: str, port: int) -> bool:
     """On a busy machine a pod may fail its readiness probe, and miss a turn until the next."""
-    return caller.answering(address, port, times=2 * REPLICAS) == _each(shop, 2)
+    return caller.answering(address, port, times=2 * REPLICAS) == _each(web, 2)
 
 
 def _is_refused(caller: Caller, address: str) -> bool:
     return caller.ask(address, seconds=1) is Outcome.REFUSED
 
 
-def _each(shop: Shop, times: int) -> Counter[str]:
-    return Counter(dict.fromkeys(shop.web, times))
+def _each(web: list[str], times: int) -> Counter[str]:
+    return Counter(dict.fromkeys(web, times))
 
 
 def test_a_service_starts_with_round_robin(shop: Shop) -> None:
@@ -121,8 +136,9 @@ def test_a_service_starts_with_round_robin(shop: Shop) -> None:
 
 def test_round_robin_is_even_wherever_it_is_asked(shop: Shop) -> None:
     shop.schedule("rr")
+    web = shop.web
     for caller, address, port in shop.doors():
-        wait_until(partial(_is_even, shop, caller, address, port), f"{caller.namespace.name} at {address}:{port}")
+        wait_until(partial(_is_even, web, caller, address, port), f"{caller.namespace.name} at {address}:{port}")
 
 
 def test_whoever_asks_is_masqueraded(shop: Shop) -> None:
@@ -140,7 +156,7 @@ def test_least_connections_fill_up_who_has_least(shop: Shop) -> None:
             busy = [held.enter_context(caller.hold(address, port)) for _ in range(2 * REPLICAS)]
             answered = [each.ask() for each in busy]
             names = [reply.name for reply in answered if isinstance(reply, Reply)]
-            assert Counter(names) == _each(shop, 2)
+            assert Counter(names) == _each(web, 2)
             for each, name in zip(busy, names, strict=True):
                 if name == web[0]:
                     each.close()
@@ -183,6 +199,64 @@ def test_a_service_without_endpoints_is_refused_at_once_and_comes_back(shop: Sho
     kubectl("scale", f"deployment/{NAME}", f"--replicas={REPLICAS}")
     names = {pod.name for pod in shop.namespace.pods_of(NAME)}
     wait_until(lambda: set(shop.client.answering(shop.cluster_ip, times=REPLICAS)) == names, "all of them")
+
+
+def test_a_deleted_namespace_takes_its_services_with_it_and_leaves_others(shop: Shop) -> None:
+    cluster, theirs = shop.namespace.cluster, "-A -t 198.18.0.1:80 -s wlc"
+    cluster.run("ipvsadm", *theirs.split())
+    shop.schedule("rr")
+    others = {theirs, *(f"-A -t {at}:{port} -s rr" for at, port in shop.ways)}
+    with fresh_namespace(cluster) as deleted:
+        deleted.apply(*_tenant(shop))
+        spec = json.loads(deleted.kubectl("get", "svc", TENANT, "-o", "json"))["spec"]
+        ways = [(spec["clusterIP"], 80), (NODE_V4, spec["ports"][0]["nodePort"]), (TENANT_EXTERNAL, 80)]
+        for at, port in ways:
+            wait_until(partial(_is_answered, shop.client, at, port), f"the tenant is served at {at}")
+            assert _held(cluster, at, port) == {"virtual server", "address", "member"}
+    for at, port in ways:
+        # A node port is at the node's own address, which stays.
+        left = {"address"} if at == NODE_V4 else set[str]()
+        wait_until(partial(_holds, cluster, at, port, left), f"the tenant has nothing at {at}", DELETED_SECONDS)
+    assert others <= virtual_servers(cluster)
+    for caller, at, port in shop.doors()[::4]:
+        assert sum(caller.answering(at, port, times=REPLICAS).values()) == REPLICAS
+    cluster.run("ipvsadm", *theirs.replace("-A", "-D").split()[:3])
+
+
+def _tenant(shop: Shop) -> list[dict[str, object]]:
+    """A service of another namespace, in front of a pod that the shop has too."""
+    (address, *_), port = shop.namespace.pods_of(NAME)[0].addresses, {"port": 80, "targetPort": PORT}
+    spec = {"type": "NodePort", "externalIPs": [TENANT_EXTERNAL], "ports": [port]}
+    behind = {"addresses": [address], "conditions": {"ready": True}, "nodeName": NODE}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": TENANT}, "spec": spec},
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": TENANT, "labels": {"kubernetes.io/service-name": TENANT}},
+            "addressType": "IPv4",
+            "endpoints": [behind],
+            "ports": [{"port": PORT, "protocol": "TCP"}],
+        },
+    ]
+
+
+def _is_answered(caller: Caller, at: str, port: int) -> bool:
+    return isinstance(caller.ask(at, port, seconds=1), Reply)
+
+
+def _held(cluster: LiveCluster, at: str, port: int) -> set[str]:
+    """In what of the node's kernel the address of a service is, or its port there."""
+    found = {
+        "virtual server": any(f" {at}:{port} " in f"{line} " for line in virtual_servers(cluster)),
+        "address": f" {at}/" in cluster.run("ip", "-o", "-4", "addr"),
+        "member": f" {at},tcp:{port} " in cluster.run("ipset", "save").replace("\n", " \n"),
+    }
+    return {each for each, is_held in found.items() if is_held}
+
+
+def _holds(cluster: LiveCluster, at: str, port: int, kinds: set[str]) -> bool:
+    return _held(cluster, at, port) == kinds
 
 
 def test_the_mounted_configuration_is_left_as_it_is(shop: Shop) -> None:
