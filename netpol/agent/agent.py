@@ -11,7 +11,6 @@ from netpol.agent import settling
 from netpol.agent.crew import Crew
 from netpol.agent.sources import open_source
 from netpol.bus import Bus
-from netpol.control.firewall import Instruments
 from netpol.dataplane.bridges import unseen
 from netpol.dataplane.tool import TIMEOUT_SECONDS
 from netpol.dataplane.variant import detect
@@ -50,7 +49,7 @@ def run_agent(settings: AgentSettings) -> int:
     with ExitStack() as stack:
         stack.callback(_serve(settings, metrics, health).stop)
         source, notices = open_source(settings, kinds_of(settings), bus, metrics, health, stack)
-        crew = Crew(settings, variant, bus, Instruments(metrics, health, time.monotonic), notices, stack)
+        crew = Crew(settings, variant, bus, metrics, health, notices, stack)
         stack.callback(source.stop)
         _require_node(settings, source.start())
         crew.start()

@@ -7,20 +7,15 @@ from contextlib import ExitStack
 
 from netpol.agent.clearing import Owners, clear_all
 from netpol.agent.control_thread import ControlThread
-from netpol.agent.firewall_thread import FirewallThread
 from netpol.agent.own_writes import WritesOfAll
 from netpol.agent.proxy_thread import ProxyThread
-from netpol.agent.rounds import LateLists, PolicyReview, Round
+from netpol.agent.rounds import LateLists, Round
 from netpol.agent.settling import Settling
-from netpol.audit.clock import wall_clock
-from netpol.audit.recording import recording
 from netpol.bus import Bus
-from netpol.control import firewall
-from netpol.control.firewall import Instruments
-from netpol.control.pending import PendingFacts
 from netpol.dataplane.variant import variants_present
 from netpol.errors import NetpolError
 from netpol.settings import AgentSettings, ProxySettings, Variant
+from netpol.telemetry.health import Health
 from netpol.telemetry.logs import Log
 from netpol.telemetry.metrics import Metrics
 from netpol.telemetry.notices import NoticeBoard
@@ -38,23 +33,26 @@ class Crew:
         settings: AgentSettings,
         variant: Variant,
         bus: Bus,
-        instruments: Instruments,
+        metrics: Metrics,
+        health: Health,
         notices: NoticeBoard,
         stack: ExitStack,
     ) -> None:
         """What they need beside, `stack` ends."""
         self._settings = settings
+        self._variant, self._bus = variant, bus
+        self._metrics, self._health, self._notices = metrics, health, notices
         self._settling = Settling(settings.firewall + (settings.proxy is not None))
         self._own = WritesOfAll()
         self._threads: list[ControlThread] = []
         self._owners = Owners(0)
         self._rounds: list[Round] = []
         if settings.firewall:
-            self._add_firewall(variant, bus, instruments, notices, stack)
+            self._add_firewall(stack)
         else:
-            _hide_firewall(instruments.metrics)
+            _hide_firewall(metrics)
         if settings.proxy is not None:
-            self._add_proxy(settings.proxy, variant, bus, instruments, notices)
+            self._add_proxy(settings.proxy)
         late_at = time.monotonic() + settings.cache_sync_timeout_seconds
         self._rounds.append(LateLists([thread.subscription for thread in self._threads], late_at))
 
@@ -92,27 +90,32 @@ class Crew:
             if thread.error is not None:
                 raise NetpolError(f"the {thread.name} thread ended: {thread.error!r}") from thread.error
 
-    def _add_firewall(
-        self, variant: Variant, bus: Bus, instruments: Instruments, notices: NoticeBoard, stack: ExitStack
-    ) -> None:
-        node = self._settings.node
-        instruments.health.expect_programmed(firewall.PART)
-        recorder = stack.enter_context(recording(node, self._settings.audit, instruments.metrics))
-        pending = PendingFacts(recorder.follow, wall_clock)
-        self._owners |= Owners.FIREWALL
-        thread = FirewallThread(self._settings, variant, bus, instruments, pending, self._own, self._settling.one)
-        self._threads.append(thread)
-        self._rounds.append(PolicyReview(node, thread.subscription, thread.engine.snapshot, notices))
+    def _add_firewall(self, stack: ExitStack) -> None:
+        from netpol.agent.enforcement import open_enforcement  # noqa: PLC0415  a proxy alone does without, see there
 
-    def _add_proxy(
-        self, proxy: ProxySettings, variant: Variant, bus: Bus, instruments: Instruments, notices: NoticeBoard
-    ) -> None:
-        metrics, health = instruments.metrics, instruments.health
-        health.expect_programmed(controller.PART)
-        own = controller.Instruments(ProxyMetrics(metrics.registry), health, notices, instruments.clock)
-        settled = self._settling.one
+        self._owners |= Owners.FIREWALL
+        thread, review = open_enforcement(
+            self._settings,
+            self._variant,
+            self._bus,
+            self._metrics,
+            self._health,
+            self._notices,
+            self._own,
+            self._settling.one,
+            stack,
+        )
+        self._threads.append(thread)
+        self._rounds.append(review)
+
+    def _add_proxy(self, proxy: ProxySettings) -> None:
+        self._health.expect_programmed(controller.PART)
+        own = controller.Instruments(ProxyMetrics(self._metrics.registry), self._health, self._notices, time.monotonic)
         self._owners |= Owners.SERVICE_PROXY
-        self._threads.append(ProxyThread(self._settings, proxy, variant, bus, metrics, own, self._own, settled))
+        thread = ProxyThread(
+            self._settings, proxy, self._variant, self._bus, self._metrics, own, self._own, self._settling.one
+        )
+        self._threads.append(thread)
 
 
 def _hide_firewall(metrics: Metrics) -> None:

@@ -15,7 +15,6 @@ from netpol.bus import Bus
 from netpol.model.facts import Kind
 from netpol.model.snapshot import Snapshot
 from netpol.settings import AgentSettings, ApiSource, DirectorySource
-from netpol.source.directory import DirectoryWatcher
 from netpol.source.kube.anchor import Anchor
 from netpol.source.kube.cluster import ClusterSource
 from netpol.source.kube.connection import connect
@@ -43,6 +42,9 @@ def open_source(
     """What follows these kinds, not started yet, and the board of notices; `stack` ends what tells of them."""
     match settings.source:
         case DirectorySource(path):
+            # It reads YAML, of which nothing comes from an API server.
+            from netpol.source.directory import DirectoryWatcher  # noqa: PLC0415  its cost, see above
+
             notices = NoticeBoard(metrics)
             return DirectoryWatcher(path, settings.policies, bus, notices, metrics, health, kinds=kinds), notices
         case ApiSource() as api:

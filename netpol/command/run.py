@@ -16,8 +16,6 @@ from netpol.command.kube_router import add_flags_without_effect, without_effect
 from netpol.command.node_arguments import add_node_arguments, load_for_node
 from netpol.command.source_arguments import add_source_arguments
 from netpol.command.switches import Switch, add_switch
-from netpol.compiler.compile import compile_ruleset
-from netpol.control.programming import Programming, program
 from netpol.dataplane.bridges import unseen
 from netpol.dataplane.opening import open_kernel, other_tables
 from netpol.errors import UsageError
@@ -79,6 +77,10 @@ def _program_once(arguments: argparse.Namespace, settings: AgentSettings) -> int
 
 
 def _enforce_once(options: NodeOptions, variant: Variant, snapshot: Snapshot) -> None:
+    # A service proxy alone, and the agent, do without: the compiler and the policies take their time to load.
+    from netpol.compiler.compile import compile_ruleset  # noqa: PLC0415  its cost, see above
+    from netpol.control.programming import Programming, program  # noqa: PLC0415  its cost, see above
+
     target = Programming(snapshot, compile_ruleset(snapshot, options), options.name)
     with open_kernel(variant) as kernel:
         outcome = program(target, kernel, superseded=tuple(other_tables(variant).values()))

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netpol.command.arguments import Once, add_policy_arguments, policy_options
 from netpol.command.switches import Switch, add_switch
@@ -14,8 +15,10 @@ from netpol.errors import UsageError
 from netpol.model.facts import FIREWALL_KINDS, Kind
 from netpol.policy.unresolved import unresolved_ports
 from netpol.settings import ApiSource, DirectorySource, NetworkPolicyApi, PolicyOptions, Source
-from netpol.source.manifests import Loaded, load
 from netpol.source.objects import NAME_LABEL
+
+if TYPE_CHECKING:
+    from netpol.source.manifests import Loaded
 
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 """What kubelet tells every pod of where the API server is."""
@@ -76,6 +79,9 @@ def load_snapshot(arguments: argparse.Namespace, kinds: Collection[Kind] = FIREW
     """What the source holds of these kinds now; what was not understood, or ignored, is on standard error."""
     source, options = source_of(arguments), policy_options(arguments)
     if isinstance(source, DirectorySource):
+        # An agent that follows an API server reads no YAML.
+        from netpol.source.manifests import load  # noqa: PLC0415  its cost, see above
+
         loaded = load(source.path, options, kinds)
     else:
         loaded = _load_from_api(source, options, kinds)

@@ -17,11 +17,10 @@ from netpol.source.kinds import semantics_of
 from netpol.source.kube import discovery
 from netpol.source.kube.connection import ApiConnection
 from netpol.source.kube.cursor import Cursor
-from netpol.source.kube.discovery import Getting
 from netpol.source.kube.failures import ApiFailure, Reason
-from netpol.source.kube.garbage import collection_paused
 from netpol.source.kube.objects import Found
-from netpol.source.kube.pages import Garbled, decode_page
+from netpol.source.kube.pages import Garbled
+from netpol.source.kube.paging import list_objects
 from netpol.source.kube.resources import Resource, resources
 from netpol.source.manifests import Loaded
 
@@ -70,27 +69,6 @@ def load(
         _of(EndpointSlice, values),
     )
     return Loaded(snapshot, notices, tuple(warnings), semantics)
-
-
-def list_objects(connection: Getting, resource: Resource, cursor: Cursor) -> tuple[list[Found], list[Garbled]]:
-    """The objects of a complete list, behind which the cursor then follows, and those that could not be named."""
-    found: list[Found] = []
-    unnamed: list[Garbled] = []
-    is_complete = False
-    while not is_complete:
-        body = connection.get(resource.list_request(cursor.list_query()))
-        with collection_paused():
-            try:
-                page = decode_page(body, resource.object_name)
-            except Garbled as error:
-                raise ApiFailure(Reason.GARBLED, f"list {resource.title}: {error}") from None
-            for item in page.items:
-                try:
-                    found.append(resource.reader.read(item)[1])
-                except Garbled as error:
-                    unnamed.append(error)
-        is_complete = cursor.take_page(page.version, page.following)
-    return found, unnamed
 
 
 def _list_again(connection: ApiConnection, resource: Resource) -> tuple[list[Found], list[Garbled]]:

@@ -17,9 +17,9 @@ from netpol.source.kube.connection import ApiConnection
 from netpol.source.kube.credibility import SETTLE_SECONDS, Credibility, is_alarming
 from netpol.source.kube.cursor import PAGE_LIMIT, Cursor
 from netpol.source.kube.failures import ApiFailure, Reason, of_event
-from netpol.source.kube.listing import list_objects
 from netpol.source.kube.objects import Found
 from netpol.source.kube.pages import Event, Garbled, Lines, decode_event, decode_header, decode_page
+from netpol.source.kube.paging import list_objects
 from netpol.source.kube.recording import Recording
 from netpol.source.kube.resources import Resource
 from netpol.telemetry.logs import Log

@@ -18,7 +18,7 @@ from netpol.agent.control_thread import ControlThread
 from netpol.agent.crew import Crew
 from netpol.bus import Bus
 from netpol.control import firewall
-from netpol.control.firewall import Firewall, Instruments
+from netpol.control.firewall import Firewall
 from netpol.dataplane.clearing import Cleared
 from netpol.dataplane.ipset import NetlinkSets
 from netpol.dataplane.iptables import IptablesTables
@@ -44,8 +44,8 @@ class Parts:
         self.bus = Bus()
         self.metrics = Metrics(CollectorRegistry())
         self.health = Health(time.monotonic, 60.0)
-        instruments = Instruments(self.metrics, self.health, time.monotonic)
-        self.crew = Crew(settings, Variant.NFT, self.bus, instruments, NoticeBoard(self.metrics), stack)
+        notices = NoticeBoard(self.metrics)
+        self.crew = Crew(settings, Variant.NFT, self.bus, self.metrics, self.health, notices, stack)
 
 
 @pytest.fixture(name="stack")
