@@ -12,10 +12,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from record_schema import conforming
 from testbed.agent import answer
-from testbed.running_agent import METRICS_PORT
 from testbed.daemonset import netpol
 from testbed.live_cluster import LiveCluster
 from testbed.node_files import OUTSIDE_V4
+from testbed.running_agent import METRICS_PORT
 from testbed.workloads import (
     CLOSED,
     PORT,
