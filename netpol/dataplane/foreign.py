@@ -162,7 +162,8 @@ class _LegacyWatch:
         self._writes, self._sizes = own.writes, self._read()
         self._chains: dict[_Table, Mapping[str, bytes] | None] = {}
         """As they were found; None where they cannot be read."""
-        self._look_at = 0.0
+        # To load the library takes seconds of a slow node's start, which is when the tables are compared as a whole.
+        self._look_at, self._has_looked = time.monotonic() + LOOK_SECONDS, False
 
     def look(self) -> str | None:
         """What was changed of ours, where no write of ours was in between.
@@ -179,8 +180,10 @@ class _LegacyWatch:
             self._chains.clear()
             return None
         is_due, began = time.monotonic() >= self._look_at, time.thread_time()
+        self._has_looked |= is_due
         resized = {table for table in self._tables if sizes[table] != before[table]}
-        tables = [table for table in self._tables if is_due or table in resized or table not in self._chains]
+        unknown = set(self._tables).difference(self._chains) if self._has_looked else set()
+        tables = [table for table in self._tables if is_due or table in resized or table in unknown]
         found = [self._changed(table, is_resized=table in resized) for table in tables]
         if is_due:
             self._look_at = time.monotonic() + max(LOOK_SECONDS, (time.thread_time() - began) / LOOK_SHARE)
