@@ -24,12 +24,12 @@ from proxy.keeping.answering_pods import Returning
 from proxy.keeping.link_addresses import LinkAddresses, Moves
 from proxy.keeping.rules import ServiceRules
 from proxy.keeping.servers import KeptServers
+from proxy.keeping.stale_flows import StaleFlows
 from proxy.kernel.protocols import Bridges, ServiceLink, Sysctls, Tunnels, VirtualServers
 from proxy.model import ServerAddress, ServerDestination, ServerKey, ServerMark
 from proxy.outcome import Outcome
 from proxy.ownership import recorded_servers
 from proxy.planning.staging import bound, held_back, meanwhile, spared, waiting
-from proxy.planning.stale_flows import StaleFlows
 from proxy.services.desired import Touched
 from proxy.services.engine import ProxyEngine
 

@@ -12,8 +12,8 @@ from netpol.dataplane.memory.journal import Journal
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
+from proxy.keeping.stale_flows import StaleFlows
 from proxy.model import ServerDestination, ServerMark
-from proxy.planning.stale_flows import StaleFlows
 
 DNS, SIX = server("10.96.0.2:53/UDP"), server("[fd00::2]:53/UDP")
 ONE, TWO = destination("10.0.0.1:5353"), destination("[fd00:1::1]:5353")
