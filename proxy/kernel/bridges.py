@@ -13,7 +13,7 @@ from proxy.kernel.links import NetlinkLinks
 
 
 class NetlinkBridges:
-    """`kernel.Bridges`, in the network namespace of the thread that uses it."""
+    """`protocols.Bridges`, in the network namespace of the thread that uses it."""
 
     def let_return(self, pods: Iterable[Address]) -> int:
         """Every port of the bridges behind which these pods are has the mode; returns how many had not."""

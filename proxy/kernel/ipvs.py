@@ -60,7 +60,7 @@ _ASK_AGAIN_SECONDS = 60.0
 
 
 class NetlinkServers:
-    """`kernel.VirtualServers`, in the network namespace of the thread that makes it; for one thread."""
+    """`protocols.VirtualServers`, in the network namespace of the thread that makes it; for one thread."""
 
     def __init__(self) -> None:
         self._offered: dict[str, float | None] = {}

@@ -166,7 +166,7 @@ class NetlinkLinks(NetlinkClient):
 
 
 class DummyLink(Closing):
-    """`kernel.ServiceLink`, in the network namespace of the thread that makes it; for one thread."""
+    """`protocols.ServiceLink`, in the network namespace of the thread that makes it; for one thread."""
 
     def __init__(self, name: str = LINK) -> None:
         self._name = name

@@ -50,7 +50,7 @@ class MemoryProxyKernel:
 
 
 class MemoryServers:
-    """`kernel.VirtualServers`; each step that changes something is one operation of the journal."""
+    """`protocols.VirtualServers`; each step that changes something is one operation of the journal."""
 
     def __init__(self, journal: Journal, schedulers: Collection[str] = SCHEDULERS) -> None:
         self._journal = journal
@@ -149,7 +149,7 @@ class MemoryServers:
 
 
 class MemoryLink:
-    """`kernel.ServiceLink`; each address is one operation of the journal."""
+    """`protocols.ServiceLink`; each address is one operation of the journal."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -201,7 +201,7 @@ class MemoryLink:
 
 @dataclass
 class MemoryNodeAddresses:
-    """`kernel.NodeAddresses`: what a test says they are."""
+    """`protocols.NodeAddresses`: what a test says they are."""
 
     addresses: frozenset[Address] = frozenset()
 
@@ -211,7 +211,7 @@ class MemoryNodeAddresses:
 
 
 class MemorySysctls:
-    """`kernel.Sysctls`; `values` are what they are, and what a test changes them to."""
+    """`protocols.Sysctls`; `values` are what they are, and what a test changes them to."""
 
     def __init__(self, journal: Journal, link: MemoryLink, wanted: Mapping[str, str] = SYSCTLS) -> None:
         self._journal = journal
@@ -246,7 +246,7 @@ class MemorySysctls:
 
 
 class MemoryBridges:
-    """`kernel.Bridges`: each pod is behind a port of its own."""
+    """`protocols.Bridges`: each pod is behind a port of its own."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -263,7 +263,7 @@ class MemoryBridges:
 
 @dataclass
 class MemoryTunnels:
-    """`kernel.Tunnels`; a test says which pods can be reached, None being all."""
+    """`protocols.Tunnels`; a test says which pods can be reached, None being all."""
 
     journal: Journal
     reachable: Callable[[Address], bool] = lambda _: True

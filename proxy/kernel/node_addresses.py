@@ -27,7 +27,7 @@ _DATAGRAM_BYTES = 1 << 16
 
 
 class NetlinkAddresses(Closing):
-    """`kernel.NodeAddresses`, in the network namespace of the thread that makes it; for one thread."""
+    """`protocols.NodeAddresses`, in the network namespace of the thread that makes it; for one thread."""
 
     def __init__(self, service_link: str = LINK) -> None:
         self._service_link = service_link

@@ -55,7 +55,7 @@ def node_sysctls(families: Collection[Family], release: str) -> Mapping[str, str
 
 
 class ProcSysctls:
-    """`kernel.Sysctls`, in the network namespace of the thread that makes and uses it.
+    """`protocols.Sysctls`, in the network namespace of the thread that makes and uses it.
 
     Those that this kernel has not are passed over.
     """

@@ -41,7 +41,7 @@ _POD_SYSCTLS: Mapping[Family, Mapping[str, str]] = {
 
 
 class NetlinkTunnels(Closing):
-    """`kernel.Tunnels`, in the network namespace of the thread that makes it; for one thread."""
+    """`protocols.Tunnels`, in the network namespace of the thread that makes it; for one thread."""
 
     def __init__(self) -> None:
         self._links = NetlinkLinks()
