@@ -40,7 +40,7 @@ FIRST_ENDPOINT = ipaddress.IPv4Address("10.244.0.1")
 TABLE = Path("/proc/net/ip_vs")
 SYNC_SECONDS = 600.0
 LOOK_SECONDS, CHANGE_LOOK_SECONDS = 0.1, 0.002
-SETTLING_SECONDS, PAUSE_SECONDS = 3.0, 0.1
+SETTLING_SECONDS, PAUSE_SECONDS = 20.0, 0.1
 CHANGES, FEW_CHANGES = 200, 10
 SPARE_ADDRESSES = 4
 """How many generations a service's last endpoint can have."""
