@@ -7,13 +7,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from netpol.command.arguments import add_output_argument
 from netpol.command.look import Look, Paint, look_of
 from netpol.command.node_arguments import add_node_arguments, load_for_node, node_options
 from netpol.command.source_arguments import add_source_arguments
-from netpol.doctor.checks import Check, Function, State, firewall_can_run, needs, state_of, stopping
+from netpol.doctor.checks import BOTH_FIREWALLS, Check, Function, State, firewall_can_run, needed, state_of, stopping
 from netpol.doctor.diagnosis import diagnose
 from netpol.doctor.pod_range import pod_range_checks
 from netpol.doctor.probe import probe
@@ -26,7 +26,6 @@ _PAINTS = {
     State.UNKNOWN: Paint.HEADING,
     State.MISSING: Paint.REFUSED,
 }
-_NOT_KNOWN = "Whether the firewall can run on this host is not known"
 _STATE_WIDTH = max(len(state.value) for state in State)
 
 
@@ -57,7 +56,7 @@ def _checks_of_node(arguments: argparse.Namespace) -> list[Check]:
 
 
 def report_text(checks: Sequence[Check], look: Look) -> list[str]:
-    """The checks as a person reads them: each under the first function it is for, and the verdict last."""
+    """The checks as a person reads them: each under the first function it is for, and the verdicts last."""
     width = max((len(check.name) for check in checks), default=0)
     lines: list[str] = []
     for function in Function:
@@ -66,7 +65,7 @@ def report_text(checks: Sequence[Check], look: Look) -> list[str]:
             if check.functions[0] is function:
                 lines += _entry(check, width, look)
         lines.append("")
-    return [*lines, verdict(checks)]
+    return [*lines, firewall_verdict(checks), proxy_verdict(checks)]
 
 
 def report_json(checks: Sequence[Check]) -> dict[str, object]:
@@ -87,20 +86,31 @@ def report_json(checks: Sequence[Check]) -> dict[str, object]:
     }
 
 
-def verdict(checks: Sequence[Check]) -> str:
+def firewall_verdict(checks: Sequence[Check]) -> str:
     """The line that says whether the firewall can run on this host."""
-    for state, words in ((State.MISSING, "The firewall cannot run on this host"), (State.UNKNOWN, _NOT_KNOWN)):
-        lacking = [check for check in stopping(checks) if check.state is state]
+    said = _verdict("firewall", BOTH_FIREWALLS, checks)
+    if firewall_can_run(checks) or state_of(Function.FIREWALL_IPV4, checks).stops:
+        return said
+    return f"{said}; for IPv4 alone it can: netpol run --enable-ipv6=false"
+
+
+def proxy_verdict(checks: Sequence[Check]) -> str:
+    """The line that says whether the service proxy can run on this host."""
+    return _verdict("service proxy", (Function.SERVICE_PROXY,), checks)
+
+
+def _verdict(subject: str, functions: Collection[Function], checks: Sequence[Check]) -> str:
+    unable, unknown = (
+        f"The {subject} cannot run on this host",
+        f"Whether the {subject} can run on this host is not known",
+    )
+    for state, words in ((State.MISSING, unable), (State.UNKNOWN, unknown)):
+        lacking = [check.name for check in stopping(checks, functions) if check.state is state]
         if lacking:
-            alone = "; for IPv4 alone it can: netpol run --enable-ipv6=false" if _ipv4_alone(checks) else ""
-            return f"{words}: {', '.join(dict.fromkeys(check.name for check in lacking))}{alone}"
-    warnings = sum(check.state is State.WARNING and needs(check) for check in checks)
+            return f"{words}: {', '.join(dict.fromkeys(lacking))}"
+    warnings = sum(check.state is State.WARNING for check in needed(checks, functions))
     noted = f", with {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
-    return f"The firewall can run on this host{noted}."
-
-
-def _ipv4_alone(checks: Sequence[Check]) -> bool:
-    return not state_of(Function.FIREWALL_IPV4, checks).stops
+    return f"The {subject} can run on this host{noted}."
 
 
 def _heading(function: Function, checks: Sequence[Check], look: Look) -> str:

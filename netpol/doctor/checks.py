@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from netpol.model.networks import Family
@@ -37,6 +37,7 @@ class Function(enum.Enum):
 
 
 FIREWALL = {Family.IPV4: Function.FIREWALL_IPV4, Family.IPV6: Function.FIREWALL_IPV6}
+BOTH_FIREWALLS = tuple(FIREWALL.values())
 THROUGH = {Variant.NFT: Function.NFT, Variant.LEGACY: Function.LEGACY}
 
 
@@ -65,11 +66,11 @@ def firewall_can_run(checks: Iterable[Check]) -> bool:
     return not stopping(checks)
 
 
-def stopping(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """The checks for which the firewall does not run."""
-    return tuple(check for check in checks if check.state.stops and needs(check))
+def stopping(checks: Iterable[Check], functions: Collection[Function] = BOTH_FIREWALLS) -> tuple[Check, ...]:
+    """The checks for which the functions, or one of them, do not work."""
+    return tuple(check for check in needed(checks, functions) if check.state.stops)
 
 
-def needs(check: Check) -> bool:
-    """True where the check is of something that the firewall needs."""
-    return not frozenset(FIREWALL.values()).isdisjoint(check.functions)
+def needed(checks: Iterable[Check], functions: Collection[Function]) -> tuple[Check, ...]:
+    """The checks of what any of the functions needs."""
+    return tuple(check for check in checks if not frozenset(functions).isdisjoint(check.functions))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from netpol.dataplane.bridges import BRIDGE_CALLS
-from netpol.doctor.checks import FIREWALL, THROUGH, Check, Function, State
+from netpol.doctor.checks import BOTH_FIREWALLS, FIREWALL, THROUGH, Check, Function, State
 from netpol.doctor.host import Capability, Host, OtherProxy, Trial, Trials, without
 from netpol.model.networks import Family
 from netpol.settings import Variant
 from proxy.model import DEFAULT_SCHEDULER
 
-BOTH_FIREWALLS = tuple(FIREWALL.values())
 USUAL_SCHEDULERS = ("rr", "lc", "sh", "dh")
 """Round robin is every service's first scheduler; the others are what annotations mostly ask for."""
 
@@ -204,6 +203,8 @@ def _proxy(host: Host, trials: Trials) -> Iterator[Check]:
     yield from _trials("IPVS", serves, (trials.ipvs,))
     if trials.ipvs.refusal is None:
         yield _schedulers(trials.schedulers)
+    else:
+        yield Check("schedulers", serves, State.UNKNOWN, "not tried: they are parts of IPVS")
     yield from _trials("dummy links", serves, (trials.dummy,))
     for family in host.families:
         if host.variant is not None and (host.variant, family) in trials.proxy_rules:
