@@ -227,15 +227,15 @@ class ServiceProxy:
         names = listed(("/".join(name) for name in sorted(touched.services)), MOST_NAMES)
         log.info("services changed", names=names, done=done, ms=(self._clock() - began) * 1000)
         self._done(done, began)
-        if self._programming.refused.items() - refused.items():
-            self._failed(self._reasons(), self._schedules[:1])
+        self._fail_for_more_than(refused)
 
     def _look(self) -> None:
-        began = self._clock()
+        began, refused = self._clock(), dict(self._programming.refused)
         done = self._programming.look(began)
         if done.steps:
             log.info("endpoints have drained", done=done, left=self._programming.draining)
             self._done(done, began)
+            self._fail_for_more_than(refused)
         self._metrics.draining.set(self._programming.draining)
 
     def _compare(self, extent: Extent) -> None:
@@ -297,6 +297,11 @@ class ServiceProxy:
                 Key(Kind.SERVICE, *name), uid, () if service is None else notices, reader=PART, words="not served"
             )
         self._troubled = frozenset(found)
+
+    def _fail_for_more_than(self, refused: Mapping[ServerKey, str]) -> None:
+        """Where the kernel has refused other servers than these, that is said, and tried again soon."""
+        if self._programming.refused.items() - refused.items():
+            self._failed(self._reasons(), self._schedules[:1])
 
     def _reasons(self) -> str:
         return listed(dict.fromkeys(self._programming.refused.values()), MOST_NAMES)

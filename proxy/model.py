@@ -130,11 +130,14 @@ class VirtualServer:
     destinations: frozenset[Destination] = frozenset()
     forwarding: Forwarding = Forwarding.MASQUERADE
     title: str = ""
+    marked: ServerAddress | None = None
+    """What clients ask for whose packets get the mark, where the key is one."""
 
     @property
     def protocol(self) -> Protocol | None:
-        """What it carries; None where the mark says it."""
-        return self.key.protocol if isinstance(self.key, ServerAddress) else None
+        """What it carries; None where nothing says what the mark stands for."""
+        asked_for = self.key if isinstance(self.key, ServerAddress) else self.marked
+        return None if asked_for is None else asked_for.protocol
 
 
 class Traffic(NamedTuple):

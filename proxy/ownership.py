@@ -8,7 +8,7 @@ somebody else's.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -92,14 +92,16 @@ def marked_servers(rules: Iterable[str]) -> dict[ServerMark, Marking]:
     return found
 
 
-def is_ours(key: ServerKey, recorded: Container[ServerKey], bound: Container[Address]) -> bool:
-    """True for a virtual server that is recorded, or that nobody else would have made.
+def is_ours(key: ServerKey, recorded: Collection[ServerKey], bound: Container[Address]) -> bool:
+    """True for a virtual server that is recorded, or that is for a mark of ours.
 
-    Such are those at the addresses `bound` to our link, and those for marks of ours.
+    Where nothing is recorded at all, those at the addresses `bound` to our link are ours: kube-router, which calls
+    its link the same, left them, or the records were lost. Otherwise others may have one beside ours there, at
+    another port.
     """
     if isinstance(key, ServerMark):
         return names.is_our_mark(key.mark)
-    return key in recorded or key.address in bound
+    return key in recorded or (not recorded and key.address in bound)
 
 
 _MARKING = re.compile(

@@ -29,7 +29,8 @@ from proxy.kernel.protocols import Bridges, ServiceLink, Sysctls, Tunnels, Virtu
 from proxy.model import ServerAddress, ServerDestination, ServerKey, ServerMark
 from proxy.outcome import Outcome
 from proxy.ownership import recorded_servers
-from proxy.planning.staging import bound, held_back, meanwhile, spared, waiting
+from proxy.planning.plan import Plan
+from proxy.planning.staging import bound, held_back, meanwhile, spared, switching
 from proxy.services.desired import Touched
 from proxy.services.engine import ProxyEngine
 
@@ -199,13 +200,11 @@ class Programming:
 
     def _bring(self, part: _Part, now: float, write: Callable[[Mapping[str, IpSet]], tuple[Step, ...]]) -> Outcome:
         """The order that the module tells of; `write` brings the sets the first time."""
-        conflicts = self._servers.conflicts
+        conflicts, refused = self._servers.conflicts, self._servers.refused.keys() & part.servers
         plan = self._servers.plan(part.servers, part.ended)
-        part = self._with_disputed(part, conflicts ^ self._servers.conflicts)
-        switching = waiting(plan.switched)
-        wanted = spared(self._wanted_sets(replace(part, sets=part.sets | switching.keys())), self._servers.conflicts)
+        part = self._with_all_of(part, (conflicts ^ self._servers.conflicts) | refused)
+        wanted = spared(self._wanted_sets(part), self._servers.conflicts)
         first = meanwhile(wanted.values(), self._rules.sets)
-        first |= {name: replace(first[name], members=members) for name, members in switching.items()}
 
         rules = write(first)
         chains = self._rules.write_tables(part.tables)
@@ -216,7 +215,7 @@ class Programming:
         forgotten = self._stale.forget()
 
         self._stale.add(plan.stale)
-        self._servers.serve(part.servers, plan.steps)
+        rules += self._serve(part, plan)
         self._servers.follow(part.servers, plan.draining, now)
         self._link.unbind(moves.unbind)
 
@@ -237,11 +236,25 @@ class Programming:
             flows_forgotten=forgotten,
         )
 
-    def _with_disputed(self, part: _Part, disputed: Collection[ServerKey]) -> _Part:
-        """The part, and beside it all that changes with servers that are left to others now, or no longer."""
-        if not disputed:
+    def _serve(self, part: _Part, plan: Plan) -> tuple[Step, ...]:
+        """IPVS has the plan's steps, and clients wait for what is switched so long; returns what that took of sets."""
+        sets = self._engine.sets()
+        members = switching(plan.switched)
+        steps = self._rules.change({name: replace(sets[name], members=each) for name, each in members.items()})
+        try:
+            self._servers.serve(part.servers, plan.steps)
+        finally:
+            steps += self._rules.change({name: sets[name] for name in members})
+        return steps
+
+    def _with_all_of(self, part: _Part, servers: Collection[ServerKey]) -> _Part:
+        """The part, and beside it all that changes with servers whose sets and addresses are not as engine has them.
+
+        They are left to others now, or no longer; or they were refused, and are tried again.
+        """
+        if not servers:
             return part
-        addresses = {key.address for key in disputed if isinstance(key, ServerAddress)}
+        addresses = {key.address for key in servers if isinstance(key, ServerAddress)}
         return replace(part, addresses={*part.addresses, *addresses}, sets=frozenset(self._engine.sets()))
 
     def _wanted_sets(self, part: _Part) -> dict[str, IpSet]:

@@ -9,7 +9,7 @@ from netpol.errors import KernelRefusal
 from netpol.model.networks import Address
 from netpol.settings import ConnectionTimeouts, ProxySettings
 from proxy.kernel.protocols import VirtualServers
-from proxy.model import ServerDestination, ServerKey, ServerStep
+from proxy.model import ServerAddress, ServerDestination, ServerKey, ServerStep
 from proxy.ownership import is_ours
 from proxy.planning.draining import Draining
 from proxy.planning.plan import Constraints, Plan, plan
@@ -33,17 +33,22 @@ class KeptServers:
         self._bound = bound
         self._timeouts = settings.timeouts
         """What is still to be set: what others set later is theirs."""
-        self._constraints = Constraints(self._is_ours, settings.excluded, drains=settings.graceful_seconds > 0)
+        self._constraints = Constraints(
+            self._is_ours, settings.excluded, settings.graceful_seconds > 0, is_disputed=self._is_disputed
+        )
         self._draining = Draining(settings.graceful_seconds)
         self._shadow = ServerShadow()
         self._recorded: set[ServerKey] = set()
+        self._disputed: frozenset[Address] = frozenset()
         self._conflicts: frozenset[ServerKey] = frozenset()
         self._refused: dict[ServerKey, str] = {}
 
     @property
-    def keys(self) -> Collection[ServerKey]:
-        """Which virtual servers there are, whoever made them."""
-        return self._shadow.servers.keys()
+    def keys(self) -> frozenset[ServerKey]:
+        """The virtual servers that there are, whoever made them, and those that anything is remembered of."""
+        return frozenset().union(
+            self._shadow.servers, self._recorded, self._conflicts, self._refused, self._draining.servers
+        )
 
     @property
     def conflicts(self) -> frozenset[ServerKey]:
@@ -81,12 +86,15 @@ class KeptServers:
         self._timeouts = ConnectionTimeouts()
 
     def read(self) -> None:
-        """It is known which virtual servers there are."""
+        """It is known which virtual servers there are, and at which addresses others have some."""
         self._shadow = ServerShadow(self._servers.read())
+        self._disputed = frozenset(
+            key.address for key in self._shadow.servers if isinstance(key, ServerAddress) and not self._is_ours(key)
+        )
 
     def recall(self, recorded: Iterable[ServerKey]) -> None:
-        """Exactly these are recorded to be ours."""
-        self._recorded = set(recorded)
+        """These are recorded to be ours, and so is what was; somebody else may have emptied the sets."""
+        self._recorded.update(recorded)
 
     def look_for_others(self, keys: Iterable[ServerKey]) -> None:
         """Of servers that are theirs who had them first, it is known whether others have them by now."""
@@ -151,3 +159,7 @@ class KeptServers:
 
     def _is_ours(self, key: ServerKey) -> bool:
         return is_ours(key, self._recorded, self._bound)
+
+    def _is_disputed(self, address: Address) -> bool:
+        """True where others had a virtual server at this address when all were read."""
+        return address in self._disputed

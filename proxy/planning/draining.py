@@ -39,13 +39,16 @@ class Draining:
         self._deadlines.update(found)
 
     def ended(self, held: Mapping[ServerKey, HeldServer], now: float) -> frozenset[ServerDestination]:
-        """Those of these servers, as read a moment ago, whose connections have ended, or whose time is over."""
+        """Those whose connections have ended, or whose time is over, or whose server is gone.
+
+        `held` are the `servers` that there are, as read a moment ago.
+        """
         self._looked = now
         return frozenset(
             pair
-            for key in held.keys() & self._deadlines.keys()
-            for pair, deadline in self._deadlines[key].items()
-            if now >= deadline or _has_ended(pair, held[key])
+            for key, deadlines in self._deadlines.items()
+            for pair, deadline in deadlines.items()
+            if now >= deadline or key not in held or _has_ended(pair, held[key])
         )
 
     def next_look(self, now: float) -> float | None:

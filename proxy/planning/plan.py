@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
-from netpol.model.networks import Network
+from netpol.model.networks import Address, Network
 from netpol.model.ports import Protocol
 from proxy.model import (
     DRAINING_WEIGHT,
@@ -36,13 +36,15 @@ Server = TypeVar("Server", VirtualServer, HeldServer)
 class Constraints:
     """What keeps a plan from writing the whole difference at once.
 
-    A server that is held and is not `is_ours` was made by another program. Servers in `excluded` networks that
-    nobody desires stay, whosever they are. With `drains`, a destination that nobody desires keeps its connections.
+    A server that is held and is not `is_ours` was made by another program, and so was one at an address that
+    `is_disputed`. Servers in `excluded` networks that nobody desires stay, whosever they are. With `drains`, a
+    destination that nobody desires keeps its connections.
     """
 
     is_ours: Callable[[ServerKey], bool]
     excluded: Collection[Network] = ()
     drains: bool = True
+    is_disputed: Callable[[Address], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def plan(
     conflicts = frozenset(
         key
         for key, server in desired.items()
-        if key in held and server.origin.may_be_others and not constraints.is_ours(key)
+        if server.origin.may_be_others and not constraints.is_ours(key) and _is_others(key, held, constraints)
     )
     wanted = [server for key, server in _in_order(desired) if key not in conflicts]
     gone = [
@@ -183,6 +185,10 @@ class _Difference:
         key = self.wanted.key
         if self.held is None and isinstance(key, ServerAddress):
             yield ServerDestination(key, Destination(key.address, key.port))
+
+
+def _is_others(key: ServerKey, held: Collection[ServerKey], constraints: Constraints) -> bool:
+    return key in held or (isinstance(key, ServerAddress) and constraints.is_disputed(key.address))
 
 
 def _may_go(key: ServerKey, constraints: Constraints) -> bool:

@@ -35,6 +35,9 @@ _OF_SERVERS = frozenset(
 )
 """The sets whose members name a virtual server first."""
 
+_MOMENTARY = frozenset(map(names.switching_set, Family))
+"""The sets that have members during one message to IPVS alone: what is there at any other time was left by a crash."""
+
 _ADDRESSES = frozenset(map(names.addresses_set, Family))
 
 _Asked = tuple[bytes, Protocol, int]
@@ -48,8 +51,8 @@ def meanwhile(desired: Iterable[IpSet], held: Mapping[str, IpSet]) -> dict[str, 
     return {each.name: _between(each, held.get(each.name)) for each in desired}
 
 
-def waiting(switched: Iterable[ServerKey]) -> dict[str, frozenset[Member]]:
-    """What the sets of servers that clients wait for hold while these are switched, where that is anything.
+def switching(switched: Iterable[ServerKey]) -> dict[str, frozenset[Member]]:
+    """The members by set of the servers that clients wait for while these are switched.
 
     Who sends datagrams does not ask again, and is better off where most get through.
     """
@@ -92,6 +95,8 @@ def bound(addresses: Iterable[Address], conflicts: Collection[ServerKey]) -> fro
 
 def _between(desired: IpSet, held: IpSet | None) -> IpSet:
     known = frozenset() if held is None or held.type is not desired.type else held.members
+    if desired.name in _MOMENTARY:
+        return desired
     if desired.name in _PERMITTING:
         return replace(desired, members=desired.members & known)
     new = {identity(member) for member in desired.members - known}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from netpol.compiler.names import services_set
 from netpol.compiler.ruleset import Member
@@ -206,6 +206,7 @@ class _Draft:
         """The address is not the node's own, for then the kernel would drop what endpoints here answer."""
         mark = mark_of(key)
         self._server(mark, port, origin, choice, Forwarding.TUNNEL)
+        self._servers[mark] = replace(self._servers[mark], marked=key)
         self._marks[mark] = key
         for each in choice.local:
             self._tunnels.setdefault(each.address, set()).add(key.address)

@@ -60,11 +60,11 @@ def test_all_of_ours_goes_and_nothing_else(node: ProxyNode) -> None:
     assert cleared(node) == Cleared()
 
 
-def test_servers_at_our_addresses_or_with_our_marks_are_ours_though_nobody_recorded_them(node: ProxyNode) -> None:
+def test_servers_with_our_marks_are_ours_and_those_beside_ours_are_not(node: ProxyNode) -> None:
     stray, marked = server("10.96.0.10:81/TCP"), ServerMark(Family.IPV4, MARK_BASE | 1)
     node.servers.apply([AddServer(stray, Scheduling()), AddServer(marked, Scheduling())])
-    assert cleared(node).servers == 4
-    assert node.servers.read().keys() == {FOREIGN, ServerMark(Family.IPV4, 7)}
+    assert cleared(node).servers == 3
+    assert node.servers.read().keys() == {stray, FOREIGN, ServerMark(Family.IPV4, 7)}
 
 
 def test_without_a_record_the_link_and_the_servers_are_anothers() -> None:

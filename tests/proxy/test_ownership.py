@@ -72,7 +72,7 @@ def test_a_record_is_read_as_it_was_written(origin: Origin) -> None:
         (WEB, True),
         (server("10.96.0.10:80/UDP"), False),
         (server("10.96.0.10:81/TCP"), False),
-        (server("198.51.100.9:81/TCP"), True),
+        (server("198.51.100.9:81/TCP"), False),
         (server("198.51.100.8:80/TCP"), False),
         (ServerMark(Family.IPV4, 0x4E000001), True),
         (ServerMark(Family.IPV6, 0x4E000001), True),
@@ -80,10 +80,13 @@ def test_a_record_is_read_as_it_was_written(origin: Origin) -> None:
     ],
     ids=str,
 )
-def test_ours_are_what_is_recorded_or_at_an_address_of_the_link_or_for_a_mark_of_ours(
-    key: ServerKey, expected: bool
-) -> None:
+def test_ours_are_what_is_recorded_or_for_a_mark_of_ours(key: ServerKey, expected: bool) -> None:
     assert is_ours(key, recorded_servers(SETS), recorded_addresses(SETS)) is expected
+
+
+def test_where_nothing_is_recorded_the_link_tells() -> None:
+    assert is_ours(server("198.51.100.9:81/TCP"), (), recorded_addresses(SETS))
+    assert not is_ours(server("198.51.100.8:80/TCP"), (), recorded_addresses(SETS))
 
 
 def test_rules_tell_whom_marks_are_for_and_others_rules_nothing() -> None:

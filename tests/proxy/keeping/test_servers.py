@@ -54,22 +54,66 @@ def test_what_is_served_is_known_without_asking(kernel: MemoryServers, kept: Kep
     kernel.apply([RemoveServer(HTTP)])
     assert set(kept.keys) == {HTTP}
     kept.read()
-    assert set(kept.keys) == set()
+    assert set(kept.keys) == {HTTP}, "it is remembered to be ours"
+    bring(kept, engine)
+    assert kernel.read().keys() == {HTTP}
 
 
 def test_what_nobody_asks_for_goes_where_it_is_ours(
     kernel: MemoryServers, kept: KeptServers, engine: ProxyEngine
 ) -> None:
-    """Recorded, or at an address of the link; what was made meanwhile is another's."""
+    """Recorded; what else is at an address of the link, somebody made beside ours."""
     recorded, on_link, foreign = map(server, ("10.96.0.5:80/TCP", "10.96.0.66:80/TCP", "10.96.0.7:80/TCP"))
     kernel.apply(AddServer(each, Scheduling()) for each in (recorded, on_link, foreign))
-    kept.read()
     kept.recall([recorded])
+    kept.read()
     bring(kept, engine)
-    assert kernel.read().keys() == {HTTP, foreign}
+    assert kernel.read().keys() == {HTTP, on_link, foreign}
     engine.apply(gone(WEB))
     bring(kept, engine)
-    assert kernel.read().keys() == {foreign}
+    assert kernel.read().keys() == {on_link, foreign}
+
+
+def test_where_nothing_is_recorded_what_is_at_addresses_of_the_link_is_ours(
+    kernel: MemoryServers, kept: KeptServers, engine: ProxyEngine
+) -> None:
+    """As kube-router left it."""
+    on_link, foreign = server("10.96.0.66:80/TCP"), server("10.96.0.7:80/TCP")
+    kernel.apply(AddServer(each, Scheduling()) for each in (on_link, foreign))
+    kept.recall([])
+    kept.read()
+    bring(kept, engine)
+    assert kernel.read().keys() == {HTTP, foreign}
+
+
+def test_an_address_where_others_have_a_server_is_theirs_at_every_port(
+    kernel: MemoryServers, kept: KeptServers, engine: ProxyEngine
+) -> None:
+    beside = OUTSIDE._replace(port=OUTSIDE.port + 1)
+    kernel.apply([AddServer(beside, Scheduling("wlc"))])
+    engine.apply(put(FAR))
+    kept.recall([HTTP])
+    kept.read()
+    bring(kept, engine)
+    assert kept.conflicts == {OUTSIDE}
+    assert OUTSIDE not in kernel.read()
+    assert kernel.read()[beside].scheduling == Scheduling("wlc")
+    kernel.apply([RemoveServer(beside)])
+    kept.read()
+    bring(kept, engine)
+    assert kept.conflicts == frozenset()
+
+
+def test_what_was_refused_and_is_asked_for_no_more_is_forgotten(
+    kernel: MemoryServers, kept: KeptServers, engine: ProxyEngine
+) -> None:
+    kernel.schedulers.discard("rr")
+    bring(kept, engine)
+    assert kept.refused.keys() == {HTTP}
+    engine.apply(gone(WEB))
+    kept.read()
+    bring(kept, engine)
+    assert kept.refused == {}
 
 
 def test_what_others_had_first_is_theirs_for_as_long_as_they_have_it(
@@ -102,7 +146,7 @@ def test_one_that_is_refused_keeps_no_other_from_being_served(
     kept.serve([HTTP, OUTSIDE], steps)
     assert kept.refused.keys() == {HTTP}
     assert "the kernel has no scheduler rr" in kept.refused[HTTP]
-    assert kernel.read().keys() == set(kept.keys) == {OUTSIDE}
+    assert kernel.read().keys() == {OUTSIDE}
     kernel.schedulers.add("rr")
     bring(kept, engine)
     assert kept.refused == {}

@@ -72,8 +72,8 @@ def test_a_count_while_it_got_connections_says_nothing(draining: Draining) -> No
     assert draining.ended(read(WEB, one=HeldDestination(1)), START + 1) == frozenset()
 
 
-def test_only_what_was_read_can_have_ended(draining: Draining) -> None:
-    assert draining.ended(read(SHOP, one=HeldDestination(0)), START + 60) == frozenset()
+def test_what_drains_of_a_server_that_is_gone_has_ended(draining: Draining) -> None:
+    assert draining.ended({}, START + 1) == {ServerDestination(WEB, ONE)}
 
 
 def test_a_deadline_stays_while_others_come(draining: Draining) -> None:

@@ -106,6 +106,12 @@ def test_one_that_drains_already_goes_on() -> None:
     assert found == Plan(draining=frozenset({ServerDestination(VIP, TWO)}))
 
 
+def test_datagrams_of_direct_return_have_nothing_to_drain_either() -> None:
+    wanted = replace(server(MARK, forwarding=Forwarding.TUNNEL), marked=VIP._replace(protocol=Protocol.UDP))
+    there = HeldServer(MARK, RR, {ONE: HeldDestination(1, Forwarding.TUNNEL)})
+    assert planned([wanted], [there]).steps == (RemoveDestination(MARK, ONE),)
+
+
 def test_one_that_has_drained_goes() -> None:
     found = planned([server(VIP, ONE)], [held(VIP, ONE, draining=[TWO])], ended=[ServerDestination(VIP, TWO)])
     assert found == Plan((RemoveDestination(VIP, TWO),))

@@ -14,7 +14,7 @@ from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 from proxy import names
 from proxy.model import ServerMark
-from proxy.planning.staging import bound, held_back, meanwhile, spared, waiting
+from proxy.planning.staging import bound, held_back, meanwhile, spared, switching
 from proxy.services.rules import empty_sets
 
 SETS = empty_sets(Family.IPV4)
@@ -59,11 +59,16 @@ def test_what_is_not_there_yet_lets_nobody_in() -> None:
 
 def test_who_opens_a_connection_waits_while_its_scheduler_is_switched() -> None:
     keys = [server(each) for each in ("10.96.0.1:80/TCP", "10.96.0.1:53/UDP", "[fd00:96::1]:80/TCP")]
-    assert waiting([*keys, ServerMark(Family.IPV4, 0x4E000001)]) == {
+    assert switching([*keys, ServerMark(Family.IPV4, 0x4E000001)]) == {
         "NETPOL-SERVICE-SWITCHING-4": {member("10.96.0.1:80")},
         "NETPOL-SERVICE-SWITCHING-6": {AddressPort(ip_address("fd00:96::1").packed, Protocol.TCP, 80)},
     }
-    assert waiting(keys[1:2]) == {}
+    assert switching(keys[1:2]) == {}
+
+
+def test_who_was_left_waiting_waits_no_more() -> None:
+    name = names.switching_set(Family.IPV4)
+    assert meanwhile([SETS[name]], {name: filled(name, member(STAYS))}) == {name: SETS[name]}
 
 
 def test_a_record_with_another_comment_is_the_same_record() -> None:
