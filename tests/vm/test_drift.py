@@ -74,13 +74,12 @@ def mark(lab: ServiceLab, node: ServiceNode) -> str:
 
 DRIFT: dict[str, tuple[int, list[str]]] = {
     "virtual servers": (
-        5,
+        4,
         [
             "ipvsadm -D -t 10.96.0.10:80",
             "ipvsadm -D -f {mark}",
             "ipvsadm -E -t [fd00:96::10]:80 -s sh -b sh-port",
             "ipvsadm -E -t 10.96.0.20:80 -s rr -p 60",
-            "ipvsadm -A -t 10.96.0.10:81 -s rr",
         ],
     ),
     "all virtual servers": (14, ["ipvsadm -C"]),
