@@ -37,7 +37,8 @@ class ProxyMetrics:
         )
         self.failures = self._counter("netpol_proxy_sync_failures", "Writes or reads that the kernel refused.")
         self.flows_forgotten = self._counter(
-            "netpol_proxy_flows_forgotten", "Connections forgotten: their endpoint serves no more, or their server is newer."
+            "netpol_proxy_flows_forgotten",
+            "Connections forgotten: their endpoint serves no more, or their server is newer.",
         )
         self.draining = self._gauge("netpol_proxy_draining", "Endpoints that only keep the connections they have.")
         self.in_sync = self._gauge("netpol_proxy_in_sync", "1 while the kernel holds what services ask for.")
