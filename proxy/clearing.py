@@ -16,6 +16,7 @@ from proxy.kernel.protocols import ServiceLink, Sysctls, Tunnels, VirtualServers
 from proxy.model import RemoveServer
 from proxy.ownership import has_records, is_ours, recorded_servers
 
+RULES_KEPT = "the rules of the service proxy stay, for they guard the addresses that the link still has"
 RECORDS_KEPT = "the sets of the service proxy stay, for they say what is to be removed yet"
 
 
@@ -30,7 +31,10 @@ class Beside:
 
 
 def clear(tables: Iterable[Tables], sets: Sets, beside: Beside) -> Cleared:
-    """Remove virtual servers, tunnels, rules, the link and what it remembers, and at last the sets.
+    """Remove virtual servers, tunnels, the link and what it remembers, then rules, and at last the sets.
+
+    As long as the link stays the rules do: without them whatever listens on the host is reached at the addresses of
+    services.
 
     The sets are the record of what is ours: where there is none, the link and the virtual servers are others', who
     call theirs the same; and they stay as long as something that they tell of does.
@@ -45,9 +49,10 @@ def clear(tables: Iterable[Tables], sets: Sets, beside: Beside) -> Cleared:
     if is_recorded:
         clearing.attempt(clearing.remove_servers)
         clearing.attempt(beside.tunnels.remove)
-    rules = sum((clear_tables(table, tuple(Family)) for table in tables), Cleared())
-    if is_recorded:
-        clearing.attempt(clearing.remove_link)
+    if is_recorded and not clearing.attempt(clearing.remove_link):
+        rules = Cleared(left=(RULES_KEPT,))
+    else:
+        rules = sum((clear_tables(table, tuple(Family)) for table in tables), Cleared())
     cleared = clearing.cleared + rules
     return cleared + (Cleared(left=(RECORDS_KEPT,)) if clearing.cleared.left else clear_sets((), sets, ()))
 
@@ -66,12 +71,14 @@ class _Clearing:
         self._sets, self._beside = sets, beside
         self.cleared = Cleared()
 
-    def attempt(self, removal: Callable[[], None]) -> None:
-        """What is refused is told, and stops nothing else."""
+    def attempt(self, removal: Callable[[], None]) -> bool:
+        """Whether it was done; what is refused is told, and stops nothing else."""
         try:
             removal()
         except KernelRefusal as refusal:
             self.cleared += Cleared(left=(str(refusal),))
+            return False
+        return True
 
     def remove_servers(self) -> None:
         """The virtual servers of ours are gone."""

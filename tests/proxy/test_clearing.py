@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 from live_proxy import LiveProxy, ProxyNode
 from proxy_builders import endpoint, endpoint_slice, server, service
@@ -14,7 +16,8 @@ from netpol.dataplane.memory.sets import MemorySets
 from netpol.dataplane.render import render_rule
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
-from proxy.clearing import RECORDS_KEPT, Beside, clear
+from proxy.clearing import RECORDS_KEPT, RULES_KEPT, Beside, clear
+from proxy.kernel.memory import MemoryLink
 from proxy.model import AddDestination, AddServer, Destination, Scheduling, ServerMark
 from proxy.names import MARK_BASE, owned_set
 
@@ -111,6 +114,40 @@ def test_what_is_served_no_more_is_judged_where_it_comes_in_before_it_is_served_
     assert sorted(node.journal.operations[len(before) :][:2]) == [
         f"remove {each} from NETPOL-SERVICES-4" for each in ("10.96.0.10,tcp:80", "192.0.2.1,tcp:30080")
     ]
+
+
+def test_rules_guard_the_addresses_of_services_until_the_link_is_gone(node: ProxyNode) -> None:
+    before = len(node.journal.operations)
+    cleared(node)
+    done = node.journal.operations[before:]
+    link = done.index("remove link kube-dummy-if")
+    written = [number for number, each in enumerate(done) if each.startswith("write")]
+    servers = [
+        number
+        for number, each in enumerate(done)
+        if each.startswith("remove ") and "NETPOL" not in each and number != link
+    ]
+    assert written
+    assert servers
+    assert max(servers) < link < min(written)
+
+
+def test_rules_stay_as_long_as_the_link_does(node: ProxyNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise KernelRefusal("link kube-dummy-if cannot be removed: Operation not permitted")
+
+    chains = left_in(node)
+    monkeypatch.setattr(MemoryLink, "remove", refuse)
+    assert cleared(node).left == (
+        "link kube-dummy-if cannot be removed: Operation not permitted",
+        RULES_KEPT,
+        RECORDS_KEPT,
+    )
+    assert left_in(node) == chains
+    assert node.link.read() == frozenset({ip_address("10.96.0.10")})
+    monkeypatch.undo()
+    assert cleared(node).left == ()
+    assert left_in(node) == 0
 
 
 def test_sets_that_cannot_be_read_leave_everything_as_it_is(node: ProxyNode, monkeypatch: pytest.MonkeyPatch) -> None:
