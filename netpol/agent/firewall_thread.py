@@ -8,7 +8,7 @@ from functools import partial
 
 from netpol.agent.control_thread import ControlThread
 from netpol.agent.own_writes import WritesOfAll
-from netpol.agent.watching import watching
+from netpol.agent.watching import UNTOLD, watching
 from netpol.bus import Bus
 from netpol.compiler.engine import Engine
 from netpol.control.cutter import Cutter
@@ -77,5 +77,5 @@ class FirewallThread(ControlThread):
                 self.trigger.pull()
 
             open_changes = partial(ForeignChanges, self._variant, self._own)
-            with watching("changes by others", open_changes, alarm, self.stopping):
+            with watching("changes by others", open_changes, alarm, UNTOLD, self.stopping):
                 firewall.run(self.trigger, self.stopping)

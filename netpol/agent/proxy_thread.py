@@ -9,7 +9,7 @@ from functools import partial
 from netpol.agent.control_thread import ControlThread
 from netpol.agent.own_writes import WritesOfAll
 from netpol.agent.proxy_kernel import clear_superseded, open_proxy_kernel, read_servers
-from netpol.agent.watching import watching
+from netpol.agent.watching import UNTOLD, watching
 from netpol.bus import Bus
 from netpol.dataplane.foreign import ForeignChanges
 from netpol.model.facts import PROXY_KINDS
@@ -84,10 +84,11 @@ class ProxyThread(ControlThread):
                 controller.tell(news)
                 self.trigger.pull()
 
+            missed = LinkNews(has_moved=True, is_link_down=True)
             open_changes = partial(ForeignChanges, self._variant, self._own, SERVICE_PROXY)
             with (
-                watching("changes by others to services' tables", open_changes, alarm, self.stopping),
-                watching("changes of the node's addresses", AddressChanges, tell, self.stopping),
+                watching("changes by others to services' tables", open_changes, alarm, UNTOLD, self.stopping),
+                watching("changes of the node's addresses", AddressChanges, tell, missed, self.stopping),
             ):
                 controller.run(self.trigger, self.stopping)
 

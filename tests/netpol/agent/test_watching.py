@@ -9,8 +9,11 @@ from typing import Self
 import pytest
 from waiting import wait_until
 
+from netpol.agent import watching as watching_module
 from netpol.agent.watching import watching
 from netpol.errors import KernelRefusal
+
+MISSED: str | None = "missed"
 
 
 class Told:
@@ -54,7 +57,7 @@ class Told:
 
 def test_each_change_is_an_alarm_until_the_end() -> None:
     told, alarms, stop = Told(), list[str | None](), threading.Event()
-    with watching("changes", lambda: told, alarms.append, stop):
+    with watching("changes", lambda: told, alarms.append, MISSED, stop):
         told.tell("chain NETPOL-INPUT of IPv4 was deleted")
         told.tell("chain INPUT of IPv4 was bereft of a rule")
         wait_until(lambda: len(alarms) == 2, "both were heard of")
@@ -64,20 +67,65 @@ def test_each_change_is_an_alarm_until_the_end() -> None:
     assert told.is_closed
 
 
-def test_a_kernel_that_tells_nothing_is_said_and_no_reason_to_end(caplog: pytest.LogCaptureFixture) -> None:
-    def refuse() -> Told:
-        raise KernelRefusal("Operation not permitted")
+def test_a_kernel_that_tells_nothing_is_said_and_asked_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching_module, "FIRST_SECONDS", 0.01)
+    refusals, told, alarms = [KernelRefusal("Operation not permitted")] * 3, Told(), list[str | None]()
 
-    stop = threading.Event()
-    with watching("changes by others", refuse, lambda _: None, stop):
-        assert not stop.is_set()
-    assert "changes by others are found by comparing alone" in caplog.text
+    def open_changes() -> Told:
+        if refusals:
+            raise refusals.pop()
+        return told
+
+    with watching("changes by others", open_changes, alarms.append, MISSED, threading.Event()):
+        wait_until(lambda: alarms == ["missed"], "what was missed is looked for")
+        told.tell("chain INPUT of IPv4 was bereft of a rule")
+        wait_until(lambda: len(alarms) == 2, "it was heard of")
+    assert caplog.text.count("changes by others are found by comparing alone") == 3
+    assert told.is_closed
 
 
 @pytest.mark.parametrize("error", [KernelRefusal("not told any more"), ZeroDivisionError()], ids=["refusal", "bug"])
-def test_one_that_fails_is_said_and_no_reason_to_end(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_that_fails_is_said_and_opened_again(
+    error: Exception, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching_module, "FIRST_SECONDS", 0.01)
+    first, second, alarms = Told(), Told(), list[str | None]()
+    left = [first, second]
+    with watching("changes", lambda: left.pop(0), alarms.append, MISSED, threading.Event()):
+        first.tell(error)
+        wait_until(lambda: alarms == ["missed"], "what was missed is looked for")
+        assert "changes are found by comparing alone" in caplog.text
+        assert first.is_closed
+        second.tell("chain NETPOL-INPUT of IPv4 was deleted")
+        wait_until(lambda: len(alarms) == 2, "the second is heard")
+    assert alarms == ["missed", "chain NETPOL-INPUT of IPv4 was deleted"]
+    assert second.is_closed
+
+
+def test_pauses_grow_up_to_a_bound_while_it_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0.0)
+            return super().wait(0)
+
+    def refuse() -> Told:
+        raise KernelRefusal("Operation not permitted")
+
+    monkeypatch.setattr("random.random", lambda: 1.0)
+    with watching("changes", refuse, lambda _: None, MISSED, Stop()):
+        wait_until(lambda: len(pauses) > 10, "it was tried often")
+    assert pauses[:10] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+
+
+def test_an_end_is_not_waited_for_in_a_pause(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching_module, "FIRST_SECONDS", 3600.0)
+    monkeypatch.setattr(watching_module, "MOST_SECONDS", 3600.0)
     told, alarms = Told(), list[str | None]()
-    with watching("changes", lambda: told, alarms.append, threading.Event()):
-        told.tell(error)
+    with watching("changes", lambda: told, alarms.append, MISSED, threading.Event()):
+        told.tell(KernelRefusal("not told any more"))
         wait_until(lambda: "changes are found by comparing alone" in caplog.text, "it was said")
     assert alarms == []
