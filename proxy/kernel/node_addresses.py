@@ -24,6 +24,8 @@ _GROUPS = 0x1 | 0x10 | 0x100
 _FLAGS = LinkFlag.UP | LinkFlag.NO_ARP
 """Of the service link."""
 _DATAGRAM_BYTES = 1 << 16
+MOST_READS = 5
+"""How often addresses are read while the service link is made anew."""
 
 
 class NetlinkAddresses(Closing):
@@ -39,8 +41,20 @@ class NetlinkAddresses(Closing):
 
     def read(self) -> frozenset[Address]:
         """Those of every link but the loopback and the service link; none that is link-local."""
+        number = self._number()
+        for _ in range(MOST_READS):
+            found = self._links.addresses(other_than=(LOOPBACK, *(() if number is None else (number,))))
+            before, number = number, self._number()
+            # A link that was made anew in between had its addresses read as the node's.
+            if number == before:
+                return found
+        raise KernelRefusal(
+            f"the node's addresses cannot be read: somebody makes {self._service_link} anew all the time"
+        )
+
+    def _number(self) -> int | None:
         link = self._links.find(self._service_link)
-        return self._links.addresses(other_than=(LOOPBACK, *(() if link is None else (link.number,))))
+        return None if link is None else link.number
 
 
 @dataclass(frozen=True, slots=True)
