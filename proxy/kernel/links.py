@@ -88,10 +88,11 @@ class NetlinkLinks(NetlinkClient):
         if link is None:
             self._call(addition, f"link {name} cannot be added", errno.EEXIST)
             link = self.find(name)
-        elif flags not in link.flags:
-            self._call(messages.set_flags_request(link.number, flags), f"link {name} cannot be set up")
         if link is None:
             raise KernelRefusal(f"link {name} cannot be added: somebody removes it at once")
+        # Also after the addition: somebody else may have made it meanwhile, as they like it.
+        if flags not in link.flags:
+            self._call(messages.set_flags_request(link.number, flags), f"link {name} cannot be set up")
         return link
 
     def set_alias(self, link: Link, alias: str) -> None:

@@ -10,6 +10,7 @@ from dying_socket import DEATHS, Death, bury
 
 from netpol.dataplane.netlink import NetlinkError, NetlinkSocket, Request
 from netpol.errors import KernelRefusal
+from proxy.kernel.link_messages import Link, LinkFlag, add_dummy_request, set_flags_request
 from proxy.kernel.links import DummyLink, NetlinkLinks
 
 
@@ -53,6 +54,25 @@ def test_a_link_that_does_not_stay_is_told_of(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(NetlinkSocket, "call", call)
     with NetlinkLinks() as all_links, pytest.raises(KernelRefusal, match="somebody removes it at once"):
         all_links.ensure_tunnel("kube-tunnel-if", ip_address("10.244.0.1"))
+
+
+def test_a_link_that_somebody_else_made_meanwhile_is_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [None, None, Link(7, "kube-dummy-if", LinkFlag(0))]
+    called: list[Request] = []
+
+    def call(_: NetlinkSocket, request: Request) -> None:
+        called.append(request)
+        if len(called) == 1:
+            raise NetlinkError(errno.EEXIST)
+
+    monkeypatch.setattr(NetlinkLinks, "find", lambda *_: found.pop(0))
+    monkeypatch.setattr(NetlinkSocket, "call", call)
+    with DummyLink() as link:
+        assert link.ensure()
+    assert called == [
+        add_dummy_request("kube-dummy-if"),
+        set_flags_request(7, LinkFlag.UP | LinkFlag.NO_ARP),
+    ]
 
 
 @pytest.mark.kernel
