@@ -10,6 +10,7 @@ from netpol.dataplane.apply import Kernel
 from netpol.dataplane.keeper import Keeper
 from netpol.dataplane.steps import Step, WriteTable
 from netpol.dataplane.table_keeper import TableKeeper
+from netpol.errors import KernelRefusal
 from proxy.services.engine import ProxyEngine
 
 MOST_LOOKS = 3
@@ -58,16 +59,18 @@ class ServiceRules:
     def converge(self, sets: Mapping[str, IpSet]) -> tuple[Step, ...]:
         """The kernel has exactly these sets, and the filter table, after reading both; returns what had to be done.
 
-        Before anything more is let in, ours stand behind the firewall's, even if that was written meanwhile.
+        Before anything more is let in, ours stand behind the firewall's, even if that was written meanwhile; where
+        that does not come to rest, it is a KernelRefusal.
         """
         steps: tuple[Step, ...] = ()
         for _ in range(MOST_LOOKS):
             found = self._keeper.converge(Ruleset(sets, self._engine.tables()[TableName.FILTER])).steps
             steps += found
+            self._sets = dict(sets)
             if not any(isinstance(step, WriteTable) for step in found):
-                break
-        self._sets = dict(sets)
-        return steps
+                return steps
+        self._keeper.doubt()
+        raise KernelRefusal(f"the filter table is written by somebody else each time: {MOST_LOOKS} looks found it so")
 
     def change(self, sets: Mapping[str, IpSet]) -> tuple[Step, ...]:
         """The kernel has these sets; returns what had to be done."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,8 @@ from proxy_builders import endpoint, endpoint_slice, service
 from proxy_facts import put
 
 from netpol.compiler.ruleset import TableName
+from netpol.dataplane.memory.tables import MemoryTables
+from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.settings import ProxySettings
 from proxy.keeping.rules import ServiceRules
@@ -53,6 +56,24 @@ def test_the_sets_are_those_that_it_was_told(node: ProxyNode, rules: ServiceRule
     assert len(rules.change({OWNED: engine.sets()[OWNED]})) == 1
     assert rules.sets[OWNED] == engine.sets()[OWNED] == node.seen.sets.read()[OWNED]
     assert rules.sets[SERVED].members == node.seen.sets.read()[SERVED].members == frozenset()
+
+
+def test_a_filter_table_that_others_spoil_each_time_is_a_refusal(
+    rules: ServiceRules, engine: ProxyEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = MemoryTables.write
+
+    def write_and_spoil(tables: MemoryTables, family: Family, lines: Sequence[str]) -> None:
+        write(tables, family, lines)
+        write(tables, family, ["-F NETPOL-SERVICE-ADDRESSES"])
+
+    monkeypatch.setattr(MemoryTables, "write", write_and_spoil)
+    with pytest.raises(KernelRefusal, match=r"^the filter table is written by somebody else each time: 3 looks"):
+        rules.converge(engine.sets())
+    assert not rules.is_certain
+    monkeypatch.undo()
+    assert rules.converge(engine.sets())
+    assert rules.is_certain
 
 
 def test_without_sets_there_is_nothing_to_change(rules: ServiceRules, engine: ProxyEngine) -> None:
