@@ -118,7 +118,7 @@ class Levels:
         self._runs: dict[Level, LevelRun | NoGuest] = {}
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Called by pytest to run a test; None leaves it to others."""
         level = level_of(item)
         if level is None:
@@ -127,6 +127,8 @@ class Levels:
         for report in self._reports(self._run(level, item.session), item):
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        # What a test before it, that ran here, left for it in common: pytest's own protocol ends that after each.
+        cast(Any, item.session)._setupstate.teardown_exact(nextitem)
         return True
 
     def pytest_sessionfinish(self) -> None:
