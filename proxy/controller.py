@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import threading
 import time
 from collections import deque
@@ -25,7 +26,7 @@ from proxy.kernel.protocols import NodeAddresses
 from proxy.metrics import ProxyMetrics
 from proxy.model import ServerKey
 from proxy.outcome import Outcome
-from proxy.programming import Extent, Programming
+from proxy.programming import Programming
 from proxy.services.engine import ProxyEngine, Touched
 from proxy.troubles import troubles
 
@@ -54,6 +55,25 @@ class Schedules(NamedTuple):
 
     servers: Schedule
     rules: Schedule
+
+
+class Extent(enum.Flag):
+    """What is compared at its own times."""
+
+    RULES = enum.auto()
+    """Sets and chains."""
+    SERVERS = enum.auto()
+    """IPVS, the link, kernel settings, and tunnels."""
+    EVERYTHING = RULES | SERVERS
+
+
+@dataclass(slots=True)
+class _Round:
+    """A comparison of servers that is under way: what it had to do so far."""
+
+    began: float
+    was_refused: bool
+    done: Outcome
 
 
 _EXTENTS = Extent.SERVERS, Extent.RULES
@@ -92,6 +112,7 @@ class ServiceProxy:
         self._surveying = Survey(SURVEY_SECONDS, self._clock())
         self._alarms: deque[Extent] = deque()
         self._news: deque[LinkNews] = deque()
+        self._round: _Round | None = None
         self._waiting = Touched()
         """What has changed, and is not known to be in the kernel."""
         self._missing: frozenset[str] = frozenset()
@@ -150,14 +171,19 @@ class ServiceProxy:
                 self._change(has_facts=has_facts)
             if extent:
                 self._compare(extent)
+            if self._round is not None:
+                self._go_on(self._round)
             if self._programming.is_certain and self._programming.next_look(self._clock()) == 0.0:
                 self._look()
         except KernelRefusal as refusal:
             # Everything is compared soon, and what could not be read is read again for that.
             self._programming.doubt()
+            self._round = None
             self._failed(str(refusal), self._schedules)
 
     def _pause_seconds(self) -> float:
+        if self._round is not None:
+            return 0.0
         now = self._clock()
         waits = [LONGEST_WAIT_SECONDS, self._programming.next_look(now), self._health_checks.retry_wait_seconds()]
         if self._subscription.in_sync():
@@ -172,6 +198,8 @@ class ServiceProxy:
         for schedule, extent in zip(self._schedules, _EXTENTS, strict=True):
             if schedule.is_due(now):
                 due |= extent
+        if self._round is not None:
+            due &= ~Extent.SERVERS
         return Extent.EVERYTHING if due and not self._programming.is_certain else due
 
     # --- what is not told by facts
@@ -188,7 +216,8 @@ class ServiceProxy:
                 what = listed(sorted(map(str, lost)), MOST_NAMES) or "it is not up"
                 log.info("somebody else changed the service link", what=what)
                 self.alarm(Extent.SERVERS)
-        while self._alarms:
+        # What is under way may be past what the alarm is about.
+        while self._alarms and self._round is None:
             alarmed, now = self._alarms.popleft(), self._clock()
             for schedule, extent in zip(self._schedules, _EXTENTS, strict=True):
                 if extent in alarmed:
@@ -239,25 +268,60 @@ class ServiceProxy:
         self._metrics.draining.set(self._programming.draining)
 
     def _compare(self, extent: Extent) -> None:
-        """The kernel holds all that services ask for, whatever anybody did to it."""
-        was_certain, began = self._programming.is_certain, self._clock()
-        was_refused = bool(self._programming.refused)
-        done = self._programming.converge(began, extent)
-        now = self._clock()
-        self._metrics.compare_seconds.observe(now - began)
-        if not was_certain:
-            log.info("services programmed", done=done, seconds=now - began)
-        elif done.steps and not was_refused:
-            self._metrics.drift_mended.inc(done.steps)
-            log.warning("somebody else had changed what services need in the kernel", mended=done, seconds=now - began)
-        self._done(done, began)
+        """The kernel holds all that services ask for, whatever anybody did to it; servers are gone on with by turns."""
+        if not self._programming.is_certain:
+            self._program()
+            return
         if Extent.RULES in extent:
-            self._schedules.rules.succeeded(now)
-            self._surveying.looked(now)
+            began, was_refused = self._clock(), bool(self._programming.refused)
+            self._compared(self._programming.compare_rules(began), began, was_refused=was_refused)
+            self._rules_compared()
+            if self._programming.refused:
+                self._failed(self._reasons(), self._schedules[:1])
+        if Extent.SERVERS in extent:
+            began, was_refused = self._clock(), bool(self._programming.refused)
+            self._round = _Round(began, was_refused, self._programming.set_out(began))
+
+    def _go_on(self, under_way: _Round) -> None:
+        """A few more servers are compared, where there are any left."""
+        if self._programming.is_comparing:
+            under_way.done += self._programming.go_on(self._clock())
+        if not self._programming.is_comparing:
+            self._round = None
+            self._compared(under_way.done, under_way.began, was_refused=under_way.was_refused)
+            self._servers_compared()
+
+    def _compared(self, done: Outcome, began: float, *, was_refused: bool) -> None:
+        """What had been changed by others was mended, which is told."""
+        seconds = self._clock() - began
+        self._metrics.compare_seconds.observe(seconds)
+        if done.steps and not was_refused:
+            self._metrics.drift_mended.inc(done.steps)
+            log.warning("somebody else had changed what services need in the kernel", mended=done, seconds=seconds)
+        self._done(done, began)
+
+    def _rules_compared(self) -> None:
+        now = self._clock()
+        self._schedules.rules.succeeded(now)
+        self._surveying.looked(now)
+
+    def _servers_compared(self) -> None:
         if self._programming.refused:
             self._failed(self._reasons(), self._schedules[:1])
-        elif Extent.SERVERS in extent:
-            self._schedules.servers.succeeded(now)
+        else:
+            self._schedules.servers.succeeded(self._clock())
+
+    def _program(self) -> None:
+        """The kernel holds all that services ask for, whatever it held."""
+        began = self._clock()
+        done = self._programming.converge(began)
+        self._round = None
+        seconds = self._clock() - began
+        self._metrics.compare_seconds.observe(seconds)
+        log.info("services programmed", done=done, seconds=seconds)
+        self._done(done, began)
+        self._rules_compared()
+        self._servers_compared()
         if not self._has_programmed:
             self._has_programmed = True
             self._on_first()

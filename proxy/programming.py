@@ -8,7 +8,7 @@ shrink, and packets are let in.
 
 from __future__ import annotations
 
-import enum
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -35,6 +35,8 @@ from proxy.services.desired import Touched
 from proxy.services.engine import ProxyEngine
 
 _HAIRPINS = frozenset(map(names.hairpin_set, Family))
+_SERVERS_A_TURN = 16
+"""So few are compared between two changes: what a change waits for is some milliseconds."""
 _BESIDE_FILTER = frozenset({TableName.NAT, TableName.MANGLE})
 
 
@@ -50,16 +52,6 @@ class Writers:
     sysctls: Sysctls
     tunnels: Tunnels
     bridges: Bridges
-
-
-class Extent(enum.Flag):
-    """What is read and compared."""
-
-    RULES = enum.auto()
-    """Sets and chains."""
-    SERVERS = enum.auto()
-    """IPVS, the link, kernel settings, and tunnels."""
-    EVERYTHING = RULES | SERVERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +81,8 @@ class Programming:
         self._servers = KeptServers(writers.servers, engine, self._link, settings)
         self._returning = Returning(writers.tunnels)
         self._stale = StaleFlows(writers.kernel.flows)
+        self._left: deque[tuple[ServerKey, ...]] = deque()
+        """The servers that are still to be compared, by turns."""
         self._is_known = False
 
     @property
@@ -120,6 +114,11 @@ class Programming:
         """How many seconds until `look` has something to do; None where nothing drains."""
         return self._servers.next_look(now)
 
+    @property
+    def is_comparing(self) -> bool:
+        """True where `go_on` has something to do."""
+        return bool(self._left)
+
     def doubt(self) -> None:
         """What the kernel holds is not known any more."""
         self._is_known = False
@@ -132,29 +131,56 @@ class Programming:
         """The sets that others have changed, as far as that shows without their members. Raises KernelRefusal."""
         return self._rules.estranged()
 
-    def converge(self, now: float, extent: Extent = Extent.EVERYTHING) -> Outcome:
+    def converge(self, now: float) -> Outcome:
         """The kernel holds all that is wanted, after reading what it held; returns what had to be done.
 
-        Where it was not known what it holds, everything is read. Raises KernelRefusal.
+        Raises KernelRefusal.
         """
-        if not self.is_certain:
-            extent = Extent.EVERYTHING
         self._is_known = False
-        if Extent.RULES in extent:
-            self._rules.read()
-            self._servers.recall(recorded_servers(self._rules.sets))
-        settled = self._settle() if Extent.SERVERS in extent else Outcome()
-        part = _Part(
-            servers={*self._engine.servers, *self._servers.keys},
-            addresses={*self._engine.addresses, *self._link},
-            sets=frozenset(self._engine.sets()),
-            tables=_BESIDE_FILTER if Extent.RULES in extent else frozenset(),
-            tunnels=True,
+        self._left.clear()
+        self._recall()
+        settled = self._settle()
+        self._servers.read()
+        return settled + self._bring_all(now)
+
+    def compare_rules(self, now: float) -> Outcome:
+        """Sets and chains are as they should be, after reading them; returns what had to be done. Raises KernelRefusal.
+
+        RuntimeError where it is not certain what the kernel holds.
+        """
+        self._begin()
+        self._recall()
+        return self._bring_all(now)
+
+    def set_out(self, now: float) -> Outcome:
+        """What servers need beside themselves is as it should be, after reading it, and `go_on` will compare them.
+
+        Returns what had to be done. RuntimeError where it is not certain what the kernel holds.
+        """
+        self._begin()
+        settled = self._settle()
+        servers = sorted(self._servers.survey(), key=str)
+        self._left.clear()
+        self._left.extend(
+            tuple(servers[first : first + _SERVERS_A_TURN]) for first in range(0, len(servers), _SERVERS_A_TURN)
         )
-        done = self._bring(part, now, self._rules.converge if Extent.RULES in extent else self._rules.change)
-        self._rules.sweep()
+        addresses = {*self._engine.addresses, *self._link}
+        part = _Part(addresses=addresses, sets=_HAIRPINS & self._engine.sets().keys(), tunnels=True)
+        done = self._bring(part, now, self._rules.change)
         self._is_known = True
         return settled + done
+
+    def go_on(self, now: float) -> Outcome:
+        """A few more servers are as they should be, after reading them; returns what had to be done.
+
+        Between two turns there may be changes. RuntimeError where it is not certain what the kernel holds.
+        """
+        self._begin()
+        servers = self._left.popleft()
+        self._servers.read_again(servers)
+        done = self._bring(_Part(servers), now, self._rules.change)
+        self._is_known = True
+        return done
 
     def change(self, touched: Touched, now: float) -> Outcome:
         """The kernel holds what is wanted of this; returns what had to be done. Raises KernelRefusal.
@@ -186,15 +212,32 @@ class Programming:
             raise RuntimeError("it is not known what the kernel holds: converge first")
         self._is_known = False
 
+    def _recall(self) -> None:
+        """It is known which sets there are, and what they record."""
+        self._rules.read()
+        self._servers.recall(recorded_servers(self._rules.sets))
+
+    def _bring_all(self, now: float) -> Outcome:
+        part = _Part(
+            servers={*self._engine.servers, *self._servers.keys},
+            addresses={*self._engine.addresses, *self._link},
+            sets=frozenset(self._engine.sets()),
+            tables=_BESIDE_FILTER,
+            tunnels=True,
+        )
+        done = self._bring(part, now, self._rules.converge)
+        self._rules.sweep()
+        self._is_known = True
+        return done
+
     def _settle(self) -> Outcome:
-        """What servers need is there, and it is known which there are."""
+        """What servers need beside rules is there."""
         links = int(self._link.ensure())
         drift = self._sysctls.drift()
         # Also where nothing has drifted: a link that was made anew knows nothing of what there was before.
         self._sysctls.ensure()
         self._link.read()
         self._servers.set_timeouts()
-        self._servers.read()
         self._returning.doubt()
         return Outcome(links=links, settings=len(drift))
 

@@ -73,6 +73,7 @@ class VirtualServerCases:
     def test_servers_are_told_apart_by_all_of_their_keys(self, servers: VirtualServers) -> None:
         servers.apply(AddServer(key, Scheduling()) for key in KEYS)
         servers.apply([AddDestination(KEYS[0], TO), RemoveServer(KEYS[-1])])
+        assert servers.keys() == set(KEYS[:-1])
         assert servers.read() == {
             key: HeldServer(key, Scheduling(), {TO: HeldDestination()} if key == KEYS[0] else {}) for key in KEYS[:-1]
         }

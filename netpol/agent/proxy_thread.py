@@ -18,12 +18,12 @@ from netpol.schedule import Schedule
 from netpol.settings import AgentSettings, ProxySettings, Variant
 from netpol.telemetry.logs import Log
 from netpol.telemetry.metrics import Metrics
-from proxy.controller import Instruments, Schedules, ServiceProxy
+from proxy.controller import Extent, Instruments, Schedules, ServiceProxy
 from proxy.healthcheck import HealthChecks
 from proxy.kernel.node_addresses import AddressChanges, LinkNews
 from proxy.model import ServerKey
 from proxy.ownership import SERVICE_PROXY
-from proxy.programming import Extent, Programming
+from proxy.programming import Programming
 from proxy.services.engine import ProxyEngine
 from proxy.traffic import ServiceTraffic
 

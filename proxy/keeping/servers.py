@@ -88,8 +88,20 @@ class KeptServers:
     def read(self) -> None:
         """It is known which virtual servers there are, and at which addresses others have some."""
         self._shadow = ServerShadow(self._servers.read())
+        self._dispute(self._shadow.servers)
+
+    def survey(self) -> frozenset[ServerKey]:
+        """All that is to be read again part by part: what there is by now, was there before, and is to be there.
+
+        It is known at which addresses others have some.
+        """
+        there = self._servers.keys()
+        self._dispute(there)
+        return there.union(self.keys, self._engine.servers)
+
+    def _dispute(self, there: Iterable[ServerKey]) -> None:
         self._disputed = frozenset(
-            key.address for key in self._shadow.servers if isinstance(key, ServerAddress) and not self._is_ours(key)
+            key.address for key in there if isinstance(key, ServerAddress) and not self._is_ours(key)
         )
 
     def recall(self, recorded: Iterable[ServerKey]) -> None:
@@ -100,15 +112,16 @@ class KeptServers:
         """Of servers that are theirs who had them first, it is known whether others have them by now."""
         unsure = (key for key in keys if key not in self._shadow.servers or key in self._conflicts)
         found = ((key, self._engine.servers.get(key)) for key in unsure)
-        self._read_again([key for key, server in found if server is not None and server.origin.may_be_others])
+        self.read_again([key for key, server in found if server is not None and server.origin.may_be_others])
 
     def ended(self, now: float) -> frozenset[ServerDestination]:
         """What has drained, after reading it again."""
         keys = self._draining.servers
-        self._read_again(keys)
+        self.read_again(keys)
         return self._draining.ended(self._shadow.part(keys), now)
 
-    def _read_again(self, keys: Iterable[ServerKey]) -> None:
+    def read_again(self, keys: Iterable[ServerKey]) -> None:
+        """Of these servers it is known what they are by now."""
         for key in keys:
             found = self._servers.read_one(key)
             self._shadow.found((key,), {} if found is None else {key: found})
@@ -153,7 +166,7 @@ class KeptServers:
             self._servers.apply(steps)
         except KernelRefusal as refusal:
             self._refused[key] = str(refusal)
-            self._read_again((key,))
+            self.read_again((key,))
         else:
             self._shadow.follow(steps)
 

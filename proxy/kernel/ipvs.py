@@ -90,9 +90,18 @@ class NetlinkServers:
     def read(self) -> Mapping[ServerKey, HeldServer]:
         """Every virtual server with its destinations and what they carry."""
         with _refusing("virtual servers cannot be read"):
-            answers = self._netlink.dump(messages.servers_request(self._id))
-            servers = [self._with_destinations(each) for each in map(messages.decode_server, answers) if each]
+            servers = [self._with_destinations(each) for each in self._listed()]
         return {each.key: each for each in servers}
+
+    def keys(self) -> frozenset[ServerKey]:
+        """Every virtual server, without asking what it has."""
+        with _refusing("virtual servers cannot be listed"):
+            return frozenset(each.key for each in self._listed())
+
+    def _listed(self) -> list[HeldServer]:
+        """Every virtual server, as if it had no destinations."""
+        answers = self._netlink.dump(messages.servers_request(self._id))
+        return [each for each in map(messages.decode_server, answers) if each]
 
     def read_one(self, key: ServerKey) -> HeldServer | None:
         """One virtual server; None where there is none."""

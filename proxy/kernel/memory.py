@@ -72,6 +72,10 @@ class MemoryServers:
         """Every virtual server with its destinations and what they carry."""
         return dict(self._held)
 
+    def keys(self) -> frozenset[ServerKey]:
+        """Every virtual server, without asking what it has."""
+        return frozenset(self._held)
+
     def read_one(self, key: ServerKey) -> HeldServer | None:
         """One virtual server; None where there is none."""
         return self._held.get(key)

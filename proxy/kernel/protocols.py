@@ -20,6 +20,9 @@ class VirtualServers(Protocol):
     def read(self) -> Mapping[ServerKey, HeldServer]:
         """Every virtual server with its destinations and what they carry."""
 
+    def keys(self) -> frozenset[ServerKey]:
+        """Every virtual server, without asking what it has."""
+
     def read_one(self, key: ServerKey) -> HeldServer | None:
         """One virtual server; None where there is none."""
 

@@ -16,10 +16,10 @@ from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 from netpol.model.services import TrafficPolicy
 from netpol.settings import ProxySettings
+from proxy.controller import Extent
 from proxy.healthcheck import RETRY_SECONDS
 from proxy.kernel.node_addresses import LinkNews
 from proxy.model import AddDestination, AddServer, HeldDestination, RemoveServer, Scheduling, ServerStep
-from proxy.programming import Extent
 
 WEB = service("shop/web", "10.96.0.10", ports="80:30080/TCP")
 WEB_SLICE = endpoint_slice("shop/web-1", "web", endpoint("10.0.0.1", "n1"), endpoint("10.0.1.2", "n2"))

@@ -8,10 +8,9 @@ from proxy_builders import addresses, endpoint, endpoint_slice, server, service
 
 from netpol.model.networks import Family
 from netpol.schedule import QUIET_SECONDS
-from proxy.controller import SURVEY_SECONDS
+from proxy.controller import SURVEY_SECONDS, Extent
 from proxy.kernel.node_addresses import LinkNews
 from proxy.model import RemoveServer
-from proxy.programming import Extent
 
 WEB = service("shop/web", "10.96.0.10", ports="80/TCP")
 WEB_SLICE = endpoint_slice("shop/web-1", "web", endpoint("10.0.0.1", "n1"))

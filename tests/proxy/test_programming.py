@@ -21,7 +21,7 @@ from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 from netpol.settings import ConnectionTimeouts, ProxySettings
 from proxy.model import AddDestination, AddServer, RemoveServer, Scheduling, ServerStep
-from proxy.programming import Extent, Programming
+from proxy.programming import Programming
 from proxy.services.engine import ProxyEngine, Touched
 
 WEB = service("shop/web", "10.96.0.10", ports="80:30080/TCP")
@@ -335,12 +335,12 @@ def test_what_is_not_certain_cannot_be_changed_or_looked_at() -> None:
 def test_what_is_doubted_is_compared_as_a_whole() -> None:
     node = ProxyNode()
     _, sure = programming(node, ProxySettings(), WEB, LESS)
-    sure.converge(0.0, Extent.SERVERS)
+    sure.converge(0.0)
     assert node.seen.tables.read(Family.IPV4).chains
     node.seen.nat.write(Family.IPV4, [":NETPOL-SERVICE-KEEP - [0:0]", ":NETPOL-SERVICE-POSTROUTING - [0:0]"])
-    assert sure.converge(1.0, Extent.SERVERS).steps == 0
+    assert sure.set_out(1.0).steps == 0
     sure.doubt()
-    assert sure.converge(2.0, Extent.SERVERS).chains == 1
+    assert sure.converge(2.0).chains == 1
 
 
 def test_sets_of_a_family_that_is_no_longer_served_go() -> None:
