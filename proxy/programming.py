@@ -2,8 +2,8 @@
 
 Records grow before anything else, and what lets packets in shrinks. Then come the other chains and the link's
 addresses. Nothing new is let in there yet, so that what conntrack forgets then, of connections older than the
-servers, does not come back before these are there. Then come IPVS itself, and the addresses that go. At last records
-shrink, and packets are let in.
+servers, does not come back before these are there. Then come IPVS itself, the marks of what it serves by them, and
+the addresses that go. At last records shrink, and packets are let in.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from proxy.keeping.rules import ServiceRules
 from proxy.keeping.servers import KeptServers
 from proxy.keeping.stale_flows import StaleFlows
 from proxy.kernel.protocols import Bridges, ServiceLink, Sysctls, Tunnels, VirtualServers
-from proxy.model import ServerAddress, ServerDestination, ServerKey, ServerMark
+from proxy.model import Destination, ServerAddress, ServerDestination, ServerKey, ServerMark
 from proxy.outcome import Outcome
 from proxy.ownership import recorded_servers
 from proxy.planning.plan import Plan
@@ -69,8 +69,8 @@ class _Part:
 class Programming:
     """Writes differences only. After a refusal nothing is taken for known until `converge` has read it again.
 
-    A server that the kernel refuses by itself keeps no other from being served: it is among the `refused`, packets
-    to it are let in no more than before, and the next comparison tries it again.
+    A server that the kernel refuses by itself, or whose address it refuses, keeps no other from being served: it is
+    among the `refused`, packets to it are let in no more than before, and the next comparison tries it again.
     """
 
     def __init__(self, engine: ProxyEngine, writers: Writers, settings: ProxySettings) -> None:
@@ -97,8 +97,15 @@ class Programming:
 
     @property
     def refused(self) -> Mapping[ServerKey, str]:
-        """The servers that are not as they should be, and why."""
-        return self._servers.refused
+        """The servers that are not as they should be, or have no address, and why."""
+        if not self._link.refused:
+            return self._servers.refused
+        homeless = {
+            key: self._link.refused[key.address]
+            for key in self._engine.servers
+            if isinstance(key, ServerAddress) and key.address in self._link.refused
+        }
+        return homeless | dict(self._servers.refused)
 
     @property
     def unreachable(self) -> Mapping[Address, str]:
@@ -141,7 +148,11 @@ class Programming:
         self._recall()
         settled = self._settle()
         self._servers.read()
-        return settled + self._bring_all(now)
+        done = settled + self._bring_all(now)
+        self._is_known = False
+        forgotten = self._stale.forget_others(self._served())
+        self._is_known = True
+        return done + Outcome(flows_forgotten=forgotten)
 
     def compare_rules(self, now: float) -> Outcome:
         """Sets and chains are as they should be, after reading them; returns what had to be done. Raises KernelRefusal.
@@ -230,6 +241,15 @@ class Programming:
         self._is_known = True
         return done
 
+    def _served(self) -> dict[ServerAddress, Collection[Destination]]:
+        """The servers at addresses, without those that are left to others or refused, and where they send packets."""
+        others = {*self._servers.conflicts, *self._servers.refused}
+        return {
+            key: server.destinations
+            for key, server in self._engine.servers.items()
+            if isinstance(key, ServerAddress) and key not in others
+        }
+
     def _settle(self) -> Outcome:
         """What servers need beside rules is there."""
         links = int(self._link.ensure())
@@ -243,14 +263,16 @@ class Programming:
 
     def _bring(self, part: _Part, now: float, write: Callable[[Mapping[str, IpSet]], tuple[Step, ...]]) -> Outcome:
         """The order that the module tells of; `write` brings the sets the first time."""
-        conflicts, refused = self._servers.conflicts, self._servers.refused.keys() & part.servers
+        conflicts = self._servers.conflicts
+        refused = [key for key in self.refused if key in part.servers or _address_of(key) in part.addresses]
         plan = self._servers.plan(part.servers, part.ended)
-        part = self._with_all_of(part, (conflicts ^ self._servers.conflicts) | refused)
+        part = self._with_all_of(part, (conflicts ^ self._servers.conflicts).union(refused))
         wanted = spared(self._wanted_sets(part), self._servers.conflicts)
         first = meanwhile(wanted.values(), self._rules.sets)
 
         rules = write(first)
-        chains = self._rules.write_tables(part.tables)
+        marks = self._marks(part)
+        chains = self._rules.write_tables(part.tables, marks)
         routes = self._route_marks(part)
         moves = self._moves(part)
         self._link.bind(moves.bind)
@@ -259,10 +281,12 @@ class Programming:
 
         self._stale.add(plan.stale)
         rules += self._serve(part, plan)
+        if (served := self._marks(part)) != marks:
+            chains += self._rules.write_tables((TableName.MANGLE,), served)
         self._servers.follow(part.servers, plan.draining, now)
         self._link.unbind(moves.unbind)
 
-        rules += self._rules.change(held_back(wanted, first, self._servers.refused))
+        rules += self._rules.change(held_back(wanted, first, self.refused))
         self._servers.record(part.servers)
         forgotten += self._stale.forget()
         if part.tunnels:
@@ -309,11 +333,23 @@ class Programming:
             return Moves()
         return self._link.moves(part.addresses, bound(self._engine.addresses, self._servers.conflicts))
 
+    def _marks(self, part: _Part) -> frozenset[ServerMark]:
+        """The marks that IPVS serves, where the part may be about any."""
+        return self._servers.marks if part.tables or _has_mark(part.servers) else frozenset()
+
     def _route_marks(self, part: _Part) -> int:
         """How many rules and routes had to change so that what has a mark comes to IPVS."""
-        if part.tunnels or any(isinstance(key, ServerMark) for key in part.servers):
+        if part.tunnels or _has_mark(part.servers):
             return self._returning.route(self._engine.servers)
         return 0
+
+
+def _has_mark(servers: Iterable[ServerKey]) -> bool:
+    return any(isinstance(key, ServerMark) for key in servers)
+
+
+def _address_of(key: ServerKey) -> Address | None:
+    return key.address if isinstance(key, ServerAddress) else None
 
 
 def _reaching_themselves(sets: Iterable[IpSet]) -> Iterator[Address]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 
 from netpol.compiler.ruleset import IpSet, Ruleset, TableName
@@ -11,7 +11,9 @@ from netpol.dataplane.keeper import Keeper
 from netpol.dataplane.steps import Step, WriteTable
 from netpol.dataplane.table_keeper import TableKeeper
 from netpol.errors import KernelRefusal
+from proxy.model import ServerMark
 from proxy.services.engine import ProxyEngine
+from proxy.services.rules import marking_for
 
 MOST_LOOKS = 3
 """How often the filter table is read again where it had to be written."""
@@ -82,9 +84,15 @@ class ServiceRules:
         self._sets.update(sets)
         return steps
 
-    def write_tables(self, touched: Collection[TableName]) -> int:
-        """Of the tables beside filter, those that are touched hold their chains; returns how many had to be written."""
-        wanted = self._engine.tables()
+    def write_tables(self, touched: Collection[TableName], served: Container[ServerMark]) -> int:
+        """Of the tables beside filter, those that are touched hold their chains; returns how many had to be written.
+
+        No packet gets a mark that is not `served`.
+        """
+        wanted = dict(self._engine.tables())
+        wanted[TableName.MANGLE] = {
+            family: marking_for(table, family, served) for family, table in wanted[TableName.MANGLE].items()
+        }
         return sum(keeper.converge(wanted[name]) for name, keeper in self._others.items() if name in touched)
 
     def sweep(self) -> None:

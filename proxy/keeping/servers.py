@@ -9,7 +9,7 @@ from netpol.errors import KernelRefusal
 from netpol.model.networks import Address
 from netpol.settings import ConnectionTimeouts, ProxySettings
 from proxy.kernel.protocols import VirtualServers
-from proxy.model import ServerAddress, ServerDestination, ServerKey, ServerStep
+from proxy.model import ServerAddress, ServerDestination, ServerKey, ServerMark, ServerStep
 from proxy.ownership import is_ours
 from proxy.planning.draining import Draining
 from proxy.planning.plan import Constraints, Plan, plan
@@ -49,6 +49,11 @@ class KeptServers:
         return frozenset().union(
             self._shadow.servers, self._recorded, self._conflicts, self._refused, self._draining.servers
         )
+
+    @property
+    def marks(self) -> frozenset[ServerMark]:
+        """The marks that there are virtual servers for."""
+        return frozenset(key for key in self._shadow.servers if isinstance(key, ServerMark))
 
     @property
     def conflicts(self) -> frozenset[ServerKey]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
-from netpol.dataplane.kernel import Flows
-from netpol.model.networks import family_of
+from netpol.dataplane.kernel import Flow, Flows
+from netpol.model.networks import Address, Family, family_of
+from netpol.model.ports import Protocol
 from proxy.model import Destination, ServerAddress, ServerDestination
 
 
@@ -28,13 +29,38 @@ class StaleFlows:
         """How many were forgotten. Raises KernelRefusal; then they are to be forgotten still."""
         if not self._stale:
             return 0
-        asked = {key.address for key, _ in self._stale}
         reached = {(key.protocol, *destination) for key, destination in self._stale}
-        families = sorted({family_of(each) for each in asked}, key=lambda each: each.value)
-        flows = self._flows.read(*families, touching=asked)
-        found = [each for each in flows if (each.protocol, each.destination, each.port) in reached]
-        for family in families:
-            if own := [each for each in found if family_of(each.destination) is family]:
-                self._flows.delete(family, own)
+        flows = self._touching({key.address for key, _ in self._stale})
+        forgotten = self._delete([each for each in flows if (each.protocol, each.destination, each.port) in reached])
         self._stale.clear()
-        return len(found)
+        return forgotten
+
+    def forget_others(self, served: Mapping[ServerAddress, Collection[Destination]]) -> int:
+        """Of datagrams to these servers, those are forgotten that went where the server sends none; returns how many.
+
+        What was to be forgotten when an agent was killed is not known any more. Raises KernelRefusal.
+        """
+        asked = {
+            (key.address, key.port): frozenset(each) for key, each in served.items() if key.protocol is Protocol.UDP
+        }
+        if not asked:
+            return 0
+        return self._delete(
+            [
+                each
+                for each in self._touching({address for address, _ in asked})
+                if each.protocol is Protocol.UDP
+                and each.asked in asked
+                and (each.destination, each.port) not in asked[each.asked]
+            ]
+        )
+
+    def _touching(self, addresses: Collection[Address]) -> Iterable[Flow]:
+        families = sorted({family_of(each) for each in addresses}, key=lambda each: each.value)
+        return self._flows.read(*families, touching=addresses)
+
+    def _delete(self, flows: Collection[Flow]) -> int:
+        for family in Family:
+            if own := [each for each in flows if family_of(each.destination) is family]:
+                self._flows.delete(family, own)
+        return len(flows)

@@ -160,6 +160,8 @@ class MemoryLink:
         self._addresses: set[Address] | None = None
         self.is_up = True
         """False where a test has set it down."""
+        self.refusing: set[Address] = set()
+        """The addresses that it does not take."""
         self.remembered: dict[str, str] = {}
         """What sysctls were, which goes with the link."""
 
@@ -181,12 +183,17 @@ class MemoryLink:
 
     def bind(self, addresses: Iterable[Address]) -> None:
         """It has these addresses too; one that is there already is no error."""
+        refused = []
         for address in addresses:
             if self._addresses is None:
                 raise KernelRefusal(f"address {address} cannot be bound to {LINK}: there is no such link")
-            if address not in self._addresses:
+            if address in self.refusing:
+                refused.append(address)
+            elif address not in self._addresses:
                 self._journal.enter(f"bind {address}")
                 self._addresses.add(address)
+        if refused:
+            raise KernelRefusal(f"address {refused[0]} cannot be bound to {LINK}: Permission denied")
 
     def unbind(self, addresses: Iterable[Address]) -> None:
         """It has these addresses no more; one that is gone already is no error."""

@@ -6,7 +6,7 @@ on by OUTPUT and POSTROUTING. What IPVS does not serve there would reach whoever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from ipaddress import ip_network
 
 from netpol.compiler.names import services_set
@@ -201,6 +201,22 @@ def mangle_table(family: Family, marks: Mapping[ServerMark, Marking]) -> Table:
     hook = Rule((), Jump(chain), "netpol: services that answer directly")
     rules = tuple(Rule(_asked_for(each.address), SetMark(mark.mark), str(each.record)) for mark, each in own)
     return Table({Hook.PREROUTING: hook} if own else {}, {chain: rules})
+
+
+def marking_for(table: Table, family: Family, served: Container[ServerMark]) -> Table:
+    """The mangle table of a family without the rules for marks that no virtual server is there for.
+
+    A packet with such a mark would come to the node itself, and to whatever listens there.
+    """
+    chains = {
+        name: tuple(
+            rule
+            for rule in rules
+            if not isinstance(rule.target, SetMark) or ServerMark(family, rule.target.mark) in served
+        )
+        for name, rules in table.chains.items()
+    }
+    return Table(table.hooks if any(chains.values()) else {}, chains)
 
 
 def _of_family(family: Family, *choices: Iterable[Network]) -> list[Network]:

@@ -11,7 +11,7 @@ from live_proxy import LiveProxy, ProxyNode
 from proxy_builders import addresses, endpoint, endpoint_slice, server, service
 from proxy_facts import Told
 
-from netpol.compiler.ruleset import IpSet
+from netpol.compiler.ruleset import AddressPort, IpSet
 from netpol.dataplane.kernel import KernelTable
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address, Family
@@ -202,6 +202,37 @@ def test_a_server_that_the_kernel_does_not_take_keeps_no_other_from_being_served
     assert 77 in members(live, "NETPOL-SERVICES-4")
     assert live.metric("netpol_proxy_refused") == 0
     assert live.metric("netpol_proxy_in_sync") == 1
+
+
+def test_an_address_that_the_kernel_does_not_take_keeps_no_other_from_being_served(live: LiveProxy) -> None:
+    (refused,) = addresses("10.96.0.11")
+    live.kernel.link.refusing.add(refused)
+    live.put(*CHANGES["another service"], service("shop/more", "10.96.0.12"))
+    assert live.kernel.link.read() == frozenset(addresses("10.96.0.2 10.96.0.10 10.96.0.12 198.51.100.1"))
+    served = live.kernel.seen.sets.read()["NETPOL-SERVICE-SERVED-4"].members
+    let_in = {each.packed for each in served if isinstance(each, AddressPort)}
+    assert refused.packed not in let_in
+    assert addresses("10.96.0.12")[0].packed in let_in
+    assert {str(key): why for key, why in live.programming.refused.items()} == {
+        "10.96.0.11:80/TCP": "address 10.96.0.11 cannot be bound to kube-dummy-if: Permission denied"
+    }
+    assert (live.metric("netpol_proxy_refused"), live.metric("netpol_proxy_in_sync")) == (1, 0)
+    live.put(MOVED_SLICE)
+    assert live.programming.refused
+    live.kernel.link.refusing.clear()
+    live.retry()
+    world = WEB, MOVED_SLICE, DNS, DNS_SLICE, *CHANGES["another service"], service("shop/more", "10.96.0.12")
+    assert settled(live) == everything(LiveProxy().started(*world).kernel)
+    assert (live.metric("netpol_proxy_refused"), live.metric("netpol_proxy_in_sync")) == (0, 1)
+
+
+def test_a_service_whose_address_was_refused_goes_without_a_trace(live: LiveProxy) -> None:
+    live.kernel.link.refusing.update(addresses("10.96.0.11"))
+    wanted = everything(live.kernel)
+    live.put(*CHANGES["another service"])
+    live.drop(*CHANGES["another service"])
+    assert live.programming.refused == {}
+    assert settled(live) == wanted
 
 
 def test_a_server_that_cannot_be_removed_is_still_recorded_and_goes_later(live: LiveProxy) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import permutations
 
 import pytest
 from builders import address
 from live_proxy import FAMILIES, LiveProxy, ProxyNode
+from proxy_breaches import breaches, ports
 from proxy_builders import addresses, destination, endpoint, endpoint_slice, server, service
 from proxy_facts import Told, put
 
-from netpol.compiler.ruleset import AddressPort, AddressPortNetwork
 from netpol.dataplane.kernel import Flow
 from netpol.dataplane.memory.tables import MemoryTables
 from netpol.errors import KernelRefusal
@@ -33,41 +32,6 @@ SOME = service("shop/web", "10.96.0.10", ports="80:30081/TCP", load_balancer="19
 FOR_ALL = replace(SOME, source_ranges=None)
 DIRECT = replace(service("shop/far", external="198.51.100.9", cluster="10.96.0.20"), direct_return=True)
 DIRECT_SLICE = endpoint_slice("shop/far-1", "far", endpoint("10.0.0.7", "n1"))
-
-WORLDS: dict[str, tuple[Told, ...]] = {
-    "nothing": (),
-    "two": (WEB, WEB_SLICE, DNS, DNS_SLICE),
-    "one, with less": (WEB, LESS),
-    "one, with none": (WEB, DNS, DNS_SLICE),
-    "for some": (SOME, WEB_SLICE, DIRECT, DIRECT_SLICE),
-    "for all": (FOR_ALL, WEB_SLICE, DNS),
-}
-
-
-def breaches(node: ProxyNode) -> list[str]:
-    """What is unrecorded in the kernel at this moment, or open."""
-    sets = {name: each.members for name, each in node.seen.sets.read().items()}
-    recorded = {each[:3] for each in ports(sets.get("NETPOL-SERVICE-OWNED-4", ()))}
-    let_in = {
-        each[:3] for name in ("NETPOL-SERVICES-4", "NETPOL-SERVICE-SERVED-4") for each in ports(sets.get(name, ()))
-    }
-    restricted = {each[:3] for each in ports(sets.get("NETPOL-SERVICE-RESTRICTED-4", ()))}
-    sources = {each[:3] for each in sets.get("NETPOL-SERVICE-SOURCES-4", ()) if isinstance(each, AddressPortNetwork)}
-    servers = {(key[0].packed, key[1], key[2]): each for key, each in node.servers.read().items() if len(key) == 3}
-    there = servers.keys()
-    served = {key for key, each in servers.items() if any(end.weight for end in each.destinations.values())}
-    refused = {each[:3] for each in ports(sets.get("NETPOL-SERVICE-EMPTY-4", ()))}
-    on_link = {each.packed for each in node.link.read() or ()}
-    return [
-        *(f"unrecorded server {each}" for each in there - recorded),
-        *(f"let in without a server: {each}" for each in let_in - there),
-        *(f"neither served nor refused: {each}" for each in let_in - served - refused),
-        *(
-            f"no port of {each.hex()} is refused"
-            for each in on_link - sets.get("NETPOL-SERVICE-ADDRESSES-4", frozenset())
-        ),
-        *(f"everybody may use {each}" for each in sources - restricted),
-    ]
 
 
 def test_it_goes_behind_a_firewall_that_came_meanwhile_before_anything_is_let_in(
@@ -109,52 +73,6 @@ def test_what_is_older_than_a_server_is_forgotten_before_that_is_there(protocol:
     done = live.since(before)
     assert done.index("bind 10.96.0.2") < done.index("delete flow 10.0.0.9 to 10.96.0.2") < done.index(f"add {key} rr")
     assert live.metric("netpol_proxy_flows_forgotten_total") == 1
-
-
-def ports(members: Iterable[object]) -> list[AddressPort]:
-    return [each for each in members if isinstance(each, AddressPort)]
-
-
-def watched(node: ProxyNode, patch: pytest.MonkeyPatch) -> list[str]:
-    """What is found amiss from here on, before every operation."""
-    enter: Callable[[str], None] = node.journal.enter
-    found: list[str] = []
-
-    def check(operation: str) -> None:
-        found.extend(f"before {operation}: {each}" for each in breaches(node))
-        enter(operation)
-
-    patch.setattr(node.journal, "enter", check)
-    return found
-
-
-@pytest.mark.parametrize(("start", "end"), list(permutations(WORLDS, 2)))
-def test_nothing_is_unrecorded_or_open_at_any_step(start: str, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    live = LiveProxy()
-    found = watched(live.kernel, monkeypatch)
-    live.started(*WORLDS[start])
-    live.announce(PROXY_KINDS, *WORLDS[end])
-    live.step()
-    assert live.programming.is_certain
-    live.step(after_seconds=60)
-    assert found == []
-    again = LiveProxy(live.kernel).started(*WORLDS[start])
-    assert again.programming.is_certain
-    assert (found, breaches(live.kernel)) == ([], [])
-
-
-@pytest.mark.parametrize("end", WORLDS)
-def test_nothing_is_unrecorded_or_open_after_a_crash(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = LiveProxy().started(*WORLDS["two"])
-    before = len(whole.operations)
-    whole.announce(PROXY_KINDS, *WORLDS[end])
-    whole.step()
-    for number in range(len(whole.operations) - before):
-        live = LiveProxy().started(*WORLDS["two"])
-        live.kernel.journal.refuse(after=number)
-        live.announce(PROXY_KINDS, *WORLDS[end])
-        live.step()
-        assert breaches(live.kernel) == []
 
 
 def test_who_may_not_come_in_is_kept_out_before_others_are_let_in() -> None:
@@ -275,41 +193,6 @@ def test_a_first_endpoint_that_the_kernel_refuses_leaves_the_service_refusing(mo
 
 
 # --- direct return
-
-
-def test_direct_return_has_marks_routes_and_tunnels() -> None:
-    live = LiveProxy().started(DIRECT, DIRECT_SLICE)
-    (mark,) = live.kernel.tunnels.marks
-    assert [str(key) for key in live.kernel.servers.read()] == ["10.96.0.20:80/TCP", f"mark {mark:#x} of IPv4"]
-    assert live.kernel.tunnels.opened == {addresses("10.0.0.7")[0]: frozenset(addresses("198.51.100.9"))}
-    assert live.kernel.seen.mangle.read(Family.IPV4).chains["NETPOL-SERVICE-PREROUTING"]
-    live.drop(DIRECT)
-    assert (live.kernel.tunnels.marks, live.kernel.tunnels.opened) == (frozenset(), {})
-    assert live.kernel.seen.mangle.read(Family.IPV4).chains["NETPOL-SERVICE-PREROUTING"] == ()
-
-
-def test_a_pod_that_cannot_answer_directly_is_told_and_tried_again() -> None:
-    live = LiveProxy()
-    live.kernel.tunnels.reachable = lambda _: False
-    live.started(DIRECT, DIRECT_SLICE)
-    assert [(name, field) for name, field, _ in live.told] == [
-        (("shop", "far"), "metadata.annotations[kube-router.io/service.dsr]")
-    ]
-    assert "no tunnel can be opened in pod 10.0.0.7" in live.told[0][2]
-    assert live.metric("netpol_proxy_unreachable") == 1
-    assert live.health.is_ready()
-    live.kernel.tunnels.reachable = lambda _: True
-    live.step(after_seconds=5)
-    assert live.kernel.tunnels.opened
-    assert live.metric("netpol_notices", kind="Service") == 0
-
-
-def test_marks_and_tunnels_that_others_took_away_are_there_again() -> None:
-    live = LiveProxy().started(DIRECT, DIRECT_SLICE)
-    before = live.kernel.tunnels.marks, dict(live.kernel.tunnels.opened)
-    live.kernel.tunnels.remove()
-    live.step(after_seconds=5)
-    assert (live.kernel.tunnels.marks, live.kernel.tunnels.opened) == before
 
 
 # --- by itself

@@ -13,6 +13,7 @@ from service_link_cases import ONE, SIX, TWO, ServiceLinkCases
 
 from netpol.errors import KernelRefusal
 from netpol.model.networks import Address
+from proxy.keeping.link_addresses import LinkAddresses
 from proxy.kernel.links import DummyLink
 from proxy.names import LINK
 
@@ -113,3 +114,14 @@ def test_without_ipv6_the_others_are_bound(link: DummyLink) -> None:
     with pytest.raises(KernelRefusal, match=rf"^address {SIX} cannot be bound to {LINK}: IPv6 is disabled there"):
         link.bind([SIX, ONE, TWO])
     assert link.read() == frozenset({ONE, TWO})
+
+
+def test_an_address_that_the_kernel_does_not_take_keeps_no_other_away(link: DummyLink) -> None:
+    link.ensure()
+    Path(f"/proc/sys/net/ipv6/conf/{LINK}/disable_ipv6").write_text("1")
+    bound = LinkAddresses(link)
+    bound.read()
+    bound.bind([SIX, ONE])
+    assert frozenset(bound) == link.read() == frozenset({ONE})
+    assert bound.refused.keys() == {SIX}
+    assert str(bound.refused[SIX]).startswith(f"address {SIX} cannot be bound to {LINK}: ")

@@ -48,6 +48,21 @@ def test_what_is_refused_is_not_taken_for_done(link: MemoryLink) -> None:
     assert set(bound) == set()
 
 
+def test_an_address_that_is_refused_keeps_no_other_away_and_is_tried_again(link: MemoryLink) -> None:
+    bound = LinkAddresses(link)
+    bound.read()
+    link.refusing.add(SIX)
+    bound.bind([TWO, SIX])
+    assert set(bound) == {ONE, TWO}
+    assert bound.refused == {SIX: "address fd00:96::1 cannot be bound to kube-dummy-if: Permission denied"}
+    assert bound.moves([TWO], {ONE, TWO, SIX}) == Moves()
+    assert bound.refused.keys() == {SIX}
+    assert bound.moves([SIX], {ONE, TWO, SIX}) == Moves((SIX,))
+    link.refusing.clear()
+    bound.bind([SIX])
+    assert (set(bound), bound.refused) == ({ONE, TWO, SIX}, {})
+
+
 def test_nothing_is_asked_of_the_kernel_where_nothing_moves(link: MemoryLink) -> None:
     link.remove()
     LinkAddresses(link).bind(())

@@ -96,11 +96,11 @@ def test_of_the_tables_beside_filter_only_those_that_are_touched_are_written(
     node: ProxyNode, rules: ServiceRules, engine: ProxyEngine
 ) -> None:
     rules.converge(engine.sets())
-    assert rules.write_tables({TableName.NAT}) == 2
+    assert rules.write_tables({TableName.NAT}, ()) == 2
     assert node.seen.nat.read(Family.IPV4).chains.keys() == {"NETPOL-SERVICE-POSTROUTING", "NETPOL-SERVICE-KEEP"}
     assert node.seen.mangle.read(Family.IPV4).chains == {}
-    assert rules.write_tables({TableName.NAT, TableName.MANGLE}) == 1
-    assert rules.write_tables({TableName.FILTER}) == 0
+    assert rules.write_tables({TableName.NAT, TableName.MANGLE}, ()) == 1
+    assert rules.write_tables({TableName.FILTER}, ()) == 0
 
 
 def test_sets_that_nothing_asks_for_go_at_once(node: ProxyNode, rules: ServiceRules, engine: ProxyEngine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from builders import address
 from proxy_builders import destination, server
@@ -13,7 +15,7 @@ from netpol.errors import KernelRefusal
 from netpol.model.networks import Family
 from netpol.model.ports import Protocol
 from proxy.keeping.stale_flows import StaleFlows
-from proxy.model import ServerDestination, ServerMark
+from proxy.model import ServerAddress, ServerDestination, ServerMark
 
 DNS, SIX = server("10.96.0.2:53/UDP"), server("[fd00::2]:53/UDP")
 ONE, TWO = destination("10.0.0.1:5353"), destination("[fd00:1::1]:5353")
@@ -94,3 +96,32 @@ def test_what_is_refused_is_still_to_be_forgotten() -> None:
     with pytest.raises(KernelRefusal):
         forgetting.forget()
     assert forgetting.forget() == 1
+
+
+def test_what_a_killed_agent_was_to_forget_is_found_by_where_servers_send_packets(flows: MemoryFlows) -> None:
+    def asked(reached: str, of: ServerAddress = DNS, protocol: Protocol = Protocol.UDP) -> Flow:
+        handle = f"{reached} {of} {protocol}".encode()
+        return replace(flow("10.0.0.9", reached, protocol=protocol), asked=(of.address, of.port), handle=handle)
+
+    gone = asked("10.0.0.3")
+    others = [
+        asked("10.0.0.1"),
+        asked("10.0.0.3", protocol=Protocol.TCP),
+        asked("10.0.0.3", server("10.96.0.2:54/UDP")),
+        flow("10.0.0.9", "10.96.0.2", 53),
+    ]
+    for each in (gone, *others):
+        flows.open(Family.IPV4, each, opened_to=DNS.address)
+    forgetting = StaleFlows(flows)
+    web = server("10.96.0.2:80/TCP")
+    assert forgetting.forget_others({DNS: [ONE], SIX: [TWO], web: []}) == 1
+    assert set(flows.read(Family.IPV4)) == set(others)
+    assert forgetting.forget_others({DNS: []}) == 1
+    assert set(flows.read(Family.IPV4)) == set(others[1:])
+
+
+def test_where_no_datagrams_are_served_no_connection_is_read(
+    monkeypatch: pytest.MonkeyPatch, flows: MemoryFlows
+) -> None:
+    monkeypatch.delattr(MemoryFlows, "read")
+    assert StaleFlows(flows).forget_others({server("10.96.0.2:80/TCP"): []}) == 0
