@@ -43,7 +43,9 @@ class ProxyMetrics:
         self.draining = self._gauge("netpol_proxy_draining", "Endpoints that only keep the connections they have.")
         self.in_sync = self._gauge("netpol_proxy_in_sync", "1 while the kernel holds what services ask for.")
         self.conflicts = self._gauge("netpol_proxy_conflicts", "Virtual servers left to others, who had them before.")
-        self.refused = self._gauge("netpol_proxy_refused", "Virtual servers that the kernel does not take.")
+        self.refused = self._gauge(
+            "netpol_proxy_refused", "Virtual servers that the kernel does not take, or whose addresses."
+        )
         self.unreachable = self._gauge("netpol_proxy_unreachable", "Pods of this node that cannot answer directly.")
         self.scrape_failures = self._counter("netpol_proxy_scrape_failures", "Scrapes without what services carry.")
 
